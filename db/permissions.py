@@ -1,0 +1,126 @@
+"""Who may do what: role × permission, the scope of each role, and the viewer every query runs as."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from db.errors import Refused
+from db.words import _
+
+
+class Role(StrEnum):
+    """The five kinds of people; the two last are Kehu's own processes and nobody can be given them."""
+
+    SALES = "sales"
+    MANAGER = "manager"
+    ANALYST = "analyst"
+    MARKETER = "marketer"
+    ADMIN = "admin"
+    GATE = "gate"
+    WORKER = "worker"
+
+
+class Permission(StrEnum):
+    """`resource:action`, alphabetical. Each screen, command and public query names the one it needs."""
+
+    ACCOUNT_EDIT = "account:edit"
+    CAMPAIGNS_READ = "campaigns:read"
+    CHANGES_READ = "changes:read"
+    CHANGES_UNDO = "changes:undo"
+    CUSTOMERS_ASSIGN = "customers:assign"
+    CUSTOMERS_EDIT = "customers:edit"
+    CUSTOMERS_EXPORT = "customers:export"
+    CUSTOMERS_READ = "customers:read"
+    DEMO_LOAD = "demo:load"
+    METRICS_REFRESH = "metrics:refresh"
+    OVERVIEW_READ = "overview:read"
+    PERSONAL_READ = "personal:read"
+    SESSIONS_CHECK = "sessions:check"
+    USERS_MANAGE = "users:manage"
+    USERS_READ = "users:read"
+
+
+P = Permission
+_EVERYONE = {P.ACCOUNT_EDIT, P.CAMPAIGNS_READ, P.CUSTOMERS_READ, P.OVERVIEW_READ, P.USERS_READ}
+_EDITORS = _EVERYONE | {P.CUSTOMERS_EDIT, P.CUSTOMERS_EXPORT, P.CHANGES_UNDO, P.PERSONAL_READ}
+
+GRANTS: dict[Role, frozenset[Permission]] = {
+    Role.SALES: frozenset(_EDITORS),
+    Role.MANAGER: frozenset(_EDITORS | {P.CUSTOMERS_ASSIGN, P.CHANGES_READ}),
+    Role.ANALYST: frozenset(_EVERYONE | {P.CUSTOMERS_EXPORT}),
+    Role.MARKETER: frozenset(_EVERYONE),
+    Role.ADMIN: frozenset(_EDITORS | {P.CUSTOMERS_ASSIGN, P.CHANGES_READ, P.USERS_MANAGE, P.DEMO_LOAD}),
+    Role.GATE: frozenset({P.SESSIONS_CHECK}),
+    Role.WORKER: frozenset({P.METRICS_REFRESH, P.DEMO_LOAD, P.CUSTOMERS_READ, P.CHANGES_READ}),
+}
+
+# One database role per set of privileges: two kinds of people with the same row and column rights share one.
+DATABASE_ROLE: dict[Role, str] = {
+    Role.SALES: "kehu_scoped",
+    Role.MANAGER: "kehu_scoped",
+    Role.ANALYST: "kehu_masked",
+    Role.MARKETER: "kehu_masked",
+    Role.ADMIN: "kehu_admin",
+    Role.GATE: "kehu_gate",
+    Role.WORKER: "kehu_worker",
+}
+SEARCH_PATH: dict[str, str] = {
+    "kehu_scoped": "scoped, public",
+    "kehu_masked": "masked, public",
+    "kehu_admin": "public",
+    "kehu_gate": "public",
+    "kehu_worker": "public",
+}
+
+NOBODY = 0
+"""The owner of a customer that nobody has taken: a row of `users` that cannot sign in."""
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """One person (or process) as the database sees them.
+
+    `owner_ids` are the owners whose customers a scoped role may see: oneself for sales; the team and NOBODY for a
+    manager; empty for the roles that see every row.
+    """
+
+    user_id: int
+    username: str
+    role: Role
+    owner_ids: tuple[int, ...] = ()
+
+    def can(self, permission: Permission) -> bool:
+        """True when the role has been granted the permission."""
+        return permission in GRANTS[self.role]
+
+    def require(self, permission: Permission) -> None:
+        """Raise `Refused` unless the role has the permission."""
+        if not self.can(permission):
+            raise Refused(
+                _("Your role ({role}) does not include this ({permission}). Ask an administrator.").format(
+                    role=self.role, permission=permission
+                )
+            )
+
+    @property
+    def scoped(self) -> bool:
+        """True when row-level security limits this viewer to `owner_ids`."""
+        return DATABASE_ROLE[self.role] == "kehu_scoped"
+
+    @property
+    def masked(self) -> bool:
+        """True when personal columns are withheld from this viewer by the database."""
+        return DATABASE_ROLE[self.role] == "kehu_masked"
+
+    @property
+    def scope(self) -> tuple[str, tuple[int, ...]]:
+        """What decides which rows and columns are visible: the part of a cache key that keeps viewers apart."""
+        return (DATABASE_ROLE[self.role], tuple(sorted(self.owner_ids)))
+
+
+GATE = Viewer(NOBODY, "gate", Role.GATE)
+"""Sign-in before anybody is known: users and sessions, nothing else."""
+
+WORKER = Viewer(NOBODY, "worker", Role.WORKER)
+"""Background jobs and loads."""

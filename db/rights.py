@@ -1,0 +1,325 @@
+"""Roles, row-level security, views and grants, derived from the `info` of db/schema.py.
+
+`statements()` is what the schema should be; migrations hold their own frozen copy and a test compares the two
+catalogues. All statements can be run twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from psycopg import sql
+from sqlalchemy import Connection, Table
+
+from db import schema
+
+ROLES = ("kehu_scoped", "kehu_views", "kehu_masked", "kehu_admin", "kehu_gate", "kehu_worker")
+SCOPED_WRITES = ("notes",)
+"""Customer-owned tables that scoped roles may write, through their views."""
+
+_MY_OWNERS = sql.SQL("string_to_array(nullif(current_setting('kehu.owner_ids', true), ''), ',')::bigint[]")
+_ME = sql.SQL("nullif(current_setting('kehu.user_id', true), '')::bigint")
+
+
+def _names(columns: Iterable[str]) -> sql.Composable:
+    return sql.SQL(", ").join(sql.Identifier(c) for c in columns)
+
+
+def _do(template: str, **parts: sql.Composable | str) -> str:
+    named = {k: v if isinstance(v, sql.Composable) else sql.Identifier(v) for k, v in parts.items()}
+    return sql.SQL(template).format(**named).as_string()  # type: ignore[arg-type]
+
+
+def is_personal(table: Table) -> bool:
+    """True when masked roles must not read the table itself."""
+    return "masked" in table.info or any(c.info.get("personal") for c in table.columns)
+
+
+def _roles() -> Iterator[str]:
+    for role in ROLES:
+        yield _do(
+            "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {name}) THEN CREATE ROLE {role} NOLOGIN; "
+            "END IF; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$",
+            name=sql.Literal(role),
+            role=role,
+        )
+        # Whoever migrates must be able to SET ROLE to it; since PostgreSQL 16 creating a role does not imply that.
+        # Two databases of one cluster may migrate at once, and catalogue rows do not wait for one another.
+        yield _do(
+            "DO $$ BEGIN IF NOT pg_has_role(current_user, {name}, 'MEMBER') THEN GRANT {role} TO CURRENT_USER; END IF; "
+            "EXCEPTION WHEN unique_violation OR internal_error THEN NULL; END $$",
+            name=sql.Literal(role),
+            role=role,
+        )
+    for name in ("scoped", "masked"):
+        yield _do("CREATE SCHEMA IF NOT EXISTS {name}", name=name)
+    yield "GRANT USAGE ON SCHEMA public TO kehu_scoped, kehu_views, kehu_masked, kehu_admin, kehu_gate, kehu_worker"
+    yield "GRANT USAGE ON SCHEMA scoped TO kehu_scoped"
+    yield "GRANT USAGE, CREATE ON SCHEMA scoped TO kehu_views"
+    yield "GRANT USAGE ON SCHEMA masked TO kehu_masked"
+
+
+def _policy(table: Table, name: str, roles: str, using: sql.Composable) -> Iterator[str]:
+    yield _do("DROP POLICY IF EXISTS {name} ON public.{table}", name=name, table=table.name)
+    yield _do(
+        "CREATE POLICY {name} ON public.{table} TO {roles} USING ({using}) WITH CHECK ({using})",
+        name=name,
+        table=table.name,
+        roles=sql.SQL(", ").join(sql.Identifier(r) for r in roles.split()),
+        using=using,
+    )
+
+
+def _customer_owned(table: Table) -> Iterator[str]:
+    """Policies: everything for the roles that see all rows; the scoped role is held to its owners."""
+    yield _do("ALTER TABLE public.{table} ENABLE ROW LEVEL SECURITY", table=table.name)
+    yield from _policy(table, "all_rows", "kehu_admin kehu_worker kehu_masked", sql.SQL("true"))
+    if table.info["rule"] in ("customers", "rollup"):
+        yield from _policy(
+            table, "own_rows", "kehu_scoped kehu_views", sql.SQL("owner_id = ANY({})").format(_MY_OWNERS)
+        )
+    else:
+        yield from _policy(table, "through_view", "kehu_views", sql.SQL("true"))
+
+
+def _scoped_view(table: Table, where: sql.Composable, *, writable: bool) -> Iterator[str]:
+    """The view owner is under the policy of `customers`, so the sub-select sees the viewer's customers only."""
+    yield _do("GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_views", table=table.name)
+    yield _do(
+        "CREATE OR REPLACE VIEW scoped.{table} WITH (security_barrier) AS SELECT {columns} FROM public.{table} AS t "
+        "WHERE {where} WITH LOCAL CHECK OPTION",
+        table=table.name,
+        columns=sql.SQL(", ").join(sql.Identifier("t", c.name) for c in table.columns),
+        where=where,
+    )
+    yield _do("ALTER VIEW scoped.{table} OWNER TO kehu_views", table=table.name)
+    yield _do("GRANT SELECT ON scoped.{table} TO kehu_scoped", table=table.name)
+    if writable:
+        yield _do("GRANT INSERT, UPDATE, DELETE ON scoped.{table} TO kehu_scoped", table=table.name)
+
+
+_MY_CUSTOMER = sql.SQL("EXISTS (SELECT FROM public.customers AS c WHERE c.id = t.customer_id)")
+
+
+def _masked_view(table: Table, where: str = "true") -> Iterator[str]:
+    """Personal columns are constants there: nothing to read, search or sort by."""
+    columns: list[sql.Composable] = []
+    for column in table.columns:
+        hidden = column.info.get("personal") or column.name not in table.info.get("masked", table.columns.keys())
+        if not hidden:
+            columns.append(sql.Identifier(column.name))
+        elif table.name == "customers" and column.name == "name":
+            columns.append(sql.SQL("('#' || id)::text AS name"))
+        elif column.name in ("before_personal", "after_personal"):
+            columns.append(sql.SQL("'{{}}'::jsonb AS {}").format(sql.Identifier(column.name)))
+        elif getattr(column.type, "collation", None):
+            columns.append(sql.SQL("''::text COLLATE \"C\" AS {}").format(sql.Identifier(column.name)))
+        else:
+            columns.append(sql.SQL("''::text AS {}").format(sql.Identifier(column.name)))
+    yield _do(
+        "CREATE OR REPLACE VIEW masked.{table} WITH (security_barrier) AS SELECT {columns} FROM public.{table} "
+        "WHERE {where}",
+        table=table.name,
+        columns=sql.SQL(", ").join(columns),
+        where=sql.SQL(where),  # type: ignore[arg-type]
+    )
+    yield _do("GRANT SELECT ON masked.{table} TO kehu_masked", table=table.name)
+
+
+def _grants(table: Table) -> Iterator[str]:
+    rule = table.info["rule"]
+    name = table.name
+    if rule in ("customers", "child", "rollup"):
+        yield from _customer_owned(table)
+        yield _do("GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_worker", table=name)
+        yield _do("GRANT SELECT ON public.{table} TO kehu_admin", table=name)
+        if table.info.get("recorded"):
+            yield _do("GRANT INSERT, UPDATE, DELETE ON public.{table} TO kehu_admin", table=name)
+        if is_personal(table):
+            yield from _masked_view(table)
+        else:
+            yield _do("GRANT SELECT ON public.{table} TO kehu_masked", table=name)
+    if rule == "customers":
+        yield _do("GRANT SELECT ON public.{table} TO kehu_views", table=name)
+        yield _do("GRANT SELECT, INSERT, UPDATE ON public.{table} TO kehu_scoped", table=name)
+        # Undoing a creation deletes the row; row-level security keeps it to one's own.
+        yield _do("GRANT DELETE ON public.{table} TO kehu_scoped", table=name)
+    elif rule == "child":
+        yield from _scoped_view(table, _MY_CUSTOMER, writable=name in SCOPED_WRITES)
+    elif rule == "rollup":
+        yield _do("GRANT SELECT ON public.{table} TO kehu_scoped", table=name)
+    elif rule == "shared":
+        yield _do("GRANT SELECT ON public.{table} TO kehu_scoped, kehu_masked, kehu_gate", table=name)
+        yield _do("GRANT SELECT ON public.{table} TO kehu_admin", table=name)
+        if table.info.get("recorded"):
+            yield _do("GRANT INSERT, UPDATE, DELETE ON public.{table} TO kehu_admin", table=name)
+        yield _do("GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_worker", table=name)
+    elif rule == "users":
+        yield from _user_grants()
+    elif rule == "gate":
+        yield _do("GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_gate", table=name)
+    elif rule == "record":
+        yield from _record_grants(table)
+    elif rule == "queue":
+        yield _do("GRANT INSERT ON public.{table} TO kehu_scoped, kehu_admin", table=name)
+        yield _do("GRANT SELECT, INSERT, DELETE ON public.{table} TO kehu_worker", table=name)
+    elif rule == "counter":
+        yield _do("GRANT SELECT ON public.{table} TO kehu_masked, kehu_gate", table=name)
+        yield _do("GRANT SELECT, UPDATE ON public.{table} TO kehu_scoped, kehu_admin, kehu_worker", table=name)
+    else:
+        raise ValueError(f"{name}: unknown rule {rule}")
+
+
+def _user_grants() -> Iterator[str]:
+    shared = _names(schema.USER_SHARED_COLUMNS)
+    managed = [c.name for c in schema.users.columns if c.name not in schema.USER_SIGN_IN_COLUMNS]
+    yield _do("GRANT SELECT ({shared}) ON public.users TO kehu_scoped, kehu_views, kehu_masked", shared=shared)
+    for role in ("kehu_admin", "kehu_worker"):
+        yield _do(
+            "GRANT SELECT ({managed}), INSERT ({managed}), UPDATE ({managed}), DELETE ON public.users TO {role}",
+            managed=_names(managed),
+            role=role,
+        )
+    yield "GRANT SELECT (locked_until, seen_at) ON public.users TO kehu_admin"
+    yield "GRANT SELECT ON public.users TO kehu_gate"
+    yield _do(
+        "GRANT UPDATE ({columns}, language) ON public.users TO kehu_gate",
+        columns=_names(schema.USER_SIGN_IN_COLUMNS),
+    )
+
+
+def _record_grants(table: Table) -> Iterator[str]:
+    """Nobody but the owner of the schema can change or delete history; a change set is always one's own."""
+    name = table.name
+    yield _do("ALTER TABLE public.{table} ENABLE ROW LEVEL SECURITY", table=name)
+    yield _do("GRANT SELECT, INSERT ON public.{table} TO kehu_admin, kehu_worker", table=name)
+    if name == "change_sets":
+        yield from _policy(table, "all_rows", "kehu_worker kehu_masked", sql.SQL("true"))
+        yield from _policy(table, "through_view", "kehu_views", sql.SQL("true"))
+        yield _do("DROP POLICY IF EXISTS read_all ON public.{table}", table=name)
+        yield _do("CREATE POLICY read_all ON public.{table} FOR SELECT TO kehu_admin USING (true)", table=name)
+        yield _do("DROP POLICY IF EXISTS write_own ON public.{table}", table=name)
+        yield _do(
+            "CREATE POLICY write_own ON public.{table} FOR INSERT TO kehu_admin WITH CHECK (actor_id = {me})",
+            table=name,
+            me=_ME,
+        )
+        mine = sql.SQL(
+            "t.actor_id = {} OR EXISTS (SELECT FROM public.changes AS h JOIN public.customers AS c "
+            "ON c.id = h.customer_id WHERE h.change_set_id = t.id)"
+        ).format(_ME)
+        yield from _scoped_view(table, mine, writable=False)
+        # The view's check would let one write in another's name about one's own customers: the base table's will not.
+        yield _do("GRANT INSERT ON public.{table} TO kehu_scoped", table=name)
+        yield _do("DROP POLICY IF EXISTS write_own_scoped ON public.{table}", table=name)
+        yield _do(
+            "CREATE POLICY write_own_scoped ON public.{table} FOR INSERT TO kehu_scoped WITH CHECK (actor_id = {me})",
+            table=name,
+            me=_ME,
+        )
+        yield from _masked_sets()
+    else:
+        yield from _policy(table, "all_rows", "kehu_admin kehu_worker kehu_masked", sql.SQL("true"))
+        yield from _policy(table, "through_view", "kehu_views", sql.SQL("true"))
+        yield from _scoped_view(table, _MY_CUSTOMER, writable=False)
+        yield _do("GRANT INSERT ON scoped.{table} TO kehu_scoped", table=name)
+        yield from _masked_view(table, "customer_id IS NOT NULL")
+
+
+def _masked_sets() -> Iterator[str]:
+    columns = [
+        sql.SQL("''::text AS reason") if c.name == "reason" else sql.Identifier(c.name)
+        for c in schema.change_sets.columns
+    ]
+    yield _do(
+        "CREATE OR REPLACE VIEW masked.change_sets WITH (security_barrier) AS SELECT {columns} "
+        "FROM public.change_sets AS t WHERE EXISTS "
+        "(SELECT FROM public.changes AS h WHERE h.change_set_id = t.id AND h.customer_id IS NOT NULL)",
+        columns=sql.SQL(", ").join(columns),
+    )
+    yield "GRANT SELECT ON masked.change_sets TO kehu_masked"
+
+
+def _functions() -> Iterator[str]:
+    """Substring search by trigram: LIKE is not leakproof, so under a policy its index would go unused."""
+    body = (
+        "CREATE OR REPLACE FUNCTION public.{name}(needle text, most integer) RETURNS TABLE (id bigint) "
+        "LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $f$ "
+        "SELECT c.id FROM public.customers AS c WHERE c.search_text LIKE '%' || needle || '%' "
+        "AND c.archived_at IS NULL AND {owned} LIMIT most $f$"
+    )
+    mine = sql.SQL("c.owner_id = ANY({})").format(_MY_OWNERS)
+    for name, owned, roles in (
+        ("customers_containing_scoped", mine, "kehu_scoped"),
+        ("customers_containing_all", sql.SQL("true"), "kehu_admin, kehu_worker"),
+    ):
+        yield _do(body, name=name, owned=owned)
+        yield _do("REVOKE ALL ON FUNCTION public.{name}(text, integer) FROM PUBLIC", name=name)
+        yield _do(
+            "GRANT EXECUTE ON FUNCTION public.{name}(text, integer) TO {roles}",
+            name=name,
+            roles=sql.SQL(roles),  # type: ignore[arg-type]
+        )
+    yield (
+        "CREATE OR REPLACE FUNCTION public.defer_refresh() RETURNS void LANGUAGE sql SECURITY DEFINER "
+        "SET search_path = jobs, pg_temp AS $f$ SELECT jobs.procrastinate_defer_jobs_v1(ARRAY[ROW("
+        "'default', 'refresh_metrics', 0, 'refresh_metrics', NULL, '{}'::jsonb, NULL"
+        ")::jobs.procrastinate_job_to_defer_v1]); $f$"
+    )
+    yield "REVOKE ALL ON FUNCTION public.defer_refresh() FROM PUBLIC"
+    yield "GRANT EXECUTE ON FUNCTION public.defer_refresh() TO kehu_scoped, kehu_admin, kehu_worker"
+    yield "GRANT USAGE ON SCHEMA jobs TO kehu_worker"
+    yield "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA jobs TO kehu_worker"
+    yield "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA jobs TO kehu_worker"
+
+
+def _partitions() -> Iterator[str]:
+    """Months of campaign events; the DEFAULT partition catches what no month holds."""
+    yield "CREATE TABLE IF NOT EXISTS public.campaign_events_default PARTITION OF public.campaign_events DEFAULT"
+    yield (
+        "CREATE OR REPLACE FUNCTION public.make_event_months(first date, last date) RETURNS integer LANGUAGE plpgsql "
+        "SECURITY DEFINER SET search_path = public, pg_temp AS $f$ DECLARE month date; made integer := 0; BEGIN "
+        "IF last > first + 3700 THEN RAISE EXCEPTION 'more than ten years of partitions at once'; END IF; "
+        "FOR month IN SELECT generate_series(date_trunc('month', first), last, '1 month')::date LOOP "
+        "IF to_regclass(format('public.campaign_events_%s', to_char(month, 'YYYY_MM'))) IS NULL THEN "
+        "EXECUTE format('CREATE TABLE public.campaign_events_%s PARTITION OF public.campaign_events "
+        "FOR VALUES FROM (%L) TO (%L)', to_char(month, 'YYYY_MM'), month, (month + interval '1 month')::date); "
+        "made := made + 1; END IF; END LOOP; RETURN made; END $f$"
+    )
+    yield "REVOKE ALL ON FUNCTION public.make_event_months(date, date) FROM PUBLIC"
+    yield "GRANT EXECUTE ON FUNCTION public.make_event_months(date, date) TO kehu_worker"
+
+
+def _counters() -> Iterator[str]:
+    for area in schema.AREAS:
+        yield _do(
+            "INSERT INTO public.generations (area, n) VALUES ({area}, 1) ON CONFLICT DO NOTHING",
+            area=sql.Literal(area),
+        )
+    # The owner of what nobody owns: history and customers need a user to point at.
+    yield (
+        "INSERT INTO public.users (id, username, name, role, active, created_at, updated_at) "
+        "VALUES (0, '-', '', 'sales', false, '2026-01-01', '2026-01-01') ON CONFLICT DO NOTHING"
+    )
+
+
+def statements() -> list[str]:
+    """Every statement, in order, for a database whose tables exist."""
+    found = list(_roles())
+    found += list(_partitions())
+    found += list(_counters())
+    for table in schema.metadata.sorted_tables:
+        found += list(_grants(table))
+    found.append(
+        "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO kehu_scoped, kehu_views, kehu_admin, kehu_gate, "
+        "kehu_worker"
+    )
+    found += list(_functions())
+    found.append("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+    return found
+
+
+def apply(conn: Connection) -> None:
+    """Run all statements on the owner's connection."""
+    for statement in statements():
+        conn.exec_driver_sql(statement, execution_options={"no_parameters": True})

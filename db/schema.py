@@ -1,0 +1,487 @@
+"""Every table. `info` on a table is its owner rule: db/rights.py turns it into policies, grants and views.
+
+info["rule"] is one of
+    customers   row-level security by owner_id; masked roles read a view
+    child       belongs to a customer: scoped roles reach it only through a view under the customer's policy
+    rollup      sums keyed by owner_id: row-level security by owner_id
+    shared      everybody who is signed in may read it
+    record      history: append-only; scoped roles see what concerns their customers
+    gate        sign-in only
+    queue       anybody who writes may append; only the worker reads
+info["recorded"]: rows are edited by people and only through db/changes.py. info["area"]: the cache generation it moves.
+Column info: "personal" is withheld from masked roles and kept apart in history; "derived" is computed from others.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    }
+)
+
+PERSONAL = {"personal": True}
+PERSONAL_DERIVED = {"personal": True, "derived": True}
+ROLES = ("sales", "manager", "analyst", "marketer", "admin")
+LANGUAGES = ("en", "zh_CN")
+
+
+def _id() -> Column[int]:
+    return Column("id", BigInteger, Identity(always=False), nullable=False)
+
+
+def _one_of(column: str, values: tuple[str, ...], name: str) -> CheckConstraint:
+    listed = ", ".join("'" + value + "'" for value in values)
+    return CheckConstraint(text(f"{column} IN ({listed})"), name=name)
+
+
+def _version() -> list[Column[Any]]:
+    return [
+        Column("version", Integer, nullable=False, server_default="1"),
+        Column("created_at", DateTime(timezone=True), nullable=False),
+        Column("updated_at", DateTime(timezone=True), nullable=False),
+    ]
+
+
+def _text(name: str, *, info: dict[str, Any] | None = None) -> Column[str]:
+    return Column(name, Text, nullable=False, server_default="", info=info or {})
+
+
+# --- users ---------------------------------------------------------------------------------------------------------
+
+teams = Table(
+    "teams",
+    metadata,
+    _id(),
+    _text("name"),
+    *_version(),
+    PrimaryKeyConstraint("id"),
+    UniqueConstraint("name"),
+    info={"rule": "shared", "recorded": True, "area": "users"},
+)
+
+users = Table(
+    "users",
+    metadata,
+    _id(),
+    _text("username"),
+    _text("name"),
+    Column("email", Text, nullable=True),
+    Column("role", Text, nullable=False),
+    Column("team_id", BigInteger, ForeignKey("teams.id", ondelete="RESTRICT")),
+    Column("active", Boolean, nullable=False, server_default=text("true")),
+    Column("language", Text, nullable=True),
+    Column("password_hash", Text, nullable=True),
+    Column("failed_count", Integer, nullable=False, server_default="0"),
+    Column("locked_until", DateTime(timezone=True)),
+    Column("auth_epoch", Integer, nullable=False, server_default="1"),
+    Column("demo", Boolean, nullable=False, server_default=text("false")),
+    Column("seen_at", DateTime(timezone=True)),
+    *_version(),
+    PrimaryKeyConstraint("id"),
+    UniqueConstraint("username"),
+    _one_of("role", ROLES, "role"),
+    CheckConstraint(text("username = lower(username) AND username <> ''"), name="username"),
+    Index("users_team_id_idx", "team_id"),
+    # What other people may read of a user; sign-in columns are for the gate alone.
+    info={"rule": "users", "recorded": True, "area": "users"},
+)
+USER_SHARED_COLUMNS = ("id", "username", "name", "role", "team_id", "active")
+USER_SIGN_IN_COLUMNS = ("password_hash", "failed_count", "locked_until", "auth_epoch", "seen_at")
+
+app_sessions = Table(
+    "app_sessions",
+    metadata,
+    _id(),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="RESTRICT"), nullable=False),
+    Column("auth_epoch", Integer, nullable=False),
+    Column("token_hash", Text, nullable=True),
+    Column("ticket_hash", Text, nullable=True),
+    Column("ticket_until", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("seen_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("revoked_at", DateTime(timezone=True)),
+    _text("user_agent"),
+    _text("address"),
+    PrimaryKeyConstraint("id"),
+    UniqueConstraint("token_hash"),
+    UniqueConstraint("ticket_hash"),
+    Index("app_sessions_user_id_idx", "user_id"),
+    info={"rule": "gate"},
+)
+
+user_links = Table(
+    "user_links",
+    metadata,
+    _id(),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="RESTRICT"), nullable=False),
+    Column("token_hash", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("used_at", DateTime(timezone=True)),
+    PrimaryKeyConstraint("id"),
+    UniqueConstraint("token_hash"),
+    Index("user_links_user_id_idx", "user_id"),
+    info={"rule": "gate"},
+)
+
+# Attempts to sign in under names that do not exist are counted too, so that lockout does not tell which do.
+sign_in_attempts = Table(
+    "sign_in_attempts",
+    metadata,
+    Column("name_hash", Text, nullable=False),
+    Column("failed_count", Integer, nullable=False, server_default="0"),
+    Column("locked_until", DateTime(timezone=True)),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("name_hash"),
+    info={"rule": "gate"},
+)
+
+settings = Table(
+    "settings",
+    metadata,
+    _id(),
+    _text("key"),
+    Column("value", JSONB, nullable=False),
+    *_version(),
+    PrimaryKeyConstraint("id"),
+    UniqueConstraint("key"),
+    info={"rule": "shared", "recorded": True, "area": "settings"},
+)
+
+# --- customers -----------------------------------------------------------------------------------------------------
+
+customers = Table(
+    "customers",
+    metadata,
+    _id(),
+    Column("owner_id", BigInteger, ForeignKey("users.id", ondelete="RESTRICT"), nullable=False, server_default="0"),
+    Column("kind", Text, nullable=False, server_default="person"),
+    _text("name", info=PERSONAL),
+    _text("company", info=PERSONAL),
+    _text("email", info=PERSONAL),
+    _text("phone", info=PERSONAL),
+    _text("address", info=PERSONAL),
+    _text("city"),
+    _text("region"),
+    _text("source"),
+    _text("age_band"),
+    _text("income_band"),
+    _text("home_ownership"),
+    _text("marital_status"),
+    _text("household_size"),
+    _text("household_kind"),
+    _text("children"),
+    Column("archived_at", DateTime(timezone=True)),
+    Column("merged_into_id", BigInteger),
+    Column("sort_key", Text(collation="C"), nullable=False, server_default="", info=PERSONAL_DERIVED),
+    Column("name_key", Text(collation="C"), nullable=False, server_default="", info=PERSONAL_DERIVED),
+    Column("pinyin_key", Text(collation="C"), nullable=False, server_default="", info=PERSONAL_DERIVED),
+    Column("initials_key", Text(collation="C"), nullable=False, server_default="", info=PERSONAL_DERIVED),
+    Column("email_key", Text(collation="C"), nullable=False, server_default="", info=PERSONAL_DERIVED),
+    Column("phone_key", Text(collation="C"), nullable=False, server_default="", info=PERSONAL_DERIVED),
+    Column("phone_reversed", Text(collation="C"), nullable=False, server_default="", info=PERSONAL_DERIVED),
+    Column("search_text", Text(collation="C"), nullable=False, server_default="", info=PERSONAL_DERIVED),
+    *_version(),
+    PrimaryKeyConstraint("id"),
+    _one_of("kind", ("person", "company"), "kind"),
+    Index("customers_owner_id_sort_key_idx", "owner_id", "sort_key", "id"),
+    Index("customers_sort_key_idx", "sort_key", "id"),
+    Index("customers_region_idx", "region", "owner_id"),
+    Index("customers_name_key_idx", "name_key", "owner_id"),
+    Index("customers_pinyin_key_idx", "pinyin_key", "owner_id", postgresql_where=text("pinyin_key <> ''")),
+    Index("customers_initials_key_idx", "initials_key", "owner_id"),
+    Index("customers_email_key_idx", "email_key", "owner_id", postgresql_where=text("email_key <> ''")),
+    Index("customers_phone_key_idx", "phone_key", "owner_id", postgresql_where=text("phone_key <> ''")),
+    Index("customers_phone_reversed_idx", "phone_reversed", "owner_id", postgresql_where=text("phone_reversed <> ''")),
+    Index(
+        "customers_search_text_idx",
+        "search_text",
+        postgresql_using="gin",
+        postgresql_ops={"search_text": "gin_trgm_ops"},
+    ),
+    info={"rule": "customers", "recorded": True, "area": "customers"},
+)
+
+customer_keys = Table(
+    "customer_keys",
+    metadata,
+    _text("kind"),
+    _text("value"),
+    Column("customer_id", BigInteger, nullable=False),
+    PrimaryKeyConstraint("value", "kind"),
+    Index("customer_keys_customer_id_idx", "customer_id"),
+    info={"rule": "child", "masked": ("kind", "customer_id"), "area": "customers"},
+)
+
+notes = Table(
+    "notes",
+    metadata,
+    Column("customer_id", BigInteger, ForeignKey("customers.id", ondelete="RESTRICT"), nullable=False),
+    _id(),
+    Column("author_id", BigInteger, ForeignKey("users.id", ondelete="RESTRICT"), nullable=False),
+    _text("body", info=PERSONAL),
+    *_version(),
+    PrimaryKeyConstraint("customer_id", "id"),
+    Index("notes_author_id_idx", "author_id"),
+    info={"rule": "child", "recorded": True, "area": "customers"},
+)
+
+# --- commerce ------------------------------------------------------------------------------------------------------
+
+products = Table(
+    "products",
+    metadata,
+    _id(),
+    _text("sku"),
+    _text("name"),
+    _text("department"),
+    _text("category"),
+    _text("brand"),
+    _text("package"),
+    Column("placeholder", Boolean, nullable=False, server_default=text("false")),
+    PrimaryKeyConstraint("id"),
+    UniqueConstraint("sku"),
+    info={"rule": "shared", "area": "orders"},
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    _id(),
+    _text("source"),
+    _text("note"),
+    Column("counts", JSONB, nullable=False),
+    Column("loaded_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("id"),
+    info={"rule": "shared", "area": "orders"},
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("customer_id", BigInteger, ForeignKey("customers.id", ondelete="RESTRICT"), nullable=False),
+    _id(),
+    _text("reference"),
+    Column("placed_at", DateTime(timezone=True), nullable=False),
+    # The company day of placed_at: stored, so that days are the same in every query and an index can serve them.
+    Column("placed_on", Date, nullable=False),
+    _text("store"),
+    Column("currency", Text, nullable=False),
+    Column("amount", Numeric(14, 2), nullable=False),
+    Column("discount", Numeric(14, 2), nullable=False, server_default="0"),
+    Column("lines", Integer, nullable=False, server_default="0"),
+    Column("batch_id", BigInteger, ForeignKey("batches.id", ondelete="RESTRICT")),
+    PrimaryKeyConstraint("customer_id", "id"),
+    Index("orders_placed_on_idx", "placed_on", "customer_id", postgresql_include=["currency", "amount"]),
+    Index("orders_customer_id_placed_at_idx", "customer_id", text("placed_at DESC")),
+    Index("orders_batch_id_idx", "batch_id"),
+    info={"rule": "child", "area": "orders"},
+)
+
+order_items = Table(
+    "order_items",
+    metadata,
+    Column("customer_id", BigInteger, nullable=False),
+    _id(),
+    Column("order_id", BigInteger, nullable=False),
+    Column("product_id", BigInteger, ForeignKey("products.id", ondelete="RESTRICT"), nullable=False),
+    Column("quantity", Numeric(14, 3), nullable=False),
+    Column("amount", Numeric(14, 2), nullable=False),
+    Column("retail_discount", Numeric(14, 2), nullable=False, server_default="0"),
+    Column("coupon_discount", Numeric(14, 2), nullable=False, server_default="0"),
+    Column("coupon_match_discount", Numeric(14, 2), nullable=False, server_default="0"),
+    PrimaryKeyConstraint("customer_id", "id"),
+    ForeignKeyConstraint(["customer_id", "order_id"], ["orders.customer_id", "orders.id"], ondelete="RESTRICT"),
+    Index("order_items_customer_id_order_id_idx", "customer_id", "order_id"),
+    Index("order_items_product_id_idx", "product_id", "customer_id"),
+    info={"rule": "child", "area": "orders"},
+)
+
+# --- marketing -----------------------------------------------------------------------------------------------------
+
+campaigns = Table(
+    "campaigns",
+    metadata,
+    _id(),
+    _text("name"),
+    _text("kind"),
+    Column("starts_on", Date, nullable=False),
+    Column("ends_on", Date, nullable=False),
+    *_version(),
+    PrimaryKeyConstraint("id"),
+    UniqueConstraint("name"),
+    CheckConstraint(text("starts_on <= ends_on"), name="dates"),
+    info={"rule": "shared", "recorded": True, "area": "campaigns"},
+)
+
+campaign_members = Table(
+    "campaign_members",
+    metadata,
+    Column("customer_id", BigInteger, ForeignKey("customers.id", ondelete="RESTRICT"), nullable=False),
+    _id(),
+    Column("campaign_id", BigInteger, ForeignKey("campaigns.id", ondelete="RESTRICT"), nullable=False),
+    Column("received_on", Date, nullable=False),
+    Column("first_redeemed_on", Date),
+    Column("redemptions", Integer, nullable=False, server_default="0"),
+    Column("batch_id", BigInteger, ForeignKey("batches.id", ondelete="RESTRICT")),
+    PrimaryKeyConstraint("customer_id", "id"),
+    UniqueConstraint("customer_id", "campaign_id"),
+    Index("campaign_members_campaign_id_idx", "campaign_id", "customer_id", postgresql_include=["redemptions"]),
+    Index("campaign_members_batch_id_idx", "batch_id"),
+    info={"rule": "child", "area": "campaigns"},
+)
+
+campaign_events = Table(
+    "campaign_events",
+    metadata,
+    Column("customer_id", BigInteger, ForeignKey("customers.id", ondelete="RESTRICT"), nullable=False),
+    _id(),
+    Column("campaign_id", BigInteger, ForeignKey("campaigns.id", ondelete="RESTRICT"), nullable=False),
+    _text("kind"),
+    Column("occurred_on", Date, nullable=False),
+    _text("reference"),
+    Column("batch_id", BigInteger, ForeignKey("batches.id", ondelete="RESTRICT")),
+    PrimaryKeyConstraint("customer_id", "id", "occurred_on"),
+    Index("campaign_events_campaign_id_idx", "campaign_id", "kind", "occurred_on"),
+    postgresql_partition_by="RANGE (occurred_on)",
+    info={"rule": "child", "area": "campaigns"},
+)
+
+# --- derived -------------------------------------------------------------------------------------------------------
+
+customer_metrics = Table(
+    "customer_metrics",
+    metadata,
+    Column("customer_id", BigInteger, ForeignKey("customers.id", ondelete="RESTRICT"), nullable=False),
+    Column("first_order_on", Date),
+    Column("last_order_on", Date),
+    Column("orders", Integer, nullable=False, server_default="0"),
+    Column("revenue", Numeric(16, 2), nullable=False, server_default="0"),
+    Column("other_currency_orders", Integer, nullable=False, server_default="0"),
+    # Where this customer's orders stand in daily_sales; a hand-over moves them by comparing with the customer.
+    Column("rolled_owner_id", BigInteger, nullable=False, server_default="0"),
+    _text("rolled_region"),
+    Column("refreshed_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("customer_id"),
+    Index("customer_metrics_last_order_on_idx", "last_order_on", "customer_id"),
+    Index("customer_metrics_revenue_idx", "revenue", "customer_id"),
+    Index("customer_metrics_orders_idx", "orders", "customer_id"),
+    info={"rule": "child", "area": "metrics"},
+)
+
+daily_sales = Table(
+    "daily_sales",
+    metadata,
+    Column("day", Date, nullable=False),
+    Column("owner_id", BigInteger, nullable=False),
+    _text("region"),
+    Column("currency", Text, nullable=False),
+    Column("orders", Integer, nullable=False),
+    Column("revenue", Numeric(16, 2), nullable=False),
+    Column("new_customers", Integer, nullable=False),
+    PrimaryKeyConstraint("day", "owner_id", "region", "currency"),
+    Index("daily_sales_owner_id_idx", "owner_id", "day"),
+    info={"rule": "rollup", "area": "metrics"},
+)
+
+touched_customers = Table(
+    "touched_customers",
+    metadata,
+    _id(),
+    Column("customer_id", BigInteger, nullable=False),
+    Column("touched_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("id"),
+    info={"rule": "queue"},
+)
+
+# --- record --------------------------------------------------------------------------------------------------------
+
+change_sets = Table(
+    "change_sets",
+    metadata,
+    _id(),
+    Column("actor_id", BigInteger, ForeignKey("users.id", ondelete="RESTRICT"), nullable=False),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    # The command, the permission it needed (an undo needs it again), and where it came from.
+    Column("command", Text, nullable=False),
+    Column("permission", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    _text("screen"),
+    _text("reason"),
+    Column("rows", Integer, nullable=False, server_default="0"),
+    Column("undoes_id", BigInteger, ForeignKey("change_sets.id", ondelete="RESTRICT")),
+    Column("batch_id", BigInteger, ForeignKey("batches.id", ondelete="RESTRICT")),
+    PrimaryKeyConstraint("id"),
+    UniqueConstraint("undoes_id"),
+    _one_of("source", ("screen", "terminal", "worker", "import", "rule", "demo", "api"), "source"),
+    Index("change_sets_actor_id_idx", "actor_id", "id"),
+    info={"rule": "record"},
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    _id(),
+    Column("change_set_id", BigInteger, ForeignKey("change_sets.id", ondelete="RESTRICT"), nullable=False),
+    Column("customer_id", BigInteger, nullable=True),
+    Column("table_name", Text, nullable=False),
+    Column("row_id", BigInteger, nullable=False),
+    Column("action", Text, nullable=False),
+    # Images before and after; personal columns apart, so that an erasure can blank them.
+    Column("before", JSONB, nullable=False),
+    Column("after", JSONB, nullable=False),
+    Column("before_personal", JSONB, nullable=False, info=PERSONAL),
+    Column("after_personal", JSONB, nullable=False, info=PERSONAL),
+    PrimaryKeyConstraint("id"),
+    _one_of("action", ("insert", "update", "delete"), "action"),
+    Index("changes_change_set_id_idx", "change_set_id"),
+    Index("changes_customer_id_idx", "customer_id", "id"),
+    Index("changes_table_name_row_id_idx", "table_name", "row_id", "id"),
+    info={"rule": "record"},
+)
+
+# A number per area of data that moves on with every commit; part of every cache key.
+generations = Table(
+    "generations",
+    metadata,
+    Column("area", Text, nullable=False),
+    Column("n", BigInteger, nullable=False),
+    PrimaryKeyConstraint("area"),
+    info={"rule": "counter"},
+)
+
+AREAS = tuple(sorted({t.info["area"] for t in metadata.tables.values() if "area" in t.info}))
+RECORDED = {name: t for name, t in metadata.tables.items() if t.info.get("recorded")}
+CUSTOMER_TABLES = tuple(name for name, t in metadata.tables.items() if t.info["rule"] in ("customers", "child"))
+
+

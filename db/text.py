@@ -1,0 +1,122 @@
+"""Normalisation of every text that is written, and the keys that lists sort and searches match by."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from pypinyin import Style, lazy_pinyin
+
+MAX_TEXT = 10_000
+
+# Zero-width and bidirectional controls: invisible in a form, they make equal names unequal and can reorder a line.
+_INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+_SPACE = re.compile(r"[^\S\n]+")
+_HAN = re.compile(r"([\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])")
+_DIGIT = re.compile(r"\D+")
+
+# Surnames that are read otherwise than the same character in a word (Table of General Standard Chinese Characters).
+SURNAMES = {
+    "单": "shan",
+    "解": "xie",
+    "仇": "qiu",
+    "查": "zha",
+    "曾": "zeng",
+    "朴": "piao",
+    "区": "ou",
+    "盖": "ge",
+    "尉迟": "yu chi",
+    "万俟": "mo qi",
+    "任": "ren",
+    "华": "hua",
+    "翟": "zhai",
+    "乐": "yue",
+    "覃": "qin",
+    "缪": "miao",
+    "员": "yun",
+    "折": "she",
+    "召": "shao",
+    "种": "chong",
+    "重": "chong",
+    "秘": "bi",
+    "黑": "he",
+    "纪": "ji",
+    "那": "na",
+    "燕": "yan",
+    "冼": "xian",
+    "洗": "xian",
+    "尹": "yin",
+    "葛": "ge",
+    "卜": "bu",
+    "宁": "ning",
+    "令狐": "ling hu",
+    "长孙": "zhang sun",
+    "澹台": "tan tai",
+}
+
+
+def clean(value: str | None, *, multiline: bool = False) -> str:
+    """NFKC, without control, zero-width and bidi characters, runs of blanks folded, trimmed. `None` gives ''."""
+    if not value:
+        return ""
+    text = unicodedata.normalize("NFKC", value)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _INVISIBLE.sub("", _CONTROL.sub("", text))
+    if not multiline:
+        text = text.replace("\n", " ")
+    return _SPACE.sub(" ", text).strip()
+
+
+def has_han(value: str) -> bool:
+    """True when the text holds at least one Chinese character."""
+    return bool(_HAN.search(value))
+
+
+def unaccent(value: str) -> str:
+    """Latin letters without their marks: 'Müller' → 'Muller'."""
+    return "".join(c for c in unicodedata.normalize("NFD", value) if not unicodedata.combining(c))
+
+
+def match_key(value: str | None) -> str:
+    """The form in which names, e-mails and companies are compared: cleaned, lower case, unaccented."""
+    return unaccent(clean(value).casefold())
+
+
+@lru_cache(maxsize=65_536)
+def _syllables(name: str) -> tuple[str, ...]:
+    for length in (2, 1):
+        surname, given = name[:length], name[length:]
+        if surname in SURNAMES and given:
+            return (*SURNAMES[surname].split(), *lazy_pinyin(given, style=Style.NORMAL))
+    return tuple(lazy_pinyin(name, style=Style.NORMAL))
+
+
+def pinyin(value: str | None) -> str:
+    """Toneless pinyin without blanks ('张三' → 'zhangsan'); '' for a text without Chinese characters."""
+    name = clean(value)
+    return "".join(match_key(s).replace(" ", "") for s in _syllables(name)) if has_han(name) else ""
+
+
+def initials(value: str | None) -> str:
+    """First letters: of the syllables of a Chinese name ('张三' → 'zs'), of the words of a Latin one."""
+    name = clean(value)
+    parts = _syllables(name) if has_han(name) else tuple(match_key(name).split())
+    return "".join(match_key(p)[:1] for p in parts if p.strip())
+
+
+def sort_key(value: str | None) -> str:
+    """What lists sort by under COLLATE "C": pinyin for Chinese, unaccented lower case for Latin, then the text."""
+    name = clean(value)
+    return f"{' '.join(match_key(s) for s in _syllables(name))}\t{name}" if has_han(name) else match_key(name)
+
+
+def digits(value: str | None) -> str:
+    """Only the digits, full-width ones folded: '+86 138-0013 8000' → '8613800138000'."""
+    return _DIGIT.sub("", clean(value))
+
+
+def spaced(value: str | None) -> str:
+    """The match key with every Chinese character set apart by blanks, so that trigrams index one and two of them."""
+    return _SPACE.sub(" ", _HAN.sub(r" \1 ", match_key(value))).strip()

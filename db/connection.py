@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
@@ -87,7 +87,28 @@ def begin(viewer: Viewer, *, write: bool = False, timeout_ms: int = STATEMENT_TI
     with translated():
         with engine().connect() as conn, conn.begin():
             conn.exec_driver_sql(_preamble(viewer, write=write, timeout_ms=timeout_ms), execution_options=AS_WRITTEN)
+            conn.info["kehu_areas"] = set()
             yield conn
+            _move_generations(conn)
+
+
+def bump(conn: Connection, areas: Iterable[str]) -> None:
+    """Note that data of these areas changed: their generations move on with this transaction's commit."""
+    conn.info.setdefault("kehu_areas", set()).update(areas)
+
+
+def _move_generations(conn: Connection) -> None:
+    """The last statement before the commit, so that the counter rows are locked for as short as can be.
+
+    Areas are locked in one order: writers may wait for one another here but never deadlock.
+    """
+    areas = sorted(conn.info.pop("kehu_areas", ()))
+    if areas:
+        conn.exec_driver_sql(
+            "WITH locked AS (SELECT area FROM generations WHERE area = ANY(%(areas)s) ORDER BY area FOR UPDATE) "
+            "UPDATE generations AS g SET n = g.n + 1 FROM locked WHERE g.area = locked.area",
+            {"areas": areas},
+        )
 
 
 @contextmanager

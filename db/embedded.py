@@ -348,7 +348,10 @@ class Server:
         done = self._run(account, "pg_ctl", [*command, "-D", str(self.cluster)], doing)
         if done.returncode:
             said = self._startup_message() or _last_line(done.stderr or done.stdout)
-            raise EmbeddedError(f"PostgreSQL failed {doing} in {self.directory}: {said}")
+            raise EmbeddedError(
+                f"PostgreSQL failed {doing} in {self.directory}: {said} "
+                f"(more in {self.cluster / 'startup.log'} and {self.cluster / 'log'})"
+            )
 
     def _startup_message(self) -> str:
         """The last complaint of a failed start: in startup.log, or in log/ once the log collector runs."""

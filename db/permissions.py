@@ -43,16 +43,24 @@ class Permission(StrEnum):
 
 P = Permission
 _EVERYONE = {P.ACCOUNT_EDIT, P.CAMPAIGNS_READ, P.CUSTOMERS_READ, P.OVERVIEW_READ, P.USERS_READ}
-_EDITORS = _EVERYONE | {P.CUSTOMERS_EDIT, P.CUSTOMERS_EXPORT, P.CHANGES_UNDO, P.PERSONAL_READ}
+_EDITORS = _EVERYONE | {
+    P.CHANGES_UNDO,
+    P.CUSTOMERS_ASSIGN,
+    P.CUSTOMERS_EDIT,
+    P.CUSTOMERS_EXPORT,
+    P.PERSONAL_READ,
+}
 
 GRANTS: dict[Role, frozenset[Permission]] = {
     Role.SALES: frozenset(_EDITORS),
-    Role.MANAGER: frozenset(_EDITORS | {P.CUSTOMERS_ASSIGN, P.CHANGES_READ}),
+    Role.MANAGER: frozenset(_EDITORS | {P.CHANGES_READ}),
     Role.ANALYST: frozenset(_EVERYONE | {P.CUSTOMERS_EXPORT}),
     Role.MARKETER: frozenset(_EVERYONE),
-    Role.ADMIN: frozenset(_EDITORS | {P.CUSTOMERS_ASSIGN, P.CHANGES_READ, P.USERS_MANAGE, P.DEMO_LOAD}),
+    Role.ADMIN: frozenset(_EDITORS | {P.CHANGES_READ, P.USERS_MANAGE, P.DEMO_LOAD}),
     Role.GATE: frozenset({P.SESSIONS_CHECK}),
-    Role.WORKER: frozenset({P.METRICS_REFRESH, P.DEMO_LOAD, P.CUSTOMERS_READ, P.CHANGES_READ}),
+    Role.WORKER: frozenset(
+        {P.CHANGES_READ, P.CUSTOMERS_READ, P.DEMO_LOAD, P.METRICS_REFRESH, P.USERS_MANAGE}
+    ),
 }
 
 # One database role per set of privileges: two kinds of people with the same row and column rights share one.

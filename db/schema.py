@@ -382,7 +382,8 @@ campaign_events = Table(
 customer_metrics = Table(
     "customer_metrics",
     metadata,
-    Column("customer_id", BigInteger, ForeignKey("customers.id", ondelete="RESTRICT"), nullable=False),
+    # No foreign key: taking back the creation of a customer must not wait for what is derived from it.
+    Column("customer_id", BigInteger, nullable=False),
     Column("first_order_on", Date),
     Column("last_order_on", Date),
     Column("orders", Integer, nullable=False, server_default="0"),
@@ -438,7 +439,6 @@ change_sets = Table(
     Column("source", Text, nullable=False),
     _text("screen"),
     _text("reason"),
-    Column("rows", Integer, nullable=False, server_default="0"),
     Column("undoes_id", BigInteger, ForeignKey("change_sets.id", ondelete="RESTRICT")),
     Column("batch_id", BigInteger, ForeignKey("batches.id", ondelete="RESTRICT")),
     PrimaryKeyConstraint("id"),

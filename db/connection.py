@@ -45,6 +45,7 @@ def engine() -> Engine:
         max_overflow=10,
         pool_timeout=10,
         pool_pre_ping=True,
+        hide_parameters=True,  # they hold personal values, and messages go to the log
         connect_args={"connect_timeout": 5, "application_name": "kehu"},
     )
 
@@ -128,7 +129,7 @@ def translated() -> Iterator[None]:
         raise unavailable(error) from error
     except DBAPIError as error:
         state = getattr(error.orig, "sqlstate", None)
-        if state == "42501":
+        if state in ("42501", "44000"):
             raise Refused(_("The database refused this: your role has no right to these rows or columns.")) from error
         if state in ("57014", "55P03", "40001", "40P01") or error.connection_invalidated:
             raise unavailable(error) from error

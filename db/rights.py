@@ -289,6 +289,12 @@ def _functions() -> Iterator[str]:
         yield f"REVOKE ALL ON FUNCTION public.{signature} FROM PUBLIC"
         yield f"GRANT EXECUTE ON FUNCTION public.{signature} TO kehu_scoped, kehu_admin, kehu_worker"
     yield (
+        "CREATE OR REPLACE FUNCTION public.waiting_since() RETURNS timestamptz LANGUAGE sql STABLE SECURITY DEFINER "
+        "SET search_path = public, pg_temp AS $f$ SELECT min(touched_at) FROM touched_customers $f$"
+    )
+    yield "REVOKE ALL ON FUNCTION public.waiting_since() FROM PUBLIC"
+    yield "GRANT EXECUTE ON FUNCTION public.waiting_since() TO kehu_scoped, kehu_masked, kehu_admin, kehu_worker"
+    yield (
         "CREATE OR REPLACE FUNCTION public.defer_refresh() RETURNS void LANGUAGE sql SECURITY DEFINER "
         "SET search_path = jobs, pg_temp AS $f$ SELECT jobs.procrastinate_defer_jobs_v1(ARRAY[ROW("
         "'default', 'refresh_metrics', 0, 'refresh_metrics', NULL, '{}'::jsonb, NULL"

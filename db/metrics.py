@@ -1,0 +1,142 @@
+"""Each metric, once: its name, unit, formula and source, how it totals, and which direction is better.
+
+Screens, terminal and manual read this list; the sentences are what the user is shown when asking what a figure means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, case, literal
+
+from db import schema
+
+
+def N_(message: str) -> str:  # noqa: N802  (gettext's customary name)
+    """Mark a string for translation where it cannot be translated yet."""
+    return message
+
+
+@dataclass(frozen=True)
+class Metric:
+    """`unit` is count, money or rate; `totals` is sum (parts add up), distinct (they do not) or ratio."""
+
+    key: str
+    name: str
+    unit: str
+    formula: str
+    source: str
+    totals: str
+    better: str = "up"
+
+
+METRICS: Mapping[str, Metric] = {
+    m.key: m
+    for m in (
+        Metric(
+            "customers",
+            N_("Customers"),
+            "count",
+            N_("Customers that are not archived, with or without orders."),
+            "customers",
+            "sum",
+        ),
+        Metric(
+            "active",
+            N_("Active customers"),
+            "count",
+            N_("Customers with at least one order in the period."),
+            "orders",
+            "distinct",
+        ),
+        Metric(
+            "new",
+            N_("New customers"),
+            "count",
+            N_("Customers whose first order ever lies in the period. Not known for the first four weeks of the data."),
+            "daily_sales",
+            "sum",
+        ),
+        Metric(
+            "revenue",
+            N_("Revenue"),
+            "money",
+            N_("Sum of the order amounts in the company's currency; orders in other currencies are counted beside it."),
+            "daily_sales",
+            "sum",
+        ),
+        Metric("orders", N_("Orders"), "count", N_("Orders placed in the period."), "daily_sales", "sum"),
+        Metric(
+            "basket",
+            N_("Average basket"),
+            "money",
+            N_("Revenue divided by orders in the company's currency."),
+            "daily_sales",
+            "ratio",
+        ),
+        Metric(
+            "repeat_rate",
+            N_("Repeat rate"),
+            "rate",
+            N_("Of the customers active in the period, the share with two or more orders in it."),
+            "orders",
+            "ratio",
+        ),
+        Metric(
+            "retention",
+            N_("Retention"),
+            "rate",
+            N_("Of the customers active in the equally long period before, the share active again in this one."),
+            "orders",
+            "ratio",
+        ),
+    )
+}
+
+NOT_KNOWN_DAYS = 28
+"""Days after the first day of data in which a first order does not tell that a customer is new."""
+
+
+class Stage(StrEnum):
+    """Where a customer stands, by the day of the last order."""
+
+    PROSPECT = "prospect"
+    NEW = "new"
+    ACTIVE = "active"
+    AT_RISK = "at_risk"
+    LOST = "lost"
+
+
+ACTIVE_DAYS = 30
+LOST_DAYS = 90
+
+STAGE_NAMES = {
+    Stage.PROSPECT: N_("Prospect"),
+    Stage.NEW: N_("New"),
+    Stage.ACTIVE: N_("Active"),
+    Stage.AT_RISK: N_("At risk"),
+    Stage.LOST: N_("Lost"),
+}
+STAGE_RULES = {
+    Stage.PROSPECT: N_("no order yet"),
+    Stage.NEW: N_("first order in the last 30 days"),
+    Stage.ACTIVE: N_("an order in the last 30 days"),
+    Stage.AT_RISK: N_("last order 31 to 90 days ago"),
+    Stage.LOST: N_("last order more than 90 days ago"),
+}
+
+
+def stage_column(today: date) -> ColumnElement[str]:
+    """The stage of a row of customer_metrics (possibly missing) on a day."""
+    m = schema.customer_metrics.c
+    recent = today - timedelta(days=ACTIVE_DAYS)
+    return case(
+        (m.last_order_on.is_(None), literal(Stage.PROSPECT.value)),
+        (m.first_order_on >= recent, literal(Stage.NEW.value)),
+        (m.last_order_on >= recent, literal(Stage.ACTIVE.value)),
+        (m.last_order_on >= today - timedelta(days=LOST_DAYS), literal(Stage.AT_RISK.value)),
+        else_=literal(Stage.LOST.value),
+    )

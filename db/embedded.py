@@ -169,7 +169,7 @@ class Server:
     def _make_directory(self, account: embedded_user.Account) -> None:
         if not self.directory.exists():
             self.directory.mkdir(parents=True, exist_ok=True)
-            self.directory.chmod(0o711 if account.switched else 0o700)
+            self.directory.chmod(0o711)  # what lies in it has its own rights
         if account.switched:
             embedded_user.open_way(self.cluster)
             embedded_user.open_way(self._bin / "postgres")

@@ -1,0 +1,1 @@
+"""Bringing Kehu up on one machine: database, worker and web server together."""

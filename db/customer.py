@@ -1,0 +1,411 @@
+"""One customer: profile, figures, purchases, campaigns, notes, and the commands that change them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+from sqlalchemy import Connection, func, select
+
+from db import changes, clock, customers, schema, text
+from db.connection import widen
+from db.errors import Conflict, Invalid, NotFound
+from db.metrics import stage_column
+from db.permissions import NOBODY, Permission, Viewer
+from db.words import _
+
+LIMITS = {"name": 200, "company": 200, "email": 254, "phone": 40, "address": 500, "city": 100, "region": 100}
+"""Most characters of each field of the form; longer values are refused, not cut."""
+MOST_NOTE = text.MAX_TEXT
+FIELDS = tuple(LIMITS)
+DEFAULT_PHONE_REGION = "CN"
+
+
+@dataclass(frozen=True)
+class Customer:
+    """A customer with the figures derived from the orders; money in the company's currency."""
+
+    id: int
+    version: int
+    name: str
+    company: str
+    email: str
+    phone: str
+    address: str
+    city: str
+    region: str
+    source: str
+    owner_id: int
+    owner: str
+    stage: str
+    age_band: str
+    income_band: str
+    home_ownership: str
+    marital_status: str
+    household_size: str
+    household_kind: str
+    children: str
+    archived_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    orders: int
+    revenue: Decimal
+    other_currency_orders: int
+    first_order_on: date | None
+    last_order_on: date | None
+    refreshed_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a save did: its change set (None when nothing differed) and the columns somebody else saved meanwhile."""
+
+    change_set_id: int | None
+    changed: list[str]
+    merged_with: list[str]
+
+
+def get(conn: Connection, *, viewer: Viewer, customer_id: int, today: date) -> Customer:
+    """The customer, archived or not. Raises NotFound, in the same words whether it is absent or another's."""
+    viewer.require(Permission.CUSTOMERS_READ)
+    c, m, u = schema.customers.c, schema.customer_metrics.c, schema.users.c
+    own = [c[f] for f in Customer.__annotations__ if f in c]
+    query = (
+        select(
+            *own,
+            u.name.label("owner"),
+            stage_column(today).label("stage"),
+            func.coalesce(m.orders, 0).label("orders"),
+            func.coalesce(m.revenue, 0).label("revenue"),
+            func.coalesce(m.other_currency_orders, 0).label("other_currency_orders"),
+            m.first_order_on,
+            m.last_order_on,
+            m.refreshed_at,
+        )
+        .select_from(
+            schema.customers.join(schema.users, u.id == c.owner_id).outerjoin(
+                schema.customer_metrics, m.customer_id == c.id
+            )
+        )
+        .where(c.id == customer_id)
+    )
+    row = conn.execute(query).mappings().first()
+    if row is None:
+        raise NotFound(_("There is no customer {id} that you may see.").format(id=customer_id))
+    return Customer(**row)
+
+
+def purchases(
+    conn: Connection, *, viewer: Viewer, customer_id: int, offset: int = 0, limit: int = 20
+) -> tuple[pd.DataFrame, int]:
+    """Orders, newest first (placed_at, placed_on, reference, store, lines, currency, amount, discount), and how many."""
+    viewer.require(Permission.CUSTOMERS_READ)
+    o = schema.orders.c
+    columns = (o.id, o.placed_at, o.placed_on, o.reference, o.store, o.lines, o.currency, o.amount, o.discount)
+    mine = select(*columns).where(o.customer_id == customer_id)
+    total = conn.scalar(select(func.count()).select_from(schema.orders).where(o.customer_id == customer_id)) or 0
+    rows = conn.execute(mine.order_by(o.placed_at.desc(), o.id.desc()).offset(max(0, offset)).limit(limit))
+    return pd.DataFrame(rows.fetchall(), columns=list(rows.keys())), total
+
+
+def order_lines(conn: Connection, *, viewer: Viewer, customer_id: int, order_id: int, limit: int = 500) -> pd.DataFrame:
+    """The lines of one order (product, category, brand, package, quantity, amount, discount), dearest first."""
+    viewer.require(Permission.CUSTOMERS_READ)
+    i, p = schema.order_items.c, schema.products.c
+    discount = (i.retail_discount + i.coupon_discount + i.coupon_match_discount).label("discount")
+    rows = conn.execute(
+        select(p.name.label("product"), p.category, p.brand, p.package, i.quantity, i.amount, discount)
+        .select_from(schema.order_items.join(schema.products, p.id == i.product_id))
+        .where(i.customer_id == customer_id, i.order_id == order_id)
+        .order_by(i.amount.desc(), i.id)
+        .limit(limit)
+    )
+    return pd.DataFrame(rows.fetchall(), columns=list(rows.keys()))
+
+
+def top_categories(conn: Connection, *, viewer: Viewer, customer_id: int, limit: int = 8) -> pd.DataFrame:
+    """The product categories this customer spent most on: category, orders, amount."""
+    viewer.require(Permission.CUSTOMERS_READ)
+    i, p = schema.order_items.c, schema.products.c
+    amount = func.sum(i.amount).label("amount")
+    rows = conn.execute(
+        select(p.category, func.count(i.order_id.distinct()).label("orders"), amount)
+        .select_from(schema.order_items.join(schema.products, p.id == i.product_id))
+        .where(i.customer_id == customer_id, p.category != "")
+        .group_by(p.category)
+        .order_by(amount.desc(), p.category)
+        .limit(limit)
+    )
+    return pd.DataFrame(rows.fetchall(), columns=list(rows.keys()))
+
+
+def monthly(conn: Connection, *, viewer: Viewer, customer_id: int, currency: str) -> pd.DataFrame:
+    """Orders and revenue per calendar month in one currency: month (its first day), orders, revenue."""
+    viewer.require(Permission.CUSTOMERS_READ)
+    o = schema.orders.c
+    month = func.date_trunc("month", o.placed_on).label("month")
+    rows = conn.execute(
+        select(month, func.count().label("orders"), func.sum(o.amount).label("revenue"))
+        .where(o.customer_id == customer_id, o.currency == currency)
+        .group_by(month)
+        .order_by(month)
+    )
+    return pd.DataFrame(rows.fetchall(), columns=list(rows.keys()))
+
+
+def campaigns(conn: Connection, *, viewer: Viewer, customer_id: int, limit: int = 100) -> pd.DataFrame:
+    """Campaigns the customer received, newest first: campaign, kind, starts_on, ends_on, redemptions, first_redeemed_on."""
+    viewer.require(Permission.CAMPAIGNS_READ)
+    m, c = schema.campaign_members.c, schema.campaigns.c
+    rows = conn.execute(
+        select(
+            c.name.label("campaign"), c.kind, c.starts_on, c.ends_on, m.redemptions, m.first_redeemed_on, m.received_on
+        )
+        .select_from(schema.campaign_members.join(schema.campaigns, c.id == m.campaign_id))
+        .where(m.customer_id == customer_id)
+        .order_by(c.starts_on.desc(), c.id.desc())
+        .limit(limit)
+    )
+    return pd.DataFrame(rows.fetchall(), columns=list(rows.keys()))
+
+
+def notes(conn: Connection, *, viewer: Viewer, customer_id: int, limit: int = 100) -> pd.DataFrame:
+    """Notes, newest first: id, author_id, author, body ('' for masked roles), created_at, updated_at, version."""
+    viewer.require(Permission.CUSTOMERS_READ)
+    n, u = schema.notes.c, schema.users.c
+    rows = conn.execute(
+        select(n.id, n.author_id, u.name.label("author"), n.body, n.created_at, n.updated_at, n.version)
+        .select_from(schema.notes.join(schema.users, u.id == n.author_id))
+        .where(n.customer_id == customer_id)
+        .order_by(n.created_at.desc(), n.id.desc())
+        .limit(limit)
+    )
+    return pd.DataFrame(rows.fetchall(), columns=list(rows.keys()))
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+def add(
+    conn: Connection, *, actor: Viewer, values: Mapping[str, str], source: str = "screen", screen: str = ""
+) -> tuple[int, int]:
+    """Create a customer of one's own (an administrator's belongs to nobody yet); gives (customer id, change set id)."""
+    actor.require(Permission.CUSTOMERS_EDIT)
+    row = checked(values, required=("name",))
+    owner_id = actor.user_id if actor.scoped else NOBODY
+    set_id = _start(conn, actor, "customer.add", source, screen)
+    [customer_id] = changes.insert(
+        conn, set_id, "customers", [row | customers.keys(row) | {"owner_id": owner_id, "source": source}]
+    )
+    return customer_id, set_id
+
+
+def save(
+    conn: Connection,
+    *,
+    actor: Viewer,
+    customer_id: int,
+    version: int,
+    values: Mapping[str, str],
+    source: str = "screen",
+    screen: str = "",
+) -> Saved:
+    """Save a form that was opened at `version`.
+
+    When others saved meanwhile and touched none of these columns the two are merged, and `merged_with` says which
+    columns they changed; otherwise Conflict shows both sides (column, mine, theirs) and nothing is saved.
+    Raises Invalid (by field), NotFound, Refused.
+    """
+    actor.require(Permission.CUSTOMERS_EDIT)
+    wanted = checked(values, required=("name",) if "name" in values else ())
+    now = _locked(conn, customer_id)
+    patch = {c: v for c, v in wanted.items() if now[c] != v}
+    theirs: list[str] = []
+    if now["version"] != version:
+        theirs = _changed_since(conn, customer_id, int(now["version"]) - version)
+        clash = sorted(set(theirs) & set(patch))
+        if clash:
+            raise Conflict(
+                _("Somebody saved this customer while you were editing. Choose which values to keep."),
+                rows=[{"column": c, "mine": patch[c], "theirs": now[c]} for c in clash],
+                version=now["version"],
+            )
+    if not patch:
+        return Saved(None, [], theirs)
+    derived = {c: v for c, v in customers.keys({**now, **patch}).items() if now[c] != v}
+    set_id = _start(conn, actor, "customer.save", source, screen)
+    changes.update(conn, set_id, "customers", [{"id": customer_id, **patch, **derived}])
+    return Saved(set_id, sorted(patch), theirs)
+
+
+def assign(
+    conn: Connection,
+    *,
+    actor: Viewer,
+    customer_ids: list[int],
+    owner_id: int,
+    source: str = "screen",
+    screen: str = "",
+    reason: str = "",
+) -> int:
+    """Hand customers over to another owner (0: nobody); gives the change set id. The actor must see all of them."""
+    actor.require(Permission.CUSTOMERS_ASSIGN)
+    u = schema.users.c
+    if owner_id != NOBODY and not conn.scalar(select(u.id).where(u.id == owner_id, u.active)):
+        raise Invalid(_("That person is not an active user."), fields={"owner_id": _("Choose an active user.")})
+    if actor.scoped and owner_id == NOBODY and NOBODY not in actor.owner_ids:
+        raise Invalid(
+            _("Only a manager can leave a customer without an owner."), fields={"owner_id": _("Choose a person.")}
+        )
+    c = schema.customers.c
+    seen = select(c.id).where(c.id.in_(customer_ids)).order_by(c.id).with_for_update()
+    visible = conn.scalars(seen).all()
+    if len(visible) != len(set(customer_ids)):
+        raise NotFound(
+            _("{n} of these customers are not there or not yours. Nothing was handed over.").format(
+                n=len(set(customer_ids)) - len(visible)
+            )
+        )
+    set_id = changes.start(
+        conn,
+        actor=actor,
+        command="customer.assign",
+        permission=Permission.CUSTOMERS_ASSIGN,
+        source=source,
+        screen=screen,
+        reason=text.clean(reason),
+    )
+    if actor.scoped:
+        widen(conn, actor, owner_id)
+    changes.update(conn, set_id, "customers", [{"id": i, "owner_id": owner_id} for i in visible])
+    return set_id
+
+
+def archive(
+    conn: Connection,
+    *,
+    actor: Viewer,
+    customer_id: int,
+    archived: bool = True,
+    source: str = "screen",
+    screen: str = "",
+) -> int:
+    """Take a customer off the lists, or put it back; gives the change set id. Nothing is deleted."""
+    actor.require(Permission.CUSTOMERS_EDIT)
+    _locked(conn, customer_id)
+    set_id = _start(conn, actor, "customer.archive" if archived else "customer.restore", source, screen)
+    when = clock.now() if archived else None
+    changes.update(conn, set_id, "customers", [{"id": customer_id, "archived_at": when}])
+    return set_id
+
+
+def add_note(
+    conn: Connection, *, actor: Viewer, customer_id: int, body: str, source: str = "screen", screen: str = ""
+) -> int:
+    """Add a note; gives the change set id."""
+    actor.require(Permission.CUSTOMERS_EDIT)
+    _locked(conn, customer_id)
+    set_id = _start(conn, actor, "note.add", source, screen)
+    row = {"customer_id": customer_id, "author_id": actor.user_id, "body": checked_note(body)}
+    changes.insert(conn, set_id, "notes", [row])
+    return set_id
+
+
+def delete_note(
+    conn: Connection, *, actor: Viewer, customer_id: int, note_id: int, source: str = "screen", screen: str = ""
+) -> int:
+    """Delete a note (undo brings it back with its id); gives the change set id."""
+    actor.require(Permission.CUSTOMERS_EDIT)
+    set_id = _start(conn, actor, "note.delete", source, screen)
+    changes.delete(conn, set_id, "notes", [{"customer_id": customer_id, "id": note_id}])
+    return set_id
+
+
+def checked_note(body: str) -> str:
+    """The note as it is stored. Raises Invalid when it is empty or too long."""
+    note = text.clean(body, multiline=True)
+    if not note:
+        raise Invalid(_("The note is empty."), fields={"body": _("Write something first.")})
+    if len(note) > MOST_NOTE:
+        problem = _("{n} characters are too many; at most {most}.").format(n=f"{len(note):,}", most=f"{MOST_NOTE:,}")
+        raise Invalid(_("The note is too long."), fields={"body": problem})
+    return note
+
+
+def checked(values: Mapping[str, str], *, required: tuple[str, ...] = ()) -> dict[str, str]:
+    """The form's values as they are stored: cleaned, phone and e-mail in their canonical form.
+
+    Raises Invalid with a sentence for each field that cannot be accepted.
+    """
+    unknown = set(values) - set(FIELDS)
+    if unknown:
+        raise Invalid(_("Unknown field: {name}.").format(name=", ".join(sorted(unknown))))
+    row = {c: text.clean(v, multiline=c == "address") for c, v in values.items()}
+    problems: dict[str, str] = {}
+    for c, v in row.items():
+        if len(v) > LIMITS[c]:
+            problems[c] = _("{n} characters are too many; at most {most}.").format(n=f"{len(v):,}", most=LIMITS[c])
+        elif c in required and not v:
+            problems[c] = _("This must not be empty.")
+    if row.get("email") and "email" not in problems:
+        try:
+            row["email"] = validate_email(row["email"], check_deliverability=False).normalized
+        except EmailNotValidError:
+            problems["email"] = _("This is not an e-mail address. Example: name@example.com")
+    if row.get("phone") and "phone" not in problems:
+        try:
+            row["phone"] = canonical_phone(row["phone"])
+        except ValueError:
+            problems["phone"] = _("This is not a phone number. Example: 138 0013 8000 or +1 202 555 0143")
+    if problems:
+        raise Invalid(_("Some fields need another look."), fields=problems)
+    return row
+
+
+def canonical_phone(value: str) -> str:
+    """International form ('+86 138 0013 8000'). Raises ValueError for what cannot be a number anywhere."""
+    try:
+        number = phonenumbers.parse(value, DEFAULT_PHONE_REGION)
+    except phonenumbers.NumberParseException as error:
+        raise ValueError(str(error)) from error
+    if not phonenumbers.is_possible_number(number):
+        raise ValueError("not a possible number")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+
+
+def _start(conn: Connection, actor: Viewer, command: str, source: str, screen: str) -> int:
+    return changes.start(
+        conn, actor=actor, command=command, permission=Permission.CUSTOMERS_EDIT, source=source, screen=screen
+    )
+
+
+def _locked(conn: Connection, customer_id: int) -> dict[str, Any]:
+    """The row as it is now, locked until the commit."""
+    row = conn.execute(select(schema.customers).where(schema.customers.c.id == customer_id).with_for_update())
+    found = row.mappings().first()
+    if found is None:
+        raise NotFound(_("There is no customer {id} that you may see.").format(id=customer_id))
+    return dict(found)
+
+
+def _changed_since(conn: Connection, customer_id: int, versions: int) -> list[str]:
+    """Columns changed by the last `versions` updates: every update raises the version by one and records one row."""
+    h = schema.changes.c
+    if versions < 0:
+        raise Invalid(_("The form is newer than the customer. Reload the page."))
+    last = conn.execute(
+        select(h.after, h.after_personal)
+        .where(h.customer_id == customer_id, h.table_name == "customers", h.action == "update")
+        .order_by(h.id.desc())
+        .limit(versions)
+    )
+    found: set[str] = set()
+    for after, personal in last:
+        found |= after.keys() | personal.keys()
+    return sorted(c for c in found if not schema.customers.c[c].info.get("derived"))

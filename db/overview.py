@@ -1,0 +1,331 @@
+"""The figures of a period against the equally long period before it, from the daily roll-up and the orders' days."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+import pandas as pd
+from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, select
+
+from db import schema
+from db.errors import Invalid
+from db.metrics import NOT_KNOWN_DAYS, Stage, stage_column
+from db.permissions import Permission, Viewer
+from db.words import _
+
+MOST_DAYS = 3_660
+"""Longest period, in days."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """Days from `start` to `end`, both included."""
+
+    start: date
+    end: date
+
+    def __post_init__(self) -> None:
+        if self.end < self.start:
+            raise Invalid(_("The period ends before it starts."))
+        if self.days > MOST_DAYS:
+            raise Invalid(_("A period has at most {n} days.").format(n=f"{MOST_DAYS:,}"))
+
+    @property
+    def days(self) -> int:
+        """Length in days."""
+        return (self.end - self.start).days + 1
+
+    @property
+    def before(self) -> Period:
+        """The equally long period that ends the day before this one starts."""
+        return Period(self.start - timedelta(days=self.days), self.start - timedelta(days=1))
+
+    @property
+    def bucket(self) -> str:
+        """What a chart of this period steps by: day up to 45 days, ISO week up to 400, else month."""
+        return "day" if self.days <= 45 else "week" if self.days <= 400 else "month"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A value of the period and of the one before; None is "not known", never zero."""
+
+    value: Decimal | int | float | None
+    before: Decimal | int | float | None = None
+    of: int | None = None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything the screen shows of one period, from one snapshot.
+
+    `figures` by metric key. `series`: bucket (its first day), revenue, orders, new, active, before (revenue of the
+    bucket in the same place of the period before; NaN where the data does not reach). `stages`: stage, customers,
+    revenue. `campaigns`: id, campaign, kind, starts_on, ends_on, reached, redeemers. `first_day` and `last_day` bound
+    the data; `waiting_since` is the oldest change the roll-ups do not hold yet (None: they are up to date).
+    """
+
+    period: Period
+    currency: str
+    figures: dict[str, Figure]
+    other_currency_orders: int
+    series: pd.DataFrame
+    stages: pd.DataFrame
+    campaigns: pd.DataFrame
+    first_day: date | None
+    last_day: date | None
+    waiting_since: datetime | None
+
+
+def span(conn: Connection, *, viewer: Viewer) -> tuple[date | None, date | None]:
+    """First and last day with orders that the viewer may see; (None, None) without any."""
+    viewer.require(Permission.OVERVIEW_READ)
+    day = schema.daily_sales.c.day
+    # Two index look-ups; min and max in one select would read the whole range under a policy.
+    first = select(day).order_by(day).limit(1).scalar_subquery()
+    last = select(day).order_by(day.desc()).limit(1).scalar_subquery()
+    row = conn.execute(select(first, last)).one()
+    return row[0], row[1]
+
+
+def overview(
+    conn: Connection,
+    *,
+    viewer: Viewer,
+    today: date,
+    currency: str,
+    start: date | None = None,
+    end: date | None = None,
+    region: str = "",
+) -> Overview:
+    """The overview of the days from `start` to `end` (default: all days with orders) and of one region or all."""
+    viewer.require(Permission.OVERVIEW_READ)
+    first_day, last_day = span(conn, viewer=viewer)
+    period = Period(start or first_day or today, end or last_day or today)
+    before = period.before
+    comparable = first_day is not None and first_day <= before.start
+    daily = _daily(conn, before.start, period.end, region)
+    currencies = daily[daily["currency"] != currency]
+    own = daily[daily["currency"] == currency]
+    now, then = _within(own, period), _within(own, before)
+    people = _people(conn, period, before, region)
+    figures = {
+        "customers": Figure(_customers(conn, region)),
+        "active": Figure(people["active"], people["active_before"] if comparable else None),
+        "new": Figure(
+            _new(_within(daily, period), period, first_day),
+            _new(_within(daily, before), before, first_day) if comparable else None,
+        ),
+        "revenue": Figure(_sum(now, "revenue"), _sum(then, "revenue") if comparable else None),
+        "orders": Figure(
+            int(_within(daily, period)["orders"].sum()),
+            int(_within(daily, before)["orders"].sum()) if comparable else None,
+        ),
+        "basket": Figure(_ratio(now), _ratio(then) if comparable else None, int(now["orders"].sum())),
+        "repeat_rate": Figure(
+            _share(people["repeat"], people["active"]),
+            _share(people["repeat_before"], people["active_before"]) if comparable else None,
+            people["active"],
+        ),
+        "retention": Figure(
+            _share(people["returned"], people["active_before"]) if comparable else None,
+            None,
+            people["active_before"] if comparable else None,
+        ),
+    }
+    return Overview(
+        period=period,
+        currency=currency,
+        figures=figures,
+        other_currency_orders=int(_within(currencies, period)["orders"].sum()),
+        series=_series(conn, daily, own, period, first_day, region),
+        stages=_stages(conn, today, region),
+        campaigns=_campaigns(conn, period),
+        first_day=first_day,
+        last_day=last_day,
+        waiting_since=conn.scalar(select(func.waiting_since())),
+    )
+
+
+def known_from(first_day: date | None) -> date | None:
+    """The day from which a first order tells that a customer is new."""
+    return first_day + timedelta(days=NOT_KNOWN_DAYS) if first_day else None
+
+
+def _daily(conn: Connection, start: date, end: date, region: str) -> pd.DataFrame:
+    d = schema.daily_sales.c
+    query = (
+        select(
+            d.day,
+            d.currency,
+            func.sum(d.orders).label("orders"),
+            func.sum(d.revenue).label("revenue"),
+            func.sum(d.new_customers).label("new"),
+        )
+        .where(d.day.between(start, end), _of_region(d.region, region))
+        .group_by(d.day, d.currency)
+        .order_by(d.day)
+    )
+    rows = conn.execute(query)
+    frame = pd.DataFrame(rows.fetchall(), columns=["day", "currency", "orders", "revenue", "new"])
+    return frame.astype({"orders": "int64", "new": "int64"})
+
+
+def _of_region(column: ColumnElement[str], region: str) -> ColumnElement[bool]:
+    return column == region if region else literal(True)
+
+
+def _within(frame: pd.DataFrame, period: Period) -> pd.DataFrame:
+    return frame[(frame["day"] >= period.start) & (frame["day"] <= period.end)]
+
+
+def _sum(frame: pd.DataFrame, column: str) -> Decimal:
+    return sum(frame[column], Decimal(0))
+
+
+def _ratio(frame: pd.DataFrame) -> Decimal | None:
+    orders = int(frame["orders"].sum())
+    return _sum(frame, "revenue") / orders if orders else None
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _new(frame: pd.DataFrame, period: Period, first_day: date | None) -> int | None:
+    known = known_from(first_day)
+    return int(frame["new"].sum()) if known is None or period.start >= known else None
+
+
+def _people(conn: Connection, period: Period, before: Period, region: str) -> dict[str, int]:
+    """Distinct customers of both periods in one pass over the orders' days: active, with two orders, returned."""
+    o = schema.orders.c
+    in_period = func.count().filter(o.placed_on >= period.start).label("now")
+    in_before = func.count().filter(o.placed_on < period.start).label("before")
+    per_customer = (
+        select(o.customer_id, in_period, in_before)
+        .where(o.placed_on.between(before.start, period.end), _in_region(o.customer_id, region))
+        .group_by(o.customer_id)
+        .subquery()
+    )
+    now, then = per_customer.c.now, per_customer.c.before
+    query = select(
+        func.count().filter(now > 0),
+        func.count().filter(now > 1),
+        func.count().filter(then > 0),
+        func.count().filter(then > 1),
+        func.count().filter(and_(now > 0, then > 0)),
+    ).select_from(per_customer)
+    names = ("active", "repeat", "active_before", "repeat_before", "returned")
+    return dict(zip(names, conn.execute(query).one(), strict=True))
+
+
+def _in_region(customer_id: ColumnElement[int], region: str) -> ColumnElement[bool]:
+    c = schema.customers.c
+    return customer_id.in_(select(c.id).where(c.region == region)) if region else literal(True)
+
+
+def _customers(conn: Connection, region: str) -> int:
+    c = schema.customers.c
+    query = select(func.count()).select_from(schema.customers)
+    return conn.scalar(query.where(c.archived_at.is_(None), _of_region(c.region, region))) or 0
+
+
+def _series(
+    conn: Connection,
+    daily: pd.DataFrame,
+    own: pd.DataFrame,
+    period: Period,
+    first_day: date | None,
+    region: str,
+) -> pd.DataFrame:
+    """One row for each bucket of the period; days without orders are zeros, not gaps."""
+    days = pd.date_range(period.start, period.end, freq="D")
+    start = _bucket_of(days, period)
+    frame = pd.DataFrame({"day": days.date, "bucket": start})
+    of_day = daily.groupby("day")[["orders", "new"]].sum()
+    revenue = own.groupby("day")["revenue"].sum().astype("float64")
+    frame["orders"] = frame["day"].map(of_day["orders"]).fillna(0)
+    frame["new"] = frame["day"].map(of_day["new"]).fillna(0)
+    frame["revenue"] = frame["day"].map(revenue).fillna(0.0)
+    shifted = [day - timedelta(days=period.days) for day in frame["day"]]
+    reached = pd.Series([first_day is not None and day >= first_day for day in shifted])
+    frame["before"] = pd.Series(shifted).map(revenue).fillna(0.0).where(reached)
+    known = known_from(first_day)
+    frame.loc[[known is not None and day < known for day in frame["day"]], "new"] = float("nan")
+    summed = frame.groupby("bucket")[["revenue", "orders", "new", "before"]].agg(lambda s: s.sum(skipna=False))
+    active = _active_by_bucket(conn, period, region)
+    summed["active"] = summed.index.map(active).fillna(0)
+    summed["basket"] = summed["revenue"] / summed["orders"].where(summed["orders"] > 0)
+    return summed.reset_index()
+
+
+def _bucket_of(days: pd.DatetimeIndex, period: Period) -> list[date]:
+    """The first day of each day's bucket that lies in the period."""
+    if period.bucket == "day":
+        return list(days.date)
+    freq = "W-SUN" if period.bucket == "week" else "M"
+    return [max(start, period.start) for start in days.to_period(freq).start_time.date]
+
+
+def _active_by_bucket(conn: Connection, period: Period, region: str) -> dict[date, int]:
+    o = schema.orders.c
+    bucket = o.placed_on if period.bucket == "day" else func.date_trunc(period.bucket, o.placed_on)
+    once = (
+        select(bucket.label("bucket"), o.customer_id)
+        .where(o.placed_on.between(period.start, period.end), _in_region(o.customer_id, region))
+        .distinct()
+        .subquery()
+    )
+    rows = conn.execute(select(once.c.bucket, func.count()).group_by(once.c.bucket))
+    return {max(_day(at), period.start): n for at, n in rows}
+
+
+def _day(at: date | datetime) -> date:
+    return at.date() if isinstance(at, datetime) else at
+
+
+def _stages(conn: Connection, today: date, region: str) -> pd.DataFrame:
+    c, m = schema.customers.c, schema.customer_metrics.c
+    stage = stage_column(today).label("stage")
+    rows = conn.execute(
+        select(stage, func.count().label("customers"), func.coalesce(func.sum(m.revenue), 0).label("revenue"))
+        .select_from(schema.customers.outerjoin(schema.customer_metrics, m.customer_id == c.id))
+        .where(c.archived_at.is_(None), _of_region(c.region, region))
+        .group_by(stage)
+    )
+    found = {row.stage: row for row in rows}
+    return pd.DataFrame(
+        [
+            {
+                "stage": s.value,
+                "customers": found[s.value].customers if s.value in found else 0,
+                "revenue": found[s.value].revenue if s.value in found else Decimal(0),
+            }
+            for s in Stage
+        ]
+    )
+
+
+def _campaigns(conn: Connection, period: Period) -> pd.DataFrame:
+    """Campaigns that ran on the last day of the period, with what the viewer may see of their members."""
+    c, m = schema.campaigns.c, schema.campaign_members.c
+    redeemed = case((m.first_redeemed_on <= period.end, 1))
+    rows = conn.execute(
+        select(
+            c.id,
+            c.name.label("campaign"),
+            c.kind,
+            c.starts_on,
+            c.ends_on,
+            func.count(m.id).label("reached"),
+            func.count(redeemed).label("redeemers"),
+        )
+        .select_from(schema.campaigns.outerjoin(schema.campaign_members, m.campaign_id == c.id))
+        .where(c.starts_on <= period.end, c.ends_on >= period.end)
+        .group_by(c.id)
+        .order_by(c.starts_on.desc(), c.id.desc())
+    )
+    return pd.DataFrame(rows.fetchall(), columns=list(rows.keys()))

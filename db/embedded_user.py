@@ -60,15 +60,16 @@ def open_way(target: Path) -> None:
             print(f"Kehu: opened {folder} for passing through (not for listing), for user {NAME}", file=sys.stderr)
 
 
-def open_programs(root: Path) -> None:
-    """Make the installed PostgreSQL readable by everybody, for installations made under a strict umask."""
-    if stat.S_IMODE((root / "bin" / "postgres").stat().st_mode) & 0o005 == 0o005:
+def open_programs(folder: Path) -> None:
+    """Make a folder of installed programs readable by everybody, where a strict umask has closed it."""
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & 0o005 == 0o005:
         return
-    for path in [root, *root.rglob("*")]:
+    for path in [*folder.rglob("*"), folder]:  # the folder last: its rights say that all is done
         if not path.is_symlink():
             mode = stat.S_IMODE(path.stat().st_mode)
             path.chmod(mode | (0o005 if mode & stat.S_IXUSR else 0o004))
-    print(f"Kehu: made the PostgreSQL programs in {root} readable, for user {NAME}", file=sys.stderr)
+    print(f"Kehu: made {folder}, PostgreSQL's programs, readable for user {NAME}", file=sys.stderr)
 
 
 def _entry() -> pwd.struct_passwd | None:

@@ -298,6 +298,20 @@ def test_root_opens_only_what_is_closed(tmp_path: Path, capfd: pytest.CaptureFix
     assert f"opened {open_already}" not in said
 
 
+def test_programs_under_a_strict_umask(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    programs = tmp_path / "pginstall"
+    (programs / "bin").mkdir(parents=True)
+    for name, mode in (("bin/postgres", 0o700), ("share", 0o600), ("bin", 0o700), ("", 0o700)):
+        path = programs / name
+        path.touch()
+        path.chmod(mode)
+    embedded_user.open_programs(programs)
+    modes = [stat.S_IMODE((programs / name).stat().st_mode) for name in ("", "bin", "bin/postgres", "share")]
+    assert modes == [0o705, 0o705, 0o705, 0o604]
+    embedded_user.open_programs(programs)
+    assert capfd.readouterr().err.count("readable for user kehu-postgres") == 1
+
+
 def test_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("KEHU_DATA", raising=False)
     assert default().directory == ROOT / ".data"

@@ -189,6 +189,14 @@ def notes(conn: Connection, *, viewer: Viewer, customer_id: int, limit: int = 10
     return pd.DataFrame(rows.fetchall(), columns=list(rows.keys()))
 
 
+def assignees(conn: Connection, *, viewer: Viewer) -> dict[int, str]:
+    """Everybody a customer can be handed over to: id → name of the active salespeople and managers."""
+    viewer.require(Permission.CUSTOMERS_ASSIGN)
+    u = schema.users.c
+    query = select(u.id, u.name).where(u.active, u.role.in_(("sales", "manager"))).order_by(u.name)
+    return {user_id: name for user_id, name in conn.execute(query)}
+
+
 # --- commands --------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,131 @@
+"""The form that edits a customer: problems under their fields, both sides of a stale save to choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from db.errors import Conflict, Invalid
+from db.words import _
+
+KEY = "customer_form"
+
+
+def labels() -> dict[str, str]:
+    """The fields in their order, with what they are called."""
+    return {
+        "name": _("Name"),
+        "company": _("Company"),
+        "phone": _("Phone"),
+        "email": _("E-mail"),
+        "region": _("Region"),
+        "city": _("City"),
+        "address": _("Address"),
+    }
+
+
+def opened(values: Mapping[str, Any], customer_id: int, version: int) -> None:
+    """Start editing: remember what the form was opened with, so that only what the user changes is saved."""
+    close()
+    st.session_state[f"{KEY}_id"] = customer_id
+    st.session_state[f"{KEY}_opened"] = {c: values[c] for c in labels()}
+    st.session_state[f"{KEY}_version"] = version
+
+
+def close() -> None:
+    """Forget the form and what was typed into it."""
+    for key in [k for k in st.session_state if isinstance(k, str) and k.startswith(KEY)]:
+        del st.session_state[key]
+
+
+def is_open(customer_id: int) -> bool:
+    """True while this customer is being edited."""
+    return st.session_state.get(f"{KEY}_id") == customer_id
+
+
+def told(changed: Sequence[str], merged_with: Sequence[str]) -> str:
+    """What a save did, in a sentence: which fields, and which others somebody else changed meanwhile."""
+    names = labels()
+    if not changed:
+        return _("Nothing had changed, so nothing was saved.")
+    said = _("Saved: {fields}.").format(fields=", ".join(names.get(c, c) for c in changed))
+    if merged_with:
+        theirs = ", ".join(names.get(c, c) for c in merged_with)
+        said += " " + _("Meanwhile somebody else changed {fields}; both are kept.").format(fields=theirs)
+    return said
+
+
+def draw(limits: Mapping[str, int], *, submit: str) -> tuple[dict[str, str], int] | None:
+    """Draw the form; when it is submitted, gives the changed values and the version they were based on."""
+    before = st.session_state[f"{KEY}_opened"]
+    problems: dict[str, str] = st.session_state.get(f"{KEY}_problems", {})
+    start = before | st.session_state.get(f"{KEY}_typed", {})
+    turn = st.session_state.get(f"{KEY}_turn", 0)  # new widgets after a choice, or they would keep what was typed
+    if f"{KEY}_refused" in st.session_state:
+        st.error(st.session_state[f"{KEY}_refused"])
+    with st.form(KEY, border=True):
+        typed = {}
+        for column, label in labels().items():
+            shown = f"{label} *" if column == "name" else label
+            key = f"{KEY}_field_{column}_{turn}"
+            if column == "address":
+                typed[column] = st.text_area(shown, start[column], key=key, height=80)
+            else:
+                typed[column] = st.text_input(shown, start[column], key=key)
+            if column in problems:
+                st.markdown(f":red[:material/error: {problems[column]}]")
+        st.caption(
+            _("* required. At most {name} characters in the name, {address} in the address.").format(
+                name=limits["name"], address=limits["address"]
+            )
+        )
+        with st.container(horizontal=True):
+            sent = st.form_submit_button(submit, type="primary", key=f"{KEY}_save")
+            if st.form_submit_button(_("Cancel"), key=f"{KEY}_cancel"):
+                close()
+                st.rerun()
+    if not sent:
+        return None
+    st.session_state[f"{KEY}_typed"] = typed
+    return {c: v for c, v in typed.items() if v != before[c]}, st.session_state[f"{KEY}_version"]
+
+
+def explain(error: Invalid) -> None:
+    """Show the problems of a refused save under their fields."""
+    st.session_state[f"{KEY}_problems"] = error.fields
+    st.session_state[f"{KEY}_refused"] = error.message
+    st.rerun()
+
+
+def clash(error: Conflict) -> None:
+    """Remember both sides of a stale save for `choose`."""
+    st.session_state[f"{KEY}_clash"] = (error.rows, error.details["version"])
+    st.rerun()
+
+
+def choose() -> bool:
+    """Both sides, column by column; True while the user still has to choose. The choice goes back into the form."""
+    found = st.session_state.get(f"{KEY}_clash")
+    if not found:
+        return False
+    rows, version = found
+    st.warning(_("Somebody saved this customer while you were editing. Choose which values to keep."))
+    kept = {}
+    for row in rows:
+        kept[row["column"]] = st.radio(
+            labels()[row["column"]],
+            ["mine", "theirs"],
+            format_func=lambda side, row=row: f"{_('Mine') if side == 'mine' else _('Theirs')}: {row[side] or '–'}",
+            key=f"{KEY}_clash_{row['column']}",
+        )
+    if st.button(_("Go on with these values"), type="primary", key=f"{KEY}_clash_done"):
+        theirs = {row["column"]: row["theirs"] for row in rows}
+        st.session_state[f"{KEY}_opened"] |= theirs
+        st.session_state[f"{KEY}_typed"] |= {c: v for c, v in theirs.items() if kept[c] == "theirs"}
+        st.session_state[f"{KEY}_turn"] = st.session_state.get(f"{KEY}_turn", 0) + 1
+        st.session_state[f"{KEY}_version"] = version
+        del st.session_state[f"{KEY}_clash"]
+        st.rerun()
+    return True

@@ -1,0 +1,43 @@
+"""The rows of the customer list as a grid in the user's language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+import streamlit as st
+
+from components import page, tables
+from db.words import _
+
+
+def pick(rows: pd.DataFrame, *, stages: Mapping[str, str], currency: str, hidden: bool) -> int | None:
+    """Draw the rows; gives the id of the customer that was clicked. `hidden` leaves the contact columns out."""
+    shown = pd.DataFrame(
+        {
+            "name": rows["name"],
+            "stage": [stages[s] for s in rows["stage"]],
+            "phone": rows["phone"],
+            "region": [page.translated(r) for r in rows["region"]],
+            "owner": [page.person(o) for o in rows["owner"]],
+            "orders": rows["orders"],
+            "revenue": rows["revenue"].astype(float),
+            "last_order_on": pd.to_datetime(rows["last_order_on"]),
+        }
+    )
+    columns = {
+        "name": st.column_config.TextColumn(_("Name"), width="medium"),
+        "stage": st.column_config.TextColumn(_("Stage"), width="small"),
+        "phone": st.column_config.TextColumn(_("Phone"), width="medium"),
+        "orders": st.column_config.NumberColumn(_("Orders"), format="localized", width="small"),
+        "revenue": st.column_config.NumberColumn(
+            _("Revenue ({currency})").format(currency=currency), format="%,.2f", width="small"
+        ),
+        "last_order_on": st.column_config.DateColumn(_("Last order"), format="YYYY-MM-DD", width="small"),
+        "region": st.column_config.TextColumn(_("Region"), width="small"),
+        "owner": st.column_config.TextColumn(_("Owner"), width="small"),
+    }
+    if hidden:
+        del columns["phone"]
+    row = tables.pick_row(shown, columns, key="customers_list")
+    return None if row is None else int(rows.iloc[row]["id"])

@@ -1,0 +1,159 @@
+"""The parts of the customer page: each takes its rows and draws them, and gives back what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from components import charts, format, history_lines, page, tables
+from db.words import _
+
+
+def months(monthly: pd.DataFrame, *, currency: str) -> None:
+    """Revenue by month, as a line."""
+    if len(monthly) < 2:
+        return
+    values = [float(v) for v in monthly["revenue"]]
+    with st.container(border=True):
+        st.markdown("**" + _("Revenue · {currency} · by month").format(currency=currency) + "**")
+        charts.over_time(
+            list(monthly["month"].dt.date),
+            values,
+            [format.money(v, currency) for v in monthly["revenue"]],
+            before=[],
+            before_texts=[],
+            bucket="month",
+            name=_("Revenue"),
+            key="customer_months",
+        )
+
+
+def categories(top: pd.DataFrame, *, currency: str) -> None:
+    """What the customer spends most on."""
+    with st.container(border=True):
+        st.markdown("**" + _("Categories · {currency} · most spent first").format(currency=currency) + "**")
+        charts.bars(
+            [str(c).title() for c in top["category"]],
+            [float(v) for v in top["amount"]],
+            [format.money(v, currency) for v in top["amount"]],
+            key="customer_categories",
+            alt=_("Categories by amount spent"),
+        )
+
+
+def orders(rows: pd.DataFrame, total: int, *, offset: int, page_size: int, zone: str) -> int | None:
+    """The orders, newest first, with paging; gives the id of the order that was clicked."""
+    shown = pd.DataFrame(
+        {
+            "placed": [format.instant(at, zone) for at in rows["placed_at"]],
+            "store": rows["store"],
+            "lines": rows["lines"],
+            "amount": rows["amount"].astype(float),
+            "discount": rows["discount"].astype(float),
+            "currency": rows["currency"],
+        }
+    )
+    columns = {
+        "placed": st.column_config.TextColumn(_("Placed")),
+        "store": st.column_config.TextColumn(_("Store"), width="small"),
+        "lines": st.column_config.NumberColumn(_("Lines"), format="localized", width="small"),
+        "amount": st.column_config.NumberColumn(_("Amount"), format="%,.2f", width="small"),
+        "discount": st.column_config.NumberColumn(_("Discount"), format="%,.2f", width="small"),
+        "currency": st.column_config.TextColumn(_("Currency"), width="small"),
+    }
+    row = tables.pick_row(shown, columns, key="customer_orders")
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.caption(tables.position(offset, len(rows), total))
+        if total > page_size:
+            st.pagination(-(-total // page_size), key="customer_orders_page", bind="query-params")
+    return None if row is None else int(rows.iloc[row]["id"])
+
+
+def lines(rows: pd.DataFrame, *, most: int) -> None:
+    """The lines of one order."""
+    st.markdown("**" + _("Lines of this order") + "**")
+    tables.small(
+        pd.DataFrame(
+            {
+                _("Product"): [str(p).title() for p in rows["product"]],
+                _("Package"): rows["package"],
+                _("Quantity"): [format.number(q) for q in rows["quantity"]],
+                _("Amount"): [format.number(a) for a in rows["amount"]],
+                _("Discount"): [format.number(d) for d in rows["discount"]],
+            }
+        ),
+        right=(_("Quantity"), _("Amount"), _("Discount")),
+    )
+    if len(rows) == most:
+        st.caption(_("The first {n} lines are shown.").format(n=most))
+
+
+def campaigns(rows: pd.DataFrame) -> None:
+    """Campaigns received, and whether a coupon was redeemed."""
+    if rows.empty:
+        st.info(_("No campaign has reached this customer."))
+        return
+    redeemed = [
+        _("{n} times, first on {day}").format(n=r.redemptions, day=format.day(r.first_redeemed_on))
+        if r.redemptions
+        else _("no")
+        for r in rows.itertuples()
+    ]
+    tables.small(
+        pd.DataFrame(
+            {
+                _("Campaign"): [page.named(c) for c in rows["campaign"]],
+                _("Days"): [format.days(r.starts_on, r.ends_on) for r in rows.itertuples()],
+                _("Redeemed"): redeemed,
+            }
+        )
+    )
+
+
+def notes(rows: pd.DataFrame, *, zone: str, may_write: bool, hidden: bool) -> tuple[str, Any] | None:
+    """The notes, newest first; gives ('add', text) or ('delete', note id)."""
+    asked: tuple[str, Any] | None = None
+    if may_write:
+        with st.form("customer_note", clear_on_submit=False, border=True):
+            body = st.text_area(_("New note"), key="customer_note_body", height=90, placeholder=_("What happened?"))
+            if st.form_submit_button(_("Add note"), type="primary", key="customer_note_add"):
+                asked = ("add", body)
+    if rows.empty:
+        st.caption(_("No notes yet."))
+    for row in rows.itertuples():
+        with st.container(border=True, gap="small"):
+            with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+                st.caption(f"{page.person(row.author)} · {format.instant(row.created_at, zone)}", width="content")
+                if may_write and st.button(
+                    _("Delete"), icon=":material/delete:", key=f"customer_note_delete_{row.id}", type="tertiary"
+                ):
+                    asked = ("delete", int(row.id))
+            st.text(_("hidden from your role") if hidden else row.body)
+    return asked
+
+
+def history(rows: pd.DataFrame, *, zone: str, may_undo: bool) -> int | None:
+    """Who changed what and when; gives the change set to undo."""
+    asked: int | None = None
+    if rows.empty:
+        st.caption(_("No changes yet."))
+    for row in rows.itertuples():
+        with st.container(border=True, gap="small"):
+            with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+                st.markdown("**" + history_lines.title(row.command, row.undoes_id) + "**", width="content")
+                if pd.notna(row.undone_by):
+                    st.caption(_("undone"), width="content")
+                elif may_undo and row.source != "demo":
+                    if st.button(_("Undo"), icon=":material/undo:", key=f"customer_undo_{row.id}"):
+                        asked = int(row.id)
+            where = history_lines.source(row.source)
+            st.caption(f"{page.person(row.actor)} · {format.instant(row.made_at, zone)} · {where} · #{row.id}")
+            history_lines.draw(_lines(row.details))
+    return asked
+
+
+def _lines(details: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [line for detail in details for line in detail["lines"] if line["column"]]

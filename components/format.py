@@ -1,0 +1,95 @@
+"""Numbers, money, days and instants as the user's language writes them. Unknown values are words, never zeros."""
+
+from __future__ import annotations
+
+import math
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date, format_datetime, format_skeleton
+from babel.numbers import format_compact_currency, format_compact_decimal, format_currency, format_decimal
+
+from db.words import _, language, ngettext
+
+Value = Decimal | int | float | None
+
+
+def unknown(value: Value) -> bool:
+    """True for None and NaN."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def number(value: Value) -> str:
+    """155848 → '155,848'."""
+    return _("not known") if unknown(value) else format_decimal(value, locale=language())
+
+
+def money(value: Value, currency: str) -> str:
+    """4596039.58 → '$4,596,039.58', in Chinese 'US$4,596,039.58'."""
+    return _("not known") if unknown(value) else format_currency(value, currency, locale=language())
+
+
+def percent(value: Value) -> str:
+    """A share: 0.4567 → '45.7%'."""
+    return _("not known") if unknown(value) else format_decimal(value, "0.0%", locale=language())
+
+
+def short(value: Value, unit: str, currency: str) -> str:
+    """As a card shows a count, money or rate: '$4.6M', in Chinese 'US$459.6万'; small numbers in full."""
+    if value is None or unknown(value):
+        return _("not known")
+    if unit == "rate":
+        return percent(value)
+    if unit == "count":
+        return number(value) if abs(value) < 100_000 else format_compact_decimal(value, locale=language(), fraction_digits=1)
+    if abs(value) < 10_000:
+        return money(value, currency)
+    return format_compact_currency(value, currency, locale=language(), fraction_digits=1)
+
+
+def exact(value: Value, unit: str, currency: str) -> str:
+    """The same in full."""
+    if unit == "rate":
+        return percent(value)
+    return money(value, currency) if unit == "money" else number(value)
+
+
+def day(value: date | None) -> str:
+    """'Nov 3, 2026', in Chinese '2026年11月3日'; a dash for no day."""
+    return format_date(value, "medium", locale=language()) if value else "–"
+
+
+def short_day(value: date, bucket: str = "day") -> str:
+    """A mark on a time axis: 'Nov 3' for days and weeks, 'Nov 2026' for months."""
+    return format_skeleton("yMMM" if bucket == "month" else "MMMd", value, locale=language())
+
+
+def days(start: date, end: date) -> str:
+    """'Nov 3, 2026 – Nov 9, 2026', in Chinese '2026年11月3日至2026年11月9日'."""
+    return _("{start} – {end}").format(start=day(start), end=day(end))
+
+
+def instant(value: datetime | None, zone: str) -> str:
+    """A moment in the company's time zone, to the minute; a dash for none."""
+    if value is None:
+        return "–"
+    return format_datetime(value.astimezone(ZoneInfo(zone)), "yyyy-MM-dd HH:mm", locale=language())
+
+
+def ago(value: date, today: date) -> str:
+    """'today', 'yesterday', '12 days ago'."""
+    n = (today - value).days
+    if n == 0:
+        return _("today")
+    return _("yesterday") if n == 1 else ngettext("{n} day ago", "{n} days ago", n).format(n=number(n))
+
+
+def lasting(duration: timedelta) -> str:
+    """A short span of time in words: '40 seconds', '3 minutes', '2 hours'."""
+    seconds = max(0, int(duration.total_seconds()))
+    if seconds < 120:
+        return ngettext("{n} second", "{n} seconds", seconds).format(n=seconds)
+    if seconds < 7_200:
+        return ngettext("{n} minute", "{n} minutes", seconds // 60).format(n=seconds // 60)
+    return ngettext("{n} hour", "{n} hours", seconds // 3600).format(n=seconds // 3600)

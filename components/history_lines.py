@@ -1,0 +1,93 @@
+"""Changes in words: what the command was, where it came from, and each value before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from db.words import _
+
+
+def title(command: str, undoes_id: Any) -> str:
+    """The command as people call it; an undo says so."""
+    names = {
+        "customer.add": _("Customer added"),
+        "customer.save": _("Customer edited"),
+        "customer.assign": _("Customer handed over"),
+        "customer.archive": _("Customer archived"),
+        "customer.restore": _("Customer put back on the lists"),
+        "note.add": _("Note added"),
+        "note.delete": _("Note deleted"),
+        "users.add": _("User added"),
+        "users.change": _("User changed"),
+        "users.deactivate": _("User deactivated"),
+        "demo.load": _("Demo data loaded"),
+    }
+    name = names.get(command, command)
+    return _("Undo of: {name}").format(name=name) if _there(undoes_id) else name
+
+
+def source(name: str) -> str:
+    """Where a change came from."""
+    names = {
+        "screen": _("on the screen"),
+        "terminal": _("in the terminal"),
+        "worker": _("by a background job"),
+        "import": _("by an import"),
+        "rule": _("by a rule"),
+        "demo": _("with the demo data"),
+        "api": _("through the interface for programs"),
+    }
+    return names.get(name, name)
+
+
+def column(name: str) -> str:
+    """A column as people call it."""
+    names = {
+        "name": _("Name"),
+        "company": _("Company"),
+        "email": _("E-mail"),
+        "phone": _("Phone"),
+        "address": _("Address"),
+        "city": _("City"),
+        "region": _("Region"),
+        "owner_id": _("Owner"),
+        "archived_at": _("Archived"),
+        "body": _("Note"),
+        "role": _("Role"),
+        "active": _("Active"),
+        "team_id": _("Team"),
+        "username": _("User name"),
+    }
+    return names.get(name, name)
+
+
+def value(raw: Any) -> str:
+    """A value as text; a dash for nothing. Never markup: st.text draws it."""
+    if raw is None or raw == "":
+        return "–"
+    if isinstance(raw, bool):
+        return _("yes") if raw else _("no")
+    return str(raw)
+
+
+def draw(lines: Sequence[dict[str, Any]], *, most: int = 20) -> None:
+    """One line for each value: what it was, what it became. More than `most` are counted, not hidden silently."""
+    for line in lines[:most]:
+        st.text(f"{column(line['column'])}: {value(line['before'])} → {value(line['after'])}")
+    if len(lines) > most:
+        st.caption(_("and {n} more values").format(n=len(lines) - most))
+
+
+def _there(raw: Any) -> bool:
+    return raw is not None and raw == raw  # NaN stands for NULL in a frame
+
+
+def conflicts(rows: Sequence[dict[str, Any]], *, most: int = 20) -> None:
+    """The values that stand in the way of an undo: what the change made of them, what they are now."""
+    for row in rows[:most]:
+        st.text(f"{column(row['column'])}: {value(row['after'])} → {value(row['now'])}")
+    if len(rows) > most:
+        st.caption(_("and {n} more values").format(n=len(rows) - most))

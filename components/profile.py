@@ -1,0 +1,97 @@
+"""A customer as people read it: the header, the figures, the fields; used by the list's quick view and the full page."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import streamlit as st
+
+from components import format, page
+from db import text
+from db.words import _
+
+
+def stage_badge(name: str, stage: str) -> None:
+    """The lifecycle stage in words, with a colour beside it."""
+    colours = {"new": "blue", "active": "green", "at_risk": "orange", "lost": "gray", "prospect": "violet"}
+    st.badge(name, color=colours.get(stage, "gray"))  # type: ignore[arg-type]
+
+
+def header(customer: Any, stage_name: str) -> None:
+    """Name, stage, owner, and the ways to reach the customer."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.subheader(page.plain(customer.name), anchor=False, width="content")
+        stage_badge(stage_name, customer.stage)
+        if customer.archived_at:
+            st.badge(_("Archived"), color="red")
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        st.caption(_("Owner: {name}").format(name=page.person(customer.owner)), width="content")
+        if customer.phone:
+            st.link_button(customer.phone, f"tel:+{text.digits(customer.phone)}", icon=":material/call:")
+        if customer.email:
+            st.link_button(page.plain(customer.email), f"mailto:{customer.email}", icon=":material/mail:")
+
+
+def figures(customer: Any, *, currency: str, today: date) -> None:
+    """Orders, revenue, average basket, first and last order."""
+    basket = customer.revenue / customer.orders if customer.orders else None
+    with st.grid(columns="auto", min_column_width=130, gap="small"):
+        st.metric(_("Orders"), format.number(customer.orders), border=True)
+        st.metric(
+            _("Revenue"),
+            format.short(customer.revenue, "money", currency),
+            border=True,
+            help=_("Exactly: {value}").format(value=format.money(customer.revenue, currency)),
+        )
+        st.metric(_("Average basket"), format.short(basket, "money", currency), border=True)
+        st.metric(
+            _("Last order"),
+            format.ago(customer.last_order_on, today) if customer.last_order_on else "–",
+            border=True,
+            help=format.day(customer.last_order_on),
+        )
+    if customer.other_currency_orders:
+        st.caption(
+            _("{n} orders in other currencies are not in the revenue.").format(
+                n=format.number(customer.other_currency_orders)
+            )
+        )
+
+
+def fields(customer: Any, *, hidden: bool) -> None:
+    """The profile as label and value; empty fields show a dash, withheld ones say so."""
+    withheld = _("hidden from your role")
+    demographics = {
+        _("Age"): customer.age_band,
+        _("Income"): customer.income_band,
+        _("Home"): customer.home_ownership,
+        _("Marital status"): customer.marital_status,
+        _("Household size"): customer.household_size,
+        _("Household"): customer.household_kind,
+        _("Children"): customer.children,
+    }
+    contact = {
+        _("Company"): customer.company,
+        _("E-mail"): customer.email,
+        _("Phone"): customer.phone,
+        _("Address"): customer.address,
+    }
+    rows = {label: withheld if hidden else value for label, value in contact.items()}
+    rows |= {_("City"): customer.city, _("Region"): page.translated(customer.region)}
+    rows |= {_("Source"): page.translated(customer.source)}
+    rows |= {label: page.translated(value) for label, value in demographics.items()}
+    with st.grid(columns="auto", min_column_width=170, gap="small"):
+        for label, value in rows.items():
+            with st.container(gap=None):
+                st.caption(label)
+                st.text(value or "–")
+
+
+def quick_view(customer: Any, *, stage_name: str, currency: str, today: date, hidden: bool) -> None:
+    """The selected customer beside the list, with the way to the full page."""
+    with st.container(border=True):
+        header(customer, stage_name)
+        page.link("customer", _("Open"), icon=":material/open_in_full:", id=str(customer.id))
+        figures(customer, currency=currency, today=today)
+        fields(customer, hidden=hidden)

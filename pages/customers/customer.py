@@ -1,0 +1,116 @@
+"""Everything about one customer, on one page, safe to edit."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from components import customer_actions, customer_form, customer_tabs, data, page, profile
+from db import customer, history, undo
+from db.errors import Conflict, Invalid
+from db.metrics import STAGE_NAMES, Stage
+from db.permissions import Permission
+from db.words import _
+
+ORDERS = 20
+LINES = 500
+
+viewer = page.require(Permission.CUSTOMERS_READ)
+settings, today = page.settings(), page.today()
+page.link("customers", _("Customers"), icon=":material/arrow_back:")
+asked = st.query_params.get("id", "")
+if not (asked.isascii() and asked.isdecimal()) or len(asked) > 18:
+    page.heading("customer")
+    st.info(_("No customer is chosen. Open one from the list."))
+    st.stop()
+
+found = data.read(customer.get, viewer=viewer, customer_id=int(asked), today=today)
+may_edit = viewer.can(Permission.CUSTOMERS_EDIT)
+profile.header(found, _(STAGE_NAMES[Stage(found.stage)]))
+
+if may_edit:
+    people = data.read(customer.assignees, viewer=viewer) if viewer.can(Permission.CUSTOMERS_ASSIGN) else {}
+    match customer_actions.bar(found, people=people):
+        case ("edit", _nothing):
+            customer_form.opened(vars(found), found.id, found.version)
+            st.rerun()
+        case ("assign", owner_id):
+            done = data.write(
+                customer.assign, actor=viewer, customer_ids=[found.id], owner_id=owner_id, screen="customer"
+            )
+            page.saved(done, _("Handed over to {name}.").format(name=page.person(people[owner_id])), leave_to="customers")
+        case ("archive", archived):
+            done = data.write(
+                customer.archive, actor=viewer, customer_id=found.id, archived=archived, screen="customer"
+            )
+            page.saved(done, _("Archived.") if archived else _("Put back on the lists."))
+
+if may_edit and customer_form.is_open(found.id) and not customer_form.choose():
+    sent = customer_form.draw(customer.LIMITS, submit=_("Save customer"))
+    if sent:
+        values, version = sent
+        try:
+            result = data.write(
+                customer.save, actor=viewer, customer_id=found.id, version=version, values=values, screen="customer"
+            )
+        except Invalid as error:
+            customer_form.explain(error)
+        except Conflict as error:
+            customer_form.clash(error)
+        else:
+            customer_form.close()
+            page.saved(result.change_set_id, customer_form.told(result.changed, result.merged_with))
+
+profile.figures(found, currency=settings.currency, today=today)
+tabs = {
+    "purchases": _("Purchases"),
+    "campaigns": _("Campaigns"),
+    "notes": _("Notes"),
+    "details": _("Details"),
+    "history": _("History"),
+}
+tab = st.segmented_control(
+    _("Part"),
+    list(tabs),
+    default="purchases",
+    required=True,
+    format_func=tabs.__getitem__,
+    key="customer_tab",
+    bind="query-params",
+    label_visibility="collapsed",
+)
+one = {"viewer": viewer, "customer_id": found.id}
+if tab == "purchases" and not found.orders:
+    st.info(_("No orders yet."))
+elif tab == "purchases":
+    left, right = st.columns(2)
+    with left:
+        customer_tabs.months(data.read(customer.monthly, currency=settings.currency, **one), currency=settings.currency)
+    with right:
+        customer_tabs.categories(data.read(customer.top_categories, **one), currency=settings.currency)
+    offset = (max(1, int(st.session_state.get("customer_orders_page") or 1)) - 1) * ORDERS
+    rows, total = data.read(customer.purchases, offset=offset, limit=ORDERS, **one)
+    order_id = customer_tabs.orders(rows, total, offset=offset, page_size=ORDERS, zone=settings.time_zone)
+    if order_id:
+        customer_tabs.lines(data.read(customer.order_lines, order_id=order_id, limit=LINES, **one), most=LINES)
+elif tab == "campaigns":
+    customer_tabs.campaigns(data.read(customer.campaigns, **one))
+elif tab == "notes":
+    written = data.read(customer.notes, **one)
+    match customer_tabs.notes(written, zone=settings.time_zone, may_write=may_edit, hidden=viewer.masked):
+        case ("add", body):
+            done = data.write(customer.add_note, actor=viewer, customer_id=found.id, body=body, screen="customer")
+            page.saved(done, _("Note added."), forget=("customer_note_body",))
+        case ("delete", note_id):
+            done = data.write(
+                customer.delete_note, actor=viewer, customer_id=found.id, note_id=note_id, screen="customer"
+            )
+            page.saved(done, _("Note deleted."))
+elif tab == "history":
+    made = data.read(history.of_customer, **one)
+    may_undo = viewer.can(Permission.CHANGES_UNDO)
+    change = customer_tabs.history(made, zone=settings.time_zone, may_undo=may_undo)
+    if change:
+        undone = data.write(undo.undo, actor=viewer, change_set_id=change, source="screen", screen="customer")
+        page.saved(undone.change_set_id, _("Change {id} is undone.").format(id=change))
+else:
+    profile.fields(found, hidden=viewer.masked)

@@ -1,0 +1,98 @@
+"""Find a customer: search as one types, filters, a sorted and paged list, a quick view beside it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from components import customer_list, data, exports, format, page, profile, tables
+from db import customer, customers
+from db.customers import PAGE, SORTS, Filters
+from db.metrics import STAGE_NAMES, Stage
+from db.permissions import Permission
+from db.words import _
+
+viewer = page.require(Permission.CUSTOMERS_READ)
+settings, today = page.settings(), page.today()
+stages = {s.value: _(STAGE_NAMES[s]) for s in Stage}
+sorts = dict(zip(SORTS, (_("Name"), _("Revenue"), _("Orders"), _("Last order"), _("Newest")), strict=True))
+page.heading("customers").context(_("{name}'s customers").format(name=page.who()) if viewer.scoped else _("All customers"))
+
+
+def filters() -> Filters:
+    """The search box and the row of filters; every value stands in the URL."""
+    words = st.text_input(
+        _("Search"),
+        key="customers_search",
+        type="search",
+        live="200ms",
+        bind="query-params",
+        max_chars=200,
+        icon=":material/search:",
+        placeholder=_("Number") if viewer.masked else _("Name, pinyin, e-mail, phone or household number"),
+        help=_("Names and contacts are hidden from your role; search by number.") if viewer.masked else None,
+    )
+    owners = data.read(customers.owners, viewer=viewer)
+    regions = data.read(customers.regions, viewer=viewer)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        region = page.select("customers_region", _("Region"), regions, _("All regions"), page.translated)
+        stage = page.select("customers_stage", _("Stage"), list(stages), _("All stages"), stages.__getitem__)
+        owner = page.select(
+            "customers_owner",
+            _("Owner"),
+            [str(i) for i in owners],
+            _("All owners"),
+            lambda i: page.person(owners[int(i)]),
+        )
+        st.selectbox(
+            _("Sort by"), SORTS, format_func=sorts.__getitem__, key="customers_sort", bind="query-params", width=150
+        )
+        st.toggle(_("Descending"), key="customers_descending", bind="query-params")
+    return Filters(words or "", int(owner) if owner else None, region, stage)
+
+
+@page.fragment
+def listing() -> None:
+    """The filters and what they find; typing re-runs only this."""
+    narrowed = filters()
+    number = max(1, int(st.session_state.get("customers_page") or 1))
+    found = data.read(
+        customers.page,
+        viewer=viewer,
+        today=today,
+        filters=narrowed,
+        sort=st.session_state.get("customers_sort") or "name",
+        descending=bool(st.session_state.get("customers_descending")),
+        offset=(number - 1) * PAGE,
+    )
+    if not found.total:
+        st.info(
+            _("No customers yet. Add the first one with the button above.")
+            if narrowed == Filters()
+            else _("No customer matches. Remove a filter or try another spelling.")
+        )
+        return
+    left, right = st.columns([5, 3])
+    with left:
+        chosen = customer_list.pick(found.rows, stages=stages, currency=settings.currency, hidden=viewer.masked)
+        pages = -(-found.total // PAGE)
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            st.caption(tables.position((number - 1) * PAGE, len(found.rows), found.total, more=found.more))
+            if pages > 1:
+                st.pagination(pages, key="customers_page", bind="query-params")
+            if viewer.can(Permission.CUSTOMERS_EXPORT):
+                exports.button("customers", {"filters": vars(narrowed)}, viewer=viewer, key="customers_export")
+    with right:
+        if chosen is None:
+            st.caption(_("Click a row to see the customer here."))
+        else:
+            one = data.read(customer.get, viewer=viewer, customer_id=chosen, today=today)
+            profile.quick_view(
+                one,
+                stage_name=stages[one.stage],
+                currency=settings.currency,
+                today=today,
+                hidden=viewer.masked,
+            )
+
+
+listing()

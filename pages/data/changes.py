@@ -1,0 +1,81 @@
+"""Who changed what and when, newest first, with the images of a change and its undo."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from components import data, exports, format, history_lines, page, tables
+from db import history, undo
+from db.errors import Conflict
+from db.permissions import Permission
+from db.words import _
+
+PAGE = 50
+
+viewer = page.require(Permission.CHANGES_READ)
+zone = page.settings().time_zone
+page.heading("changes").context(_("Newest first"), _("{n} on a page").format(n=PAGE))
+
+before = st.query_params.get("before", "")
+before_id = int(before) if before.isascii() and before.isdecimal() and len(before) <= 18 else None
+sets = data.read(history.sets, viewer=viewer, before_id=before_id, limit=PAGE)
+if sets.empty:
+    st.info(_("No changes yet. Whatever people edit appears here and can be undone."))
+    st.stop()
+
+shown = pd.DataFrame(
+    {
+        "number": sets["id"],
+        "when": [format.instant(at, zone) for at in sets["made_at"]],
+        "who": [page.person(name) for name in sets["actor"]],
+        "what": [history_lines.title(c, u) for c, u in zip(sets["command"], sets["undoes_id"], strict=True)],
+        "rows": sets["rows"],
+        "where": [history_lines.source(s) for s in sets["source"]],
+        "state": [_("undone") if pd.notna(u) else "" for u in sets["undone_by"]],
+    }
+)
+left, right = st.columns([5, 3])
+with left:
+    row = tables.pick_row(
+        shown,
+        {
+            "number": st.column_config.NumberColumn(_("Number"), format="#%d", width="small"),
+            "when": st.column_config.TextColumn(_("When")),
+            "who": st.column_config.TextColumn(_("Who")),
+            "what": st.column_config.TextColumn(_("What")),
+            "rows": st.column_config.NumberColumn(_("Rows"), format="localized", width="small"),
+            "where": st.column_config.TextColumn(_("Where")),
+            "state": st.column_config.TextColumn(_("State"), width="small"),
+        },
+        key="changes_list",
+    )
+    with st.container(horizontal=True):
+        if before_id:
+            page.link("changes", _("Newest"), icon=":material/first_page:")
+        if len(sets) == PAGE:
+            page.link("changes", _("Older"), icon=":material/chevron_right:", before=str(sets["id"].min()))
+        exports.button("changes", {}, viewer=viewer, key="changes_export")
+with right:
+    if row is None:
+        st.caption(_("Click a row to see what was changed."))
+        st.stop()
+    chosen = sets.iloc[row]
+    set_id = int(chosen["id"])
+    with st.container(border=True):
+        st.markdown(f"**#{set_id} · {shown.iloc[row]['what']}**")
+        if pd.notna(chosen["customer_id"]):
+            page.link("customer", _("Open the customer"), icon=":material/person:", id=str(chosen["customer_id"]))
+        details = data.read(history.details, viewer=viewer, change_set_id=set_id)
+        history_lines.draw([line for line in details.to_dict("records") if line["column"]])
+        if len(details) >= history.MOST_ROWS:
+            st.caption(_("The first {n} rows are shown.").format(n=history.MOST_ROWS))
+        undoable = pd.isna(chosen["undone_by"]) and viewer.can(Permission(chosen["permission"]))
+        if undoable and st.button(_("Undo"), icon=":material/undo:", key=f"changes_undo_{set_id}"):
+            try:
+                undone = data.write(undo.undo, actor=viewer, change_set_id=set_id, source="screen", screen="changes")
+            except Conflict as error:
+                st.warning(error.message)
+                history_lines.conflicts(error.rows)
+            else:
+                page.saved(undone.change_set_id, _("Change {id} is undone.").format(id=set_id))

@@ -1,0 +1,106 @@
+"""The figures of a period for managers, and of their own customers for salespeople."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from analytics.intervals import wilson
+from components import cards, charts, data, format, page, period, tables
+from db import customers, overview
+from db.metrics import METRICS, STAGE_NAMES, STAGE_RULES, Stage
+from db.permissions import Permission
+from db.words import _
+
+viewer = page.require(Permission.OVERVIEW_READ)
+settings = page.settings()
+today = page.today()
+first_day, last_day = data.read(overview.span, viewer=viewer)
+
+heading = page.heading("overview")
+with st.container(horizontal=True, vertical_alignment="bottom", key="overview_filters"):
+    start, end = period.choose("overview", last_day=last_day, today=today)
+    regions = data.read(customers.regions, viewer=viewer)
+    region = page.select("overview_region", _("Region"), regions, _("All regions"), page.translated)
+shown = data.read(
+    overview.overview,
+    viewer=viewer,
+    today=today,
+    currency=settings.currency,
+    start=start,
+    end=end,
+    region=region,
+)
+heading.context(
+    format.days(shown.period.start, shown.period.end),
+    page.translated(region) if region else _("All regions"),
+    page.freshness(shown.waiting_since),
+    page.demo_sentence(),
+)
+
+if first_day is None:
+    st.info(_("No orders yet. They appear here as soon as the first ones are loaded."))
+
+with st.grid(columns="auto", min_column_width=150, gap="small"):
+    for key, metric in METRICS.items():
+        figure = shown.figures[key]
+        cards.figure(
+            _(metric.name),
+            figure.value,
+            unit=metric.unit,
+            currency=shown.currency,
+            before=figure.before,
+            better=metric.better,
+            definition=_(metric.formula),
+            trend=list(shown.series[key]) if key in shown.series else [],
+        )
+if shown.other_currency_orders:
+    st.caption(_("{n} orders in other currencies are not in the revenue.").format(n=shown.other_currency_orders))
+
+left, right = st.columns([3, 2])
+with left.container(border=True, height="stretch"):
+    st.markdown("**" + _("Revenue · {currency} · with the period before").format(currency=shown.currency) + "**")
+    charts.over_time(
+        list(shown.series["bucket"]),
+        list(shown.series["revenue"]),
+        [format.money(v, shown.currency) for v in shown.series["revenue"]],
+        before=list(shown.series["before"]),
+        before_texts=[format.money(v, shown.currency) for v in shown.series["before"]],
+        bucket=shown.period.bucket,
+        name=_("Revenue"),
+        key="overview_revenue",
+    )
+with right.container(border=True, height="stretch"):
+    rules = "\n".join(f"- **{_(STAGE_NAMES[s])}**: {_(STAGE_RULES[s])}" for s in Stage)
+    st.markdown("**" + _("Lifecycle · customers today") + "**", help=rules)
+    total = int(shown.stages["customers"].sum())
+    counts = [int(n) for n in shown.stages["customers"]]
+    charts.bars(
+        [_(STAGE_NAMES[Stage(s)]) for s in shown.stages["stage"]],
+        counts,
+        [f"{format.number(n)} · {format.percent(n / total if total else None)}" for n in counts],
+        key="overview_lifecycle",
+        alt=_("Customers by lifecycle stage"),
+    )
+
+with st.container(border=True):
+    ends = format.day(shown.period.end)
+    st.markdown("**" + _("Running campaigns · on {day}").format(day=ends) + "**")
+    if shown.campaigns.empty:
+        st.caption(_("No campaign ran on that day."))
+    else:
+        tables.small(
+            pd.DataFrame(
+                {
+                    _("Campaign"): [page.named(c.campaign) for c in shown.campaigns.itertuples()],
+                    _("Days"): [format.days(c.starts_on, c.ends_on) for c in shown.campaigns.itertuples()],
+                    _("Reached"): [format.number(c.reached) for c in shown.campaigns.itertuples()],
+                    _("Redeemers"): [format.number(c.redeemers) for c in shown.campaigns.itertuples()],
+                    _("Rate (95% interval)"): [
+                        tables.rate(c.redeemers, c.reached, wilson(c.redeemers, c.reached))
+                        for c in shown.campaigns.itertuples()
+                    ],
+                }
+            ),
+            right=(_("Reached"), _("Redeemers"), _("Rate (95% interval)")),
+        )

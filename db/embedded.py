@@ -182,7 +182,7 @@ class Server:
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[int]:
-        import fcntl  # noqa: PLC0415 — not on Windows, where __init__ has already said so
+        import fcntl  # not on Windows, where __init__ has already said so
 
         handle = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:

@@ -89,7 +89,13 @@ def over_time(
             "fixedrange": True,
             "range": [-0.3, max(len(places) - 0.7, 0.3)],
         },
-        yaxis={"rangemode": "tozero", "fixedrange": True, "tickformat": "~s", "range": [0, top * 1.08 or 1], "nticks": 5},
+        yaxis={
+            "rangemode": "tozero",
+            "fixedrange": True,
+            "tickformat": "~s",
+            "range": [0, top * 1.08 or 1],
+            "nticks": 5,
+        },
     )
     _draw(data, layout, key=key, alt=name)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from components import customer_form, page
+from components import customer_form, wording
 from db.words import _
 
 
@@ -27,7 +27,7 @@ def bar(customer: Any, *, people: Mapping[int, str]) -> tuple[str, Any] | None:
                     _("New owner"),
                     list(others),
                     index=None,
-                    format_func=lambda i: page.person(others[i]),
+                    format_func=lambda i: wording.person(others[i]),
                     placeholder=_("Choose a person"),
                     key="customer_new_owner",
                 )

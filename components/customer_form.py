@@ -30,7 +30,8 @@ def opened(values: Mapping[str, Any], customer_id: int, version: int) -> None:
     """Start editing: remember what the form was opened with, so that only what the user changes is saved."""
     close()
     st.session_state[f"{KEY}_id"] = customer_id
-    st.session_state[f"{KEY}_opened"] = {c: values[c] for c in labels()}
+    for column in labels():
+        st.session_state[f"{KEY}_opened_{column}"] = values[column]
     st.session_state[f"{KEY}_version"] = version
 
 
@@ -59,9 +60,9 @@ def told(changed: Sequence[str], merged_with: Sequence[str]) -> str:
 
 def draw(limits: Mapping[str, int], *, submit: str) -> tuple[dict[str, str], int] | None:
     """Draw the form; when it is submitted, gives the changed values and the version they were based on."""
-    before = st.session_state[f"{KEY}_opened"]
+    before = {c: str(st.session_state[f"{KEY}_opened_{c}"]) for c in labels()}
     problems: dict[str, str] = st.session_state.get(f"{KEY}_problems", {})
-    start = before | st.session_state.get(f"{KEY}_typed", {})
+    start = {c: str(st.session_state.get(f"{KEY}_typed_{c}", before[c])) for c in labels()}
     turn = st.session_state.get(f"{KEY}_turn", 0)  # new widgets after a choice, or they would keep what was typed
     if f"{KEY}_refused" in st.session_state:
         st.error(st.session_state[f"{KEY}_refused"])
@@ -88,7 +89,8 @@ def draw(limits: Mapping[str, int], *, submit: str) -> tuple[dict[str, str], int
                 st.rerun()
     if not sent:
         return None
-    st.session_state[f"{KEY}_typed"] = typed
+    for column, value in typed.items():
+        st.session_state[f"{KEY}_typed_{column}"] = value
     return {c: v for c, v in typed.items() if v != before[c]}, st.session_state[f"{KEY}_version"]
 
 
@@ -121,9 +123,10 @@ def choose() -> bool:
             key=f"{KEY}_clash_{row['column']}",
         )
     if st.button(_("Go on with these values"), type="primary", key=f"{KEY}_clash_done"):
-        theirs = {row["column"]: row["theirs"] for row in rows}
-        st.session_state[f"{KEY}_opened"] |= theirs
-        st.session_state[f"{KEY}_typed"] |= {c: v for c, v in theirs.items() if kept[c] == "theirs"}
+        for row in rows:
+            st.session_state[f"{KEY}_opened_{row['column']}"] = row["theirs"]
+            if kept[row["column"]] == "theirs":
+                st.session_state[f"{KEY}_typed_{row['column']}"] = row["theirs"]
         st.session_state[f"{KEY}_turn"] = st.session_state.get(f"{KEY}_turn", 0) + 1
         st.session_state[f"{KEY}_version"] = version
         del st.session_state[f"{KEY}_clash"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from components import page, tables
+from components import tables, wording
 from db.words import _
 
 
@@ -18,8 +18,8 @@ def pick(rows: pd.DataFrame, *, stages: Mapping[str, str], currency: str, hidden
             "name": rows["name"],
             "stage": [stages[s] for s in rows["stage"]],
             "phone": rows["phone"],
-            "region": [page.translated(r) for r in rows["region"]],
-            "owner": [page.person(o) for o in rows["owner"]],
+            "region": [wording.translated(r) for r in rows["region"]],
+            "owner": [wording.person(o) for o in rows["owner"]],
             "orders": rows["orders"],
             "revenue": rows["revenue"].astype(float),
             "last_order_on": pd.to_datetime(rows["last_order_on"]),

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from components import charts, format, history_lines, page, tables
+from components import charts, format, history_lines, tables, wording
 from db.words import _
 
 
@@ -105,7 +105,7 @@ def campaigns(rows: pd.DataFrame) -> None:
     tables.small(
         pd.DataFrame(
             {
-                _("Campaign"): [page.named(c) for c in rows["campaign"]],
+                _("Campaign"): [wording.campaign(c) for c in rows["campaign"]],
                 _("Days"): [format.days(r.starts_on, r.ends_on) for r in rows.itertuples()],
                 _("Redeemed"): redeemed,
             }
@@ -126,7 +126,7 @@ def notes(rows: pd.DataFrame, *, zone: str, may_write: bool, hidden: bool) -> tu
     for row in rows.itertuples():
         with st.container(border=True, gap="small"):
             with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-                st.caption(f"{page.person(row.author)} · {format.instant(row.created_at, zone)}", width="content")
+                st.caption(f"{wording.person(row.author)} · {format.instant(row.created_at, zone)}", width="content")
                 if may_write and st.button(
                     _("Delete"), icon=":material/delete:", key=f"customer_note_delete_{row.id}", type="tertiary"
                 ):
@@ -146,13 +146,16 @@ def history(rows: pd.DataFrame, *, zone: str, may_undo: bool) -> int | None:
                 st.markdown("**" + history_lines.title(row.command, row.undoes_id) + "**", width="content")
                 if pd.notna(row.undone_by):
                     st.caption(_("undone"), width="content")
-                elif may_undo and row.source != "demo":
-                    if st.button(_("Undo"), icon=":material/undo:", key=f"customer_undo_{row.id}"):
-                        asked = int(row.id)
+                elif may_undo and row.source != "demo" and _undo_button(int(row.id)):
+                    asked = int(row.id)
             where = history_lines.source(row.source)
-            st.caption(f"{page.person(row.actor)} · {format.instant(row.made_at, zone)} · {where} · #{row.id}")
+            st.caption(f"{wording.person(row.actor)} · {format.instant(row.made_at, zone)} · {where} · #{row.id}")
             history_lines.draw(_lines(row.details))
     return asked
+
+
+def _undo_button(change_set_id: int) -> bool:
+    return st.button(_("Undo"), icon=":material/undo:", key=f"customer_undo_{change_set_id}")
 
 
 def _lines(details: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -42,7 +42,11 @@ def short(value: Value, unit: str, currency: str) -> str:
     if unit == "rate":
         return percent(value)
     if unit == "count":
-        return number(value) if abs(value) < 100_000 else format_compact_decimal(value, locale=language(), fraction_digits=1)
+        return (
+            number(value)
+            if abs(value) < 100_000
+            else format_compact_decimal(value, locale=language(), fraction_digits=1)
+        )
     if abs(value) < 10_000:
         return money(value, currency)
     return format_compact_currency(value, currency, locale=language(), fraction_digits=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from db.words import _
@@ -82,7 +83,7 @@ def draw(lines: Sequence[dict[str, Any]], *, most: int = 20) -> None:
 
 
 def _there(raw: Any) -> bool:
-    return raw is not None and raw == raw  # NaN stands for NULL in a frame
+    return raw is not None and not pd.isna(raw)
 
 
 def conflicts(rows: Sequence[dict[str, Any]], *, most: int = 20) -> None:

@@ -1,4 +1,4 @@
-"""A customer as people read it: the header, the figures, the fields; used by the list's quick view and the full page."""
+"""A customer as people read it: header, figures, fields; for the list's quick view and the full page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from components import format, page
+from components import format, places, wording
 from db import text
 from db.words import _
 
@@ -21,16 +21,16 @@ def stage_badge(name: str, stage: str) -> None:
 def header(customer: Any, stage_name: str) -> None:
     """Name, stage, owner, and the ways to reach the customer."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.subheader(page.plain(customer.name), anchor=False, width="content")
+        st.subheader(wording.plain(customer.name), anchor=False, width="content")
         stage_badge(stage_name, customer.stage)
         if customer.archived_at:
             st.badge(_("Archived"), color="red")
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-        st.caption(_("Owner: {name}").format(name=page.person(customer.owner)), width="content")
+        st.caption(_("Owner: {name}").format(name=wording.person(customer.owner)), width="content")
         if customer.phone:
             st.link_button(customer.phone, f"tel:+{text.digits(customer.phone)}", icon=":material/call:")
         if customer.email:
-            st.link_button(page.plain(customer.email), f"mailto:{customer.email}", icon=":material/mail:")
+            st.link_button(wording.plain(customer.email), f"mailto:{customer.email}", icon=":material/mail:")
 
 
 def figures(customer: Any, *, currency: str, today: date) -> None:
@@ -78,9 +78,9 @@ def fields(customer: Any, *, hidden: bool) -> None:
         _("Address"): customer.address,
     }
     rows = {label: withheld if hidden else value for label, value in contact.items()}
-    rows |= {_("City"): customer.city, _("Region"): page.translated(customer.region)}
-    rows |= {_("Source"): page.translated(customer.source)}
-    rows |= {label: page.translated(value) for label, value in demographics.items()}
+    rows |= {_("City"): customer.city, _("Region"): wording.translated(customer.region)}
+    rows |= {_("Source"): wording.translated(customer.source)}
+    rows |= {label: wording.translated(value) for label, value in demographics.items()}
     with st.grid(columns="auto", min_column_width=170, gap="small"):
         for label, value in rows.items():
             with st.container(gap=None):
@@ -92,6 +92,6 @@ def quick_view(customer: Any, *, stage_name: str, currency: str, today: date, hi
     """The selected customer beside the list, with the way to the full page."""
     with st.container(border=True):
         header(customer, stage_name)
-        page.link("customer", _("Open"), icon=":material/open_in_full:", id=str(customer.id))
+        places.link("customer", _("Open"), icon=":material/open_in_full:", id=str(customer.id))
         figures(customer, currency=currency, today=today)
         fields(customer, hidden=hidden)

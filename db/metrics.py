@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, case, literal
 from db import schema
 
 
-def N_(message: str) -> str:  # noqa: N802  (gettext's customary name)
+def N_(message: str) -> str:
     """Mark a string for translation where it cannot be translated yet."""
     return message
 

@@ -21,6 +21,11 @@ class Settings:
     demo: bool = False
     more: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def demo_days(self) -> int | None:
+        """How far the demo's dates were moved, in days; None for a company's own data."""
+        return int(self.more.get("demo_shift_days", 0)) if self.demo else None
+
 
 def get(conn: Connection) -> Settings:
     """The settings as they stand; everybody who is signed in may read them."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from db.permissions import Permission
 
 
-def N_(message: str) -> str:  # noqa: N802  (gettext's customary name)
+def N_(message: str) -> str:
     """Mark a string for translation where it cannot be translated yet."""
     return message
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from components import customer_actions, customer_form, customer_tabs, data, page, profile
+from components import controls, customer_actions, customer_form, customer_tabs, data, page, places, profile, wording
 from db import customer, history, undo
 from db.errors import Conflict, Invalid
 from db.metrics import STAGE_NAMES, Stage
@@ -16,10 +16,9 @@ LINES = 500
 
 viewer = page.require(Permission.CUSTOMERS_READ)
 settings, today = page.settings(), page.today()
-page.link("customers", _("Customers"), icon=":material/arrow_back:")
+places.link("customers", _("Customers"), icon=":material/arrow_back:")
 asked = st.query_params.get("id", "")
 if not (asked.isascii() and asked.isdecimal()) or len(asked) > 18:
-    page.heading("customer")
     st.info(_("No customer is chosen. Open one from the list."))
     st.stop()
 
@@ -37,12 +36,14 @@ if may_edit:
             done = data.write(
                 customer.assign, actor=viewer, customer_ids=[found.id], owner_id=owner_id, screen="customer"
             )
-            page.saved(done, _("Handed over to {name}.").format(name=page.person(people[owner_id])), leave_to="customers")
+            controls.saved(
+                done, _("Handed over to {name}.").format(name=wording.person(people[owner_id])), leave_to="customers"
+            )
         case ("archive", archived):
             done = data.write(
                 customer.archive, actor=viewer, customer_id=found.id, archived=archived, screen="customer"
             )
-            page.saved(done, _("Archived.") if archived else _("Put back on the lists."))
+            controls.saved(done, _("Archived.") if archived else _("Put back on the lists."))
 
 if may_edit and customer_form.is_open(found.id) and not customer_form.choose():
     sent = customer_form.draw(customer.LIMITS, submit=_("Save customer"))
@@ -58,7 +59,7 @@ if may_edit and customer_form.is_open(found.id) and not customer_form.choose():
             customer_form.clash(error)
         else:
             customer_form.close()
-            page.saved(result.change_set_id, customer_form.told(result.changed, result.merged_with))
+            controls.saved(result.change_set_id, customer_form.told(result.changed, result.merged_with))
 
 profile.figures(found, currency=settings.currency, today=today)
 tabs = {
@@ -99,18 +100,18 @@ elif tab == "notes":
     match customer_tabs.notes(written, zone=settings.time_zone, may_write=may_edit, hidden=viewer.masked):
         case ("add", body):
             done = data.write(customer.add_note, actor=viewer, customer_id=found.id, body=body, screen="customer")
-            page.saved(done, _("Note added."), forget=("customer_note_body",))
+            controls.saved(done, _("Note added."), forget=("customer_note_body",))
         case ("delete", note_id):
             done = data.write(
                 customer.delete_note, actor=viewer, customer_id=found.id, note_id=note_id, screen="customer"
             )
-            page.saved(done, _("Note deleted."))
+            controls.saved(done, _("Note deleted."))
 elif tab == "history":
     made = data.read(history.of_customer, **one)
     may_undo = viewer.can(Permission.CHANGES_UNDO)
     change = customer_tabs.history(made, zone=settings.time_zone, may_undo=may_undo)
     if change:
         undone = data.write(undo.undo, actor=viewer, change_set_id=change, source="screen", screen="customer")
-        page.saved(undone.change_set_id, _("Change {id} is undone.").format(id=change))
+        controls.saved(undone.change_set_id, _("Change {id} is undone.").format(id=change))
 else:
     profile.fields(found, hidden=viewer.masked)

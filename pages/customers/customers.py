@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from components import customer_list, data, exports, format, page, profile, tables
+from components import controls, customer_list, data, exports, page, profile, tables, wording
 from db import customer, customers
 from db.customers import PAGE, SORTS, Filters
 from db.metrics import STAGE_NAMES, Stage
@@ -15,7 +15,10 @@ viewer = page.require(Permission.CUSTOMERS_READ)
 settings, today = page.settings(), page.today()
 stages = {s.value: _(STAGE_NAMES[s]) for s in Stage}
 sorts = dict(zip(SORTS, (_("Name"), _("Revenue"), _("Orders"), _("Last order"), _("Newest")), strict=True))
-page.heading("customers").context(_("{name}'s customers").format(name=page.who()) if viewer.scoped else _("All customers"))
+actions = page.heading(
+    _("Customers"),
+    wording.line(_("Yours and your team's") if viewer.scoped else _("All customers"), wording.demo(settings.demo_days)),
+)
 
 
 def filters() -> Filters:
@@ -34,14 +37,14 @@ def filters() -> Filters:
     owners = data.read(customers.owners, viewer=viewer)
     regions = data.read(customers.regions, viewer=viewer)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        region = page.select("customers_region", _("Region"), regions, _("All regions"), page.translated)
-        stage = page.select("customers_stage", _("Stage"), list(stages), _("All stages"), stages.__getitem__)
-        owner = page.select(
+        region = controls.select("customers_region", _("Region"), regions, _("All regions"), wording.translated)
+        stage = controls.select("customers_stage", _("Stage"), list(stages), _("All stages"), stages.__getitem__)
+        owner = controls.select(
             "customers_owner",
             _("Owner"),
             [str(i) for i in owners],
             _("All owners"),
-            lambda i: page.person(owners[int(i)]),
+            lambda i: wording.person(owners[int(i)]),
         )
         st.selectbox(
             _("Sort by"), SORTS, format_func=sorts.__getitem__, key="customers_sort", bind="query-params", width=150

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from components import data, exports, format, history_lines, page, tables
+from components import controls, data, exports, format, history_lines, page, places, tables, wording
 from db import history, undo
 from db.errors import Conflict
 from db.permissions import Permission
@@ -15,7 +15,7 @@ PAGE = 50
 
 viewer = page.require(Permission.CHANGES_READ)
 zone = page.settings().time_zone
-page.heading("changes").context(_("Newest first"), _("{n} on a page").format(n=PAGE))
+actions = page.heading(_("Changes"), wording.line(_("Newest first"), _("{n} on a page").format(n=PAGE)))
 
 before = st.query_params.get("before", "")
 before_id = int(before) if before.isascii() and before.isdecimal() and len(before) <= 18 else None
@@ -28,7 +28,7 @@ shown = pd.DataFrame(
     {
         "number": sets["id"],
         "when": [format.instant(at, zone) for at in sets["made_at"]],
-        "who": [page.person(name) for name in sets["actor"]],
+        "who": [wording.person(name) for name in sets["actor"]],
         "what": [history_lines.title(c, u) for c, u in zip(sets["command"], sets["undoes_id"], strict=True)],
         "rows": sets["rows"],
         "where": [history_lines.source(s) for s in sets["source"]],
@@ -52,9 +52,9 @@ with left:
     )
     with st.container(horizontal=True):
         if before_id:
-            page.link("changes", _("Newest"), icon=":material/first_page:")
+            places.link("changes", _("Newest"), icon=":material/first_page:")
         if len(sets) == PAGE:
-            page.link("changes", _("Older"), icon=":material/chevron_right:", before=str(sets["id"].min()))
+            places.link("changes", _("Older"), icon=":material/chevron_right:", before=str(sets["id"].min()))
         exports.button("changes", {}, viewer=viewer, key="changes_export")
 with right:
     if row is None:
@@ -65,7 +65,7 @@ with right:
     with st.container(border=True):
         st.markdown(f"**#{set_id} · {shown.iloc[row]['what']}**")
         if pd.notna(chosen["customer_id"]):
-            page.link("customer", _("Open the customer"), icon=":material/person:", id=str(chosen["customer_id"]))
+            places.link("customer", _("Open the customer"), icon=":material/person:", id=str(chosen["customer_id"]))
         details = data.read(history.details, viewer=viewer, change_set_id=set_id)
         history_lines.draw([line for line in details.to_dict("records") if line["column"]])
         if len(details) >= history.MOST_ROWS:
@@ -78,4 +78,4 @@ with right:
                 st.warning(error.message)
                 history_lines.conflicts(error.rows)
             else:
-                page.saved(undone.change_set_id, _("Change {id} is undone.").format(id=set_id))
+                controls.saved(undone.change_set_id, _("Change {id} is undone.").format(id=set_id))

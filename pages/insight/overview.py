@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from analytics.intervals import wilson
-from components import cards, charts, data, format, page, period, tables
+from components import cards, charts, controls, data, format, page, period, tables, wording
 from db import customers, overview
 from db.metrics import METRICS, STAGE_NAMES, STAGE_RULES, Stage
 from db.permissions import Permission
@@ -17,11 +17,11 @@ settings = page.settings()
 today = page.today()
 first_day, last_day = data.read(overview.span, viewer=viewer)
 
-heading = page.heading("overview")
+top = st.container()
 with st.container(horizontal=True, vertical_alignment="bottom", key="overview_filters"):
     start, end = period.choose("overview", last_day=last_day, today=today)
     regions = data.read(customers.regions, viewer=viewer)
-    region = page.select("overview_region", _("Region"), regions, _("All regions"), page.translated)
+    region = controls.select("overview_region", _("Region"), regions, _("All regions"), wording.translated)
 shown = data.read(
     overview.overview,
     viewer=viewer,
@@ -31,12 +31,16 @@ shown = data.read(
     end=end,
     region=region,
 )
-heading.context(
-    format.days(shown.period.start, shown.period.end),
-    page.translated(region) if region else _("All regions"),
-    page.freshness(shown.waiting_since),
-    page.demo_sentence(),
-)
+with top:
+    page.heading(
+        _("Overview"),
+        wording.line(
+            format.days(shown.period.start, shown.period.end),
+            wording.translated(region) if region else _("All regions"),
+            wording.freshness(shown.waiting_since),
+            wording.demo(settings.demo_days),
+        ),
+    )
 
 if first_day is None:
     st.info(_("No orders yet. They appear here as soon as the first ones are loaded."))
@@ -92,7 +96,7 @@ with st.container(border=True):
         tables.small(
             pd.DataFrame(
                 {
-                    _("Campaign"): [page.named(c.campaign) for c in shown.campaigns.itertuples()],
+                    _("Campaign"): [wording.campaign(c.campaign) for c in shown.campaigns.itertuples()],
                     _("Days"): [format.days(c.starts_on, c.ends_on) for c in shown.campaigns.itertuples()],
                     _("Reached"): [format.number(c.reached) for c in shown.campaigns.itertuples()],
                     _("Redeemers"): [format.number(c.redeemers) for c in shown.campaigns.itertuples()],

@@ -1,0 +1,29 @@
+"""Screens as places to go: Streamlit's page objects, links with parameters, and leaving for another screen."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from db.words import _
+from pages import BY_PATH, SCREENS, Screen
+
+
+def place(screen: Screen) -> st.Page:
+    """A screen as Streamlit's navigation knows it; the first one also answers at "/"."""
+    return st.Page(
+        f"../{screen.file}",
+        title=_(screen.title),
+        icon=screen.icon,
+        url_path=screen.path,
+        default=screen is SCREENS[0],
+    )
+
+
+def link(path: str, label: str, *, icon: str | None = None, **params: str) -> None:
+    """A link to a screen, with the parameters it should open with."""
+    st.page_link(place(BY_PATH[path]), label=label, icon=icon, query_params=params or None)
+
+
+def go(path: str, **params: str) -> None:
+    """Leave for another screen now."""
+    st.switch_page(place(BY_PATH[path]), query_params=params or None)

@@ -1,0 +1,94 @@
+"""Names and values in the user's language, and texts of users made safe to stand in markdown."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from components import format
+from db import clock
+from db.words import _
+
+
+def N_(message: str) -> str:
+    """Mark a string for translation where it cannot be translated yet."""
+    return message
+
+
+# Values that come with the data and mean the same in every company; others are shown as they are.
+VALUES = (
+    N_("North"),
+    N_("South"),
+    N_("East"),
+    N_("West"),
+    N_("Northeast"),
+    N_("Northwest"),
+    N_("Southeast"),
+    N_("Southwest"),
+    N_("Central"),
+    N_("screen"),
+    N_("terminal"),
+    N_("Store"),
+    N_("Website"),
+    N_("Referral"),
+    N_("Event"),
+    N_("Phone"),
+    N_("Homeowner"),
+    N_("Renter"),
+    N_("Probable Renter"),
+    N_("Probable Homeowner"),
+    N_("Married"),
+    N_("Unmarried"),
+    N_("1 Adult No Kids"),
+    N_("2 Adults No Kids"),
+    N_("1 Adult Kids"),
+    N_("2 Adults Kids"),
+    N_("Under 15K"),
+)
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~$:.])")
+_CAMPAIGN = re.compile(r"Campaign (\d+)")
+
+
+def plain(text: str) -> str:
+    """A user's text for a place that reads markdown: shown as it is, never as markup."""
+    return _MARKDOWN.sub(r"\\\1", text)
+
+
+def translated(value: str) -> str:
+    """A value of the data in the user's language where it is a known one."""
+    return _(value) if value in VALUES else value
+
+
+def person(name: str) -> str:
+    """A user's name; the owner of what nobody owns is "Nobody"."""
+    return name or _("Nobody")
+
+
+def campaign(name: str) -> str:
+    """'Campaign 18' in the user's language; other names as they are."""
+    found = _CAMPAIGN.fullmatch(name)
+    return _("Campaign {n}").format(n=found[1]) if found else name
+
+
+def freshness(waiting_since: datetime | None) -> str:
+    """How current the derived figures are: up to date, or how long the oldest change has been waiting."""
+    if waiting_since is None:
+        return _("up to date")
+    return _("changes of the last {time} are still being added up").format(
+        time=format.lasting(clock.now() - waiting_since)
+    )
+
+
+def demo(shift_days: int | None) -> str:
+    """What the demo data is, in a sentence; '' for a company's own data."""
+    if shift_days is None:
+        return ""
+    return _("Demo: real purchases of 2017 moved by {days} days; names and contacts are made up").format(
+        days=format.number(shift_days)
+    )
+
+
+def line(*parts: str) -> str:
+    """The line of context under a title: its parts, without the empty ones."""
+    return " · ".join(part for part in parts if part)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 import psycopg
+from psycopg import sql
 
 from db.embedded import Server
 from deploy import record, settings
@@ -63,6 +64,8 @@ class Launcher:
             web = self._start_web(session, place)
             self._await_answer(place, web)
             say(f"running at {place.url}")
+            if place.address in settings.EVERYWHERE and not place.hosts:
+                say("other machines are refused until KEHU_HOSTS holds the name by which they call this one.")
             say("Ctrl-C stops everything.")
             self._watch(session, worker, web)
 
@@ -119,9 +122,10 @@ class Launcher:
 
     def _start_web(self, session: Session, place: Place) -> subprocess.Popen[bytes]:
         options = [f"--server.address={place.address}", f"--server.port={place.port}"]
-        options += [f"--server.allowedHosts={host}" for host in place.hosts or ("*",)]
-        # Only the sign-in may decide that cards for demo users are shown; this says that the database is Kehu's own.
-        environment = {"KEHU_DEMO_CARDS": "1"} if session.server else {}
+        environment = {"KEHU_HOSTS": ",".join(place.hosts)}
+        if session.server:
+            # The database is Kehu's own; whether cards for the demo's users are shown, the sign-in decides.
+            environment["KEHU_DEMO_CARDS"] = "1"
         return start(session.record, "streamlit", "run", "app.py", *options, environment=environment)
 
     def _await_answer(self, place: Place, web: subprocess.Popen[bytes]) -> None:
@@ -276,6 +280,9 @@ def _answers(place: Place) -> bool:
 
 
 def _is_empty(server: Server) -> bool:
-    """Whether nobody has put a customer in yet: a user's own data and the demo's are never mixed."""
+    """Whether nobody has put anything in yet: a user's own data and the demo's are never mixed."""
     with psycopg.connect(server.url().replace("+psycopg", "", 1)) as conn:
-        return conn.execute("SELECT FROM customers LIMIT 1").fetchone() is None
+        for table in ("customers", "products", "campaigns"):
+            if conn.execute(sql.SQL("SELECT FROM {} LIMIT 1").format(sql.Identifier(table))).fetchone():
+                return False
+    return True

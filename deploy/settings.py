@@ -20,11 +20,11 @@ class DeployError(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """An address to listen on, and the names under which visitors may call it (none: any name)."""
+    """An address and port to listen on, and the names that visitors may use beside this machine's own."""
 
     address: str
     port: int
-    hosts: tuple[str, ...]
+    hosts: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -56,14 +56,14 @@ class Place:
 
 
 def place() -> Place:
-    """The place that the environment asks for; 127.0.0.1:8501 by default."""
+    """The place that the environment asks for; 127.0.0.1:8501 by default. Raises DeployError."""
     address = os.environ.get("KEHU_ADDRESS") or "127.0.0.1"
     port = os.environ.get("KEHU_PORT") or "8501"
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise DeployError(f"KEHU_PORT is {port!r}, and has to be a number from 1 to 65535.")
     hosts = tuple(host.strip() for host in os.environ.get("KEHU_HOSTS", "").split(",") if host.strip())
-    if hosts or address not in EVERYWHERE:
-        hosts = tuple(dict.fromkeys(("localhost", "127.0.0.1", "::1", address, *hosts)))
+    if address not in EVERYWHERE:
+        hosts = (address, *hosts)
     return Place(address, int(port), hosts)
 
 

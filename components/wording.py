@@ -16,35 +16,34 @@ def N_(message: str) -> str:
 
 
 # Values that come with the data and mean the same in every company; others are shown as they are.
-VALUES = (
-    N_("North"),
-    N_("South"),
-    N_("East"),
-    N_("West"),
-    N_("Northeast"),
-    N_("Northwest"),
-    N_("Southeast"),
-    N_("Southwest"),
-    N_("Central"),
-    N_("screen"),
-    N_("terminal"),
-    N_("Store"),
-    N_("Website"),
-    N_("Referral"),
-    N_("Event"),
-    N_("Phone"),
-    N_("Homeowner"),
-    N_("Renter"),
-    N_("Probable Renter"),
-    N_("Probable Homeowner"),
-    N_("Married"),
-    N_("Unmarried"),
-    N_("1 Adult No Kids"),
-    N_("2 Adults No Kids"),
-    N_("1 Adult Kids"),
-    N_("2 Adults Kids"),
-    N_("Under 15K"),
-)
+VALUES = {
+    "North": N_("North"),
+    "Northeast": N_("Northeast"),
+    "East": N_("East"),
+    "Southeast": N_("Southeast"),
+    "South": N_("South"),
+    "Southwest": N_("Southwest"),
+    "West": N_("West"),
+    "Northwest": N_("Northwest"),
+    "store": N_("Store"),
+    "web": N_("Website"),
+    "referral": N_("Referral"),
+    "mail": N_("Mail"),
+    "event": N_("Event"),
+    "screen": N_("Entered by hand"),
+    "terminal": N_("Terminal"),
+    "Homeowner": N_("Homeowner"),
+    "Probable Homeowner": N_("Probably homeowner"),
+    "Renter": N_("Renter"),
+    "Probable Renter": N_("Probably renter"),
+    "Married": N_("Married"),
+    "Unmarried": N_("Unmarried"),
+    "1 Adult No Kids": N_("1 adult, no children"),
+    "2 Adults No Kids": N_("2 adults, no children"),
+    "1 Adult Kids": N_("1 adult with children"),
+    "2 Adults Kids": N_("2 adults with children"),
+    "Under 15K": N_("under 15K"),
+}
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~$:.])")
 _CAMPAIGN = re.compile(r"Campaign (\d+)")
@@ -57,7 +56,7 @@ def plain(text: str) -> str:
 
 def translated(value: str) -> str:
     """A value of the data in the user's language where it is a known one."""
-    return _(value) if value in VALUES else value
+    return _(VALUES[value]) if value in VALUES else value
 
 
 def person(name: str) -> str:

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import BigInteger, ColumnElement, Connection, Select, Text, and_, cast, func, literal, select, union_all
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, Text, and_, func, literal, select, union_all
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from db import schema, text
@@ -24,6 +24,11 @@ MOST_HITS = 1000
 MOST_EXPORTED = 1_000_000
 LAST_CHARACTER = "\U0010ffff"
 ENOUGH_HITS = 5
+MOST_NEEDLE = 200
+MOST_INITIALS = 6
+MOST_TRIGRAMS = 24
+"""Characters of a word that are looked up by trigrams: more cost time and hardly narrow."""
+_NOT_IN_NUMBERS = re.compile(r"[^\d\s()+.\-/#]")
 
 SORTS = ("name", "revenue", "orders", "last_order", "newest")
 
@@ -42,7 +47,7 @@ class Filters:
 class Page:
     """Rows id, name, company, phone, email, region, city, owner, stage, orders, revenue, last_order_on.
 
-    `total` is exact up to MOST_HITS in a search, and `more` says that there are more.
+    `total` is exact up to MOST_HITS in a search; `more` says that only the first MOST_HITS were looked at.
     """
 
     rows: pd.DataFrame
@@ -63,7 +68,8 @@ def keys(row: Mapping[str, Any]) -> dict[str, str]:
         "email_key": text.match_key(row.get("email")),
         "phone_key": phone,
         "phone_reversed": phone[::-1],
-        "search_text": " ".join(filter(None, (text.spaced(p) for p in parts))),
+        # Blanks at both ends too, so that every Chinese character stands between two.
+        "search_text": " ".join(["", *filter(None, (text.spaced(p) for p in parts)), ""]),
     }
 
 
@@ -72,7 +78,7 @@ def page(
     *,
     viewer: Viewer,
     today: date,
-    filters: Filters = Filters(),  # noqa: B008  (frozen)
+    filters: Filters = Filters(),
     sort: str = "name",
     descending: bool = False,
     offset: int = 0,
@@ -83,7 +89,7 @@ def page(
     if sort not in SORTS:
         raise Invalid(_("The list cannot be sorted by “{sort}”.").format(sort=sort))
     offset, limit = max(0, offset), max(1, min(limit, 500))
-    hits = _hits(conn, viewer, filters.search)
+    hits, more = _hits(conn, viewer, filters.search)
     listed = _listed(today, filters)
     order = _order(sort, descending)
     if hits is not None:
@@ -91,12 +97,12 @@ def page(
             return Page(_frame(conn, listed.where(literal(False))), 0, False)
         listed = listed.where(schema.customers.c.id.in_(list(hits)))
         if sort == "name" and not descending:
-            ranks = sorted(hits, key=lambda i: hits[i])
+            ranks = sorted(hits, key=lambda i: (hits[i], i))
             order = [func.array_position(literal(ranks, ARRAY(BigInteger)), schema.customers.c.id)]
     counted = select(func.count()).select_from(listed.with_only_columns(schema.customers.c.id).subquery())
     total = conn.scalar(counted) or 0
     rows = _frame(conn, listed.order_by(*order, schema.customers.c.id).offset(offset).limit(limit))
-    return Page(rows, total, hits is not None and len(hits) > MOST_HITS)
+    return Page(rows, total, more)
 
 
 def search(conn: Connection, *, viewer: Viewer, today: date, words: str, limit: int = 20) -> Page:
@@ -107,22 +113,24 @@ def search(conn: Connection, *, viewer: Viewer, today: date, words: str, limit: 
 def export(conn: Connection, *, viewer: Viewer, today: date, filters: Filters) -> Iterator[dict[str, Any]]:
     """Every row of the list, by name, as dicts of the columns of Page; read in steps of 5,000 rows.
 
-    Raises Invalid when there are more than MOST_EXPORTED: nothing is cut silently.
+    Raises Refused and Invalid at once, not with the first row. Invalid when there are more than MOST_EXPORTED: nothing
+    is cut silently.
     """
     viewer.require(Permission.CUSTOMERS_EXPORT)
-    hits = _hits(conn, viewer, filters.search)
-    if hits is not None and len(hits) > MOST_HITS:
-        raise Invalid(
-            _("This search has more than {most} hits. Narrow it, then export.").format(most=f"{MOST_HITS:,}")
-        )
+    hits, more = _hits(conn, viewer, filters.search)
+    if more:
+        raise Invalid(_("This search has more than {most} hits. Narrow it, then export.").format(most=f"{MOST_HITS:,}"))
     listed = _listed(today, filters)
     if hits is not None:
         listed = listed.where(schema.customers.c.id.in_(list(hits)))
     total = conn.scalar(select(func.count()).select_from(listed.subquery())) or 0
     if total > MOST_EXPORTED:
         raise Invalid(_("{n} rows are more than one file holds ({most}).").format(n=total, most=f"{MOST_EXPORTED:,}"))
-    ordered = listed.order_by(*_order("name", False), schema.customers.c.id)
-    with conn.execution_options(yield_per=5_000).execute(ordered) as rows:
+    return _stepwise(conn, listed.order_by(*_order("name", False), schema.customers.c.id))
+
+
+def _stepwise(conn: Connection, query: Select[Any]) -> Iterator[dict[str, Any]]:
+    with conn.execute(query, execution_options={"yield_per": 5_000}) as rows:
         for row in rows.mappings():
             yield dict(row)
 
@@ -202,35 +210,54 @@ def _frame(conn: Connection, query: Select[Any]) -> pd.DataFrame:
     return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
 
 
-def _hits(conn: Connection, viewer: Viewer, words: str) -> dict[int, int] | None:
-    """Customer id → rank of a search (0 exact, 1 beginning, 2 inside), at most MOST_HITS + 1; None without words."""
-    needle = text.match_key(words)[:200]
+def _hits(conn: Connection, viewer: Viewer, words: str) -> tuple[dict[int, int] | None, bool]:
+    """Customer id → rank of a search (0 exact, 1 beginning, 2 inside), at most MOST_HITS, and whether there are more.
+
+    Without words there is no search: None.
+    """
+    needle = text.match_key(words)[:MOST_NEEDLE]
     if not needle:
-        return None
-    hits = _first_stage(conn, needle)
+        return None, False
+    number = text.digits(needle) if not _NOT_IN_NUMBERS.search(needle) else ""
+    hits = _of_number(conn, number) if number else _of_words(conn, needle)
     if len(hits) < ENOUGH_HITS and not viewer.masked:
-        for customer_id in _inside(conn, viewer, needle):
+        for customer_id in _inside(conn, viewer, number or needle):
             hits.setdefault(customer_id, 2)
-    return hits
+    best = sorted(hits, key=lambda i: (hits[i], i))[:MOST_HITS]
+    return {i: hits[i] for i in best}, len(hits) > MOST_HITS
 
 
-def _first_stage(conn: Connection, needle: str) -> dict[int, int]:
-    """Exact and beginning, by kind of input, each over its own b-tree."""
+def _of_number(conn: Connection, number: str) -> dict[int, int]:
+    """Customer, household or other number, and the beginning or the end of a phone number."""
     c, k = schema.customers.c, schema.customer_keys.c
+    branches = [
+        select(c.id, literal(0).label("rank")).where(c.id == int(number[:18]), c.archived_at.is_(None)),
+        select(k.customer_id, literal(0)).where(k.value == number),
+    ]
+    # A trunk or an international prefix (0, 00) is dialled, not stored.
+    dialled = number.lstrip("0")
+    if len(dialled) >= 3:
+        branches += [_beginning(c.phone_key, dialled), _beginning(c.phone_reversed, dialled[::-1])]
+    return _ranked(conn, branches)
+
+
+def _of_words(conn: Connection, needle: str) -> dict[int, int]:
+    """Exact and beginning, by kind of input, each over its own b-tree."""
+    c = schema.customers.c
     branches = [_beginning(c.name_key, needle)]
-    digits = text.digits(needle)
-    if digits and not re.search(r"[^\d\s()+.\-/#]", needle):
-        branches = [select(c.id, literal(0).label("rank")).where(c.id == int(digits[:18]), c.archived_at.is_(None))]
-        branches.append(select(k.customer_id, literal(0)).where(k.value == digits))
-        if len(digits) >= 3:
-            branches += [_beginning(c.phone_key, digits), _beginning(c.phone_reversed, digits[::-1])]
-    elif "@" in needle:
+    if "@" in needle:
         branches = [_beginning(c.email_key, needle)]
     elif not text.has_han(needle):
+        branches.append(_beginning(c.email_key, needle))
         tight = needle.replace(" ", "").replace("'", "")
-        branches += [_beginning(c.pinyin_key, tight), _beginning(c.email_key, needle)]
-        if len(tight) <= 6:
+        if tight:
+            branches.append(_beginning(c.pinyin_key, tight))
+        if 0 < len(tight) <= MOST_INITIALS:
             branches.append(_beginning(c.initials_key, tight))
+    return _ranked(conn, branches)
+
+
+def _ranked(conn: Connection, branches: list[Select[Any]]) -> dict[int, int]:
     found = union_all(*(select(b.subquery()) for b in branches)).subquery()
     ranked = select(found.c[0], func.min(found.c[1])).group_by(found.c[0]).order_by(func.min(found.c[1]), found.c[0])
     return {customer_id: rank for customer_id, rank in conn.execute(ranked.limit(MOST_HITS + 1))}
@@ -249,18 +276,14 @@ def _beginning(column: ColumnElement[str], prefix: str) -> Select[Any]:
 
 
 def _inside(conn: Connection, viewer: Viewer, needle: str) -> list[int]:
-    """Customers that contain every word; the longest one is looked up by trigrams, the others narrow it down."""
-    words = sorted(text.spaced(needle).split(" "), key=len, reverse=True) if " " in needle else [text.spaced(needle)]
+    """Customers that contain every word; the longest one is looked up by trigrams, all of them are then compared."""
+    words = [text.spaced(word) for word in needle.split(" ")]
+    longest = max(words, key=len)[:MOST_TRIGRAMS]
+    # A trigram of one Chinese character needs the blanks around it.
+    before, after = (" " if text.has_han(end) else "" for end in (longest[:1], longest[-1:]))
     function = func.customers_containing_scoped if viewer.scoped else func.customers_containing_all
-    first = function(_escaped(words[0][:24]), MOST_HITS + 1).table_valued("id").alias("inside")
-    query = select(first.c.id)
-    if len(words) > 1:
-        c = schema.customers.c
-        haystack = cast(c.search_text, Text)
-        query = query.join(schema.customers, c.id == first.c.id).where(
-            *(func.strpos(haystack, word) > 0 for word in words[1:])
-        )
-    return list(conn.scalars(query))
+    found = function(_escaped(f"{before}{longest}{after}"), literal(words, ARRAY(Text)), MOST_HITS + 1)
+    return list(conn.scalars(select(found.table_valued("id").c.id)))
 
 
 def _escaped(word: str) -> str:

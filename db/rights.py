@@ -253,10 +253,11 @@ def _masked_sets() -> Iterator[str]:
 def _functions() -> Iterator[str]:
     """Substring search by trigram: LIKE is not leakproof, so under a policy its index would go unused."""
     body = (
-        "CREATE OR REPLACE FUNCTION public.{name}(needle text, most integer) RETURNS TABLE (id bigint) "
+        "CREATE OR REPLACE FUNCTION public.{name}(needle text, words text[], most integer) RETURNS TABLE (id bigint) "
         "LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $f$ "
         "SELECT c.id FROM public.customers AS c WHERE c.search_text LIKE '%' || needle || '%' "
-        "AND c.archived_at IS NULL AND {owned} LIMIT most $f$"
+        "AND c.archived_at IS NULL AND {owned} "
+        "AND NOT EXISTS (SELECT FROM unnest(words) AS w WHERE strpos(c.search_text, w) = 0) LIMIT most $f$"
     )
     mine = sql.SQL("c.owner_id = ANY({})").format(_MY_OWNERS)
     for name, owned, roles in (
@@ -264,9 +265,9 @@ def _functions() -> Iterator[str]:
         ("customers_containing_all", sql.SQL("true"), "kehu_admin, kehu_worker"),
     ):
         yield _do(body, name=name, owned=owned)
-        yield _do("REVOKE ALL ON FUNCTION public.{name}(text, integer) FROM PUBLIC", name=name)
+        yield _do("REVOKE ALL ON FUNCTION public.{name}(text, text[], integer) FROM PUBLIC", name=name)
         yield _do(
-            "GRANT EXECUTE ON FUNCTION public.{name}(text, integer) TO {roles}",
+            "GRANT EXECUTE ON FUNCTION public.{name}(text, text[], integer) TO {roles}",
             name=name,
             roles=sql.SQL(roles),  # type: ignore[arg-type]
         )
@@ -294,6 +295,13 @@ def _functions() -> Iterator[str]:
     )
     yield "REVOKE ALL ON FUNCTION public.waiting_since() FROM PUBLIC"
     yield "GRANT EXECUTE ON FUNCTION public.waiting_since() TO kehu_scoped, kehu_masked, kehu_admin, kehu_worker"
+    # A customer who is new to one viewer's rows is new only where the data of all reach back far enough.
+    yield (
+        "CREATE OR REPLACE FUNCTION public.data_since() RETURNS date LANGUAGE sql STABLE SECURITY DEFINER "
+        "SET search_path = public, pg_temp AS $f$ SELECT min(day) FROM daily_sales $f$"
+    )
+    yield "REVOKE ALL ON FUNCTION public.data_since() FROM PUBLIC"
+    yield "GRANT EXECUTE ON FUNCTION public.data_since() TO kehu_scoped, kehu_masked, kehu_admin, kehu_worker"
     yield (
         "CREATE OR REPLACE FUNCTION public.defer_refresh() RETURNS void LANGUAGE sql SECURITY DEFINER "
         "SET search_path = jobs, pg_temp AS $f$ SELECT jobs.procrastinate_defer_jobs_v1(ARRAY[ROW("

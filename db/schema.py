@@ -402,7 +402,7 @@ customer_metrics = Table(
     "customer_metrics",
     metadata,
     # No foreign key: taking back the creation of a customer must not wait for what is derived from it.
-    Column("customer_id", BigInteger, nullable=False),
+    Column("customer_id", BigInteger, nullable=False, autoincrement=False),
     Column("first_order_on", Date),
     Column("last_order_on", Date),
     Column("orders", Integer, nullable=False, server_default="0"),
@@ -502,5 +502,3 @@ generations = Table(
 AREAS = tuple(sorted({t.info["area"] for t in metadata.tables.values() if "area" in t.info}))
 RECORDED = {name: t for name, t in metadata.tables.items() if t.info.get("recorded")}
 CUSTOMER_TABLES = tuple(name for name, t in metadata.tables.items() if t.info["rule"] in ("customers", "child"))
-
-

@@ -29,7 +29,7 @@ CREATE TABLE customer_keys (
 );
 CREATE INDEX customer_keys_customer_id_idx ON customer_keys (customer_id);
 CREATE TABLE customer_metrics (
-	customer_id BIGSERIAL NOT NULL,
+	customer_id BIGINT NOT NULL,
 	first_order_on DATE,
 	last_order_on DATE,
 	orders INTEGER DEFAULT '0' NOT NULL,
@@ -531,12 +531,12 @@ CREATE OR REPLACE VIEW scoped."order_items" WITH (security_barrier) AS SELECT "t
 ALTER VIEW scoped."order_items" OWNER TO kehu_views;
 GRANT SELECT ON scoped."order_items" TO kehu_scoped;
 GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO kehu_scoped, kehu_views, kehu_admin, kehu_gate, kehu_worker;
-CREATE OR REPLACE FUNCTION public."customers_containing_scoped"(needle text, most integer) RETURNS TABLE (id bigint) LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $f$ SELECT c.id FROM public.customers AS c WHERE c.search_text LIKE '%' || needle || '%' AND c.archived_at IS NULL AND c.owner_id = ANY(string_to_array(nullif(current_setting('kehu.owner_ids', true), ''), ',')::bigint[]) LIMIT most $f$;
-REVOKE ALL ON FUNCTION public."customers_containing_scoped"(text, integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION public."customers_containing_scoped"(text, integer) TO kehu_scoped;
-CREATE OR REPLACE FUNCTION public."customers_containing_all"(needle text, most integer) RETURNS TABLE (id bigint) LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $f$ SELECT c.id FROM public.customers AS c WHERE c.search_text LIKE '%' || needle || '%' AND c.archived_at IS NULL AND true LIMIT most $f$;
-REVOKE ALL ON FUNCTION public."customers_containing_all"(text, integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION public."customers_containing_all"(text, integer) TO kehu_admin, kehu_worker;
+CREATE OR REPLACE FUNCTION public."customers_containing_scoped"(needle text, words text[], most integer) RETURNS TABLE (id bigint) LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $f$ SELECT c.id FROM public.customers AS c WHERE c.search_text LIKE '%' || needle || '%' AND c.archived_at IS NULL AND c.owner_id = ANY(string_to_array(nullif(current_setting('kehu.owner_ids', true), ''), ',')::bigint[]) AND NOT EXISTS (SELECT FROM unnest(words) AS w WHERE strpos(c.search_text, w) = 0) LIMIT most $f$;
+REVOKE ALL ON FUNCTION public."customers_containing_scoped"(text, text[], integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION public."customers_containing_scoped"(text, text[], integer) TO kehu_scoped;
+CREATE OR REPLACE FUNCTION public."customers_containing_all"(needle text, words text[], most integer) RETURNS TABLE (id bigint) LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $f$ SELECT c.id FROM public.customers AS c WHERE c.search_text LIKE '%' || needle || '%' AND c.archived_at IS NULL AND true AND NOT EXISTS (SELECT FROM unnest(words) AS w WHERE strpos(c.search_text, w) = 0) LIMIT most $f$;
+REVOKE ALL ON FUNCTION public."customers_containing_all"(text, text[], integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION public."customers_containing_all"(text, text[], integer) TO kehu_admin, kehu_worker;
 CREATE OR REPLACE FUNCTION public.change_set_rows(of_set bigint) RETURNS bigint LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $f$ SELECT count(*) FROM changes WHERE change_set_id = of_set $f$;
 CREATE OR REPLACE FUNCTION public.change_set_owners(of_set bigint) RETURNS bigint[] LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $f$ SELECT coalesce(array_agg(DISTINCT c.owner_id), ARRAY[]::bigint[]) FROM changes AS h JOIN customers AS c ON c.id = h.customer_id JOIN change_sets AS s ON s.id = h.change_set_id WHERE s.id = of_set AND s.actor_id = nullif(current_setting('kehu.user_id', true), '')::bigint $f$;
 REVOKE ALL ON FUNCTION public.change_set_rows(bigint) FROM PUBLIC;
@@ -546,6 +546,9 @@ GRANT EXECUTE ON FUNCTION public.change_set_owners(bigint) TO kehu_scoped, kehu_
 CREATE OR REPLACE FUNCTION public.waiting_since() RETURNS timestamptz LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $f$ SELECT min(touched_at) FROM touched_customers $f$;
 REVOKE ALL ON FUNCTION public.waiting_since() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION public.waiting_since() TO kehu_scoped, kehu_masked, kehu_admin, kehu_worker;
+CREATE OR REPLACE FUNCTION public.data_since() RETURNS date LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $f$ SELECT min(day) FROM daily_sales $f$;
+REVOKE ALL ON FUNCTION public.data_since() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION public.data_since() TO kehu_scoped, kehu_masked, kehu_admin, kehu_worker;
 CREATE OR REPLACE FUNCTION public.defer_refresh() RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = jobs, pg_temp AS $f$ SELECT jobs.procrastinate_defer_jobs_v1(ARRAY[ROW('default', 'refresh_metrics', 0, 'refresh_metrics', NULL, '{}'::jsonb, NULL)::jobs.procrastinate_job_to_defer_v1]); $f$;
 REVOKE ALL ON FUNCTION public.defer_refresh() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION public.defer_refresh() TO kehu_scoped, kehu_admin, kehu_worker;

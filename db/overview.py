@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Date, DateTime, and_, case, cast, func, literal, select
 
 from db import schema
 from db.errors import Invalid
@@ -17,6 +17,8 @@ from db.words import _
 
 MOST_DAYS = 3_660
 """Longest period, in days."""
+EARLIEST, LATEST = date(1900, 1, 1), date(2199, 12, 31)
+"""Days beyond these are a slip of the keyboard, and their arithmetic leaves what a date can hold."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Period:
     end: date
 
     def __post_init__(self) -> None:
+        if self.start < EARLIEST or self.end > LATEST:
+            raise Invalid(_("Choose days from {first} to {last}.").format(first=EARLIEST, last=LATEST))
         if self.end < self.start:
             raise Invalid(_("The period ends before it starts."))
         if self.days > MOST_DAYS:
@@ -39,8 +43,9 @@ class Period:
 
     @property
     def before(self) -> Period:
-        """The equally long period that ends the day before this one starts."""
-        return Period(self.start - timedelta(days=self.days), self.start - timedelta(days=1))
+        """The equally long period that ends the day before this one starts (cut at EARLIEST)."""
+        day_before = max(self.start - timedelta(days=1), EARLIEST)
+        return Period(max(self.start - timedelta(days=self.days), EARLIEST), day_before)
 
     @property
     def bucket(self) -> str:
@@ -62,9 +67,10 @@ class Overview:
     """Everything the screen shows of one period, from one snapshot.
 
     `figures` by metric key. `series`: bucket (its first day), revenue, orders, new, active, before (revenue of the
-    bucket in the same place of the period before; NaN where the data does not reach). `stages`: stage, customers,
-    revenue. `campaigns`: id, campaign, kind, starts_on, ends_on, reached, redeemers. `first_day` and `last_day` bound
-    the data; `waiting_since` is the oldest change the roll-ups do not hold yet (None: they are up to date).
+    bucket in the same place of the period before; NaN where the data does not reach), basket. `stages`: stage,
+    customers, revenue. `campaigns`: id, campaign, kind, starts_on, ends_on, reached, redeemers. `first_day` and
+    `last_day` bound the data that the viewer may see, `data_since` is the first day of all data (what was before is not
+    known); `waiting_since` is the oldest change the roll-ups do not hold yet (None: they are up to date).
     """
 
     period: Period
@@ -76,6 +82,7 @@ class Overview:
     campaigns: pd.DataFrame
     first_day: date | None
     last_day: date | None
+    data_since: date | None
     waiting_since: datetime | None
 
 
@@ -100,12 +107,16 @@ def overview(
     end: date | None = None,
     region: str = "",
 ) -> Overview:
-    """The overview of the days from `start` to `end` (default: all days with orders) and of one region or all."""
+    """The overview of the days from `start` to `end` and of one region or all.
+
+    By default all days with orders, at most the last MOST_DAYS of them. Raises Invalid for an impossible period.
+    """
     viewer.require(Permission.OVERVIEW_READ)
     first_day, last_day = span(conn, viewer=viewer)
-    period = Period(start or first_day or today, end or last_day or today)
+    period = _period(start, end, first_day or today, last_day or today)
     before = period.before
-    comparable = first_day is not None and first_day <= before.start
+    data_since: date | None = conn.scalar(select(func.data_since()))
+    comparable = data_since is not None and data_since <= before.start
     daily = _daily(conn, before.start, period.end, region)
     currencies = daily[daily["currency"] != currency]
     own = daily[daily["currency"] == currency]
@@ -115,8 +126,8 @@ def overview(
         "customers": Figure(_customers(conn, region)),
         "active": Figure(people["active"], people["active_before"] if comparable else None),
         "new": Figure(
-            _new(_within(daily, period), period, first_day),
-            _new(_within(daily, before), before, first_day) if comparable else None,
+            _new(_within(daily, period), period, data_since),
+            _new(_within(daily, before), before, data_since) if comparable else None,
         ),
         "revenue": Figure(_sum(now, "revenue"), _sum(then, "revenue") if comparable else None),
         "orders": Figure(
@@ -140,18 +151,26 @@ def overview(
         currency=currency,
         figures=figures,
         other_currency_orders=int(_within(currencies, period)["orders"].sum()),
-        series=_series(conn, daily, own, period, first_day, region),
+        series=_series(conn, daily, own, period, data_since, region),
         stages=_stages(conn, today, region),
-        campaigns=_campaigns(conn, period),
+        campaigns=_campaigns(conn, period, region),
         first_day=first_day,
         last_day=last_day,
+        data_since=data_since,
         waiting_since=conn.scalar(select(func.waiting_since())),
     )
 
 
-def known_from(first_day: date | None) -> date | None:
+def known_from(data_since: date | None) -> date | None:
     """The day from which a first order tells that a customer is new."""
-    return first_day + timedelta(days=NOT_KNOWN_DAYS) if first_day else None
+    return data_since + timedelta(days=NOT_KNOWN_DAYS) if data_since else None
+
+
+def _period(start: date | None, end: date | None, first_day: date, last_day: date) -> Period:
+    """What is not said is where the viewer's data begin and end; the longest period when that is too long."""
+    chosen_end = end or max(last_day, start or last_day)
+    longest = max(chosen_end, EARLIEST + timedelta(days=MOST_DAYS)) - timedelta(days=MOST_DAYS - 1)
+    return Period(start or max(min(first_day, chosen_end), longest), chosen_end)
 
 
 def _daily(conn: Connection, start: date, end: date, region: str) -> pd.DataFrame:
@@ -194,8 +213,8 @@ def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _new(frame: pd.DataFrame, period: Period, first_day: date | None) -> int | None:
-    known = known_from(first_day)
+def _new(frame: pd.DataFrame, period: Period, data_since: date | None) -> int | None:
+    known = known_from(data_since)
     return int(frame["new"].sum()) if known is None or period.start >= known else None
 
 
@@ -238,28 +257,33 @@ def _series(
     daily: pd.DataFrame,
     own: pd.DataFrame,
     period: Period,
-    first_day: date | None,
+    data_since: date | None,
     region: str,
 ) -> pd.DataFrame:
     """One row for each bucket of the period; days without orders are zeros, not gaps."""
     days = pd.date_range(period.start, period.end, freq="D")
-    start = _bucket_of(days, period)
-    frame = pd.DataFrame({"day": days.date, "bucket": start})
-    of_day = daily.groupby("day")[["orders", "new"]].sum()
-    revenue = own.groupby("day")["revenue"].sum().astype("float64")
-    frame["orders"] = frame["day"].map(of_day["orders"]).fillna(0)
-    frame["new"] = frame["day"].map(of_day["new"]).fillna(0)
-    frame["revenue"] = frame["day"].map(revenue).fillna(0.0)
-    shifted = [day - timedelta(days=period.days) for day in frame["day"]]
-    reached = pd.Series([first_day is not None and day >= first_day for day in shifted])
-    frame["before"] = pd.Series(shifted).map(revenue).fillna(0.0).where(reached)
-    known = known_from(first_day)
-    frame.loc[[known is not None and day < known for day in frame["day"]], "new"] = float("nan")
-    summed = frame.groupby("bucket")[["revenue", "orders", "new", "before"]].agg(lambda s: s.sum(skipna=False))
+    frame = pd.DataFrame({"day": days.date, "bucket": _bucket_of(days, period)})
+    frame["orders"] = _on_days(frame["day"], daily, "orders")
+    frame["new"] = _on_days(frame["day"], daily, "new")
+    frame["revenue"] = _on_days(frame["day"], own, "revenue")
+    frame["own_orders"] = _on_days(frame["day"], own, "orders")
+    shifted = frame["day"] - timedelta(days=period.days)
+    reached = data_since or date.max
+    frame["before"] = _on_days(shifted, own, "revenue").where(pd.Series([day >= reached for day in shifted]))
+    known = known_from(data_since) or date.min
+    frame["new"] = frame["new"].where(pd.Series([day >= known for day in frame["day"]]))
+    summed = frame.groupby("bucket")[["revenue", "orders", "own_orders", "new", "before"]].sum(skipna=False)
     active = _active_by_bucket(conn, period, region)
-    summed["active"] = summed.index.map(active).fillna(0)
-    summed["basket"] = summed["revenue"] / summed["orders"].where(summed["orders"] > 0)
-    return summed.reset_index()
+    summed["active"] = [active.get(bucket, 0) for bucket in summed.index]
+    summed["basket"] = summed["revenue"] / summed["own_orders"].where(summed["own_orders"] > 0)
+    whole = summed.astype({"orders": "int64", "active": "int64"}).reset_index()
+    return whole[["bucket", "revenue", "orders", "new", "active", "before", "basket"]]
+
+
+def _on_days(days: pd.Series, daily: pd.DataFrame, column: str) -> pd.Series:
+    """The column's sum on each of the days, as float; zero on those without a row."""
+    sums = daily.groupby("day")[column].sum()
+    return pd.Series([float(sums.get(day, 0)) for day in days], index=days.index)
 
 
 def _bucket_of(days: pd.DatetimeIndex, period: Period) -> list[date]:
@@ -272,7 +296,9 @@ def _bucket_of(days: pd.DatetimeIndex, period: Period) -> list[date]:
 
 def _active_by_bucket(conn: Connection, period: Period, region: str) -> dict[date, int]:
     o = schema.orders.c
-    bucket = o.placed_on if period.bucket == "day" else func.date_trunc(period.bucket, o.placed_on)
+    # A day without a zone: date_trunc would take a date for midnight in the session's.
+    start = func.date_trunc(period.bucket, cast(o.placed_on, DateTime))
+    bucket = o.placed_on if period.bucket == "day" else cast(start, Date)
     once = (
         select(bucket.label("bucket"), o.customer_id)
         .where(o.placed_on.between(period.start, period.end), _in_region(o.customer_id, region))
@@ -280,11 +306,7 @@ def _active_by_bucket(conn: Connection, period: Period, region: str) -> dict[dat
         .subquery()
     )
     rows = conn.execute(select(once.c.bucket, func.count()).group_by(once.c.bucket))
-    return {max(_day(at), period.start): n for at, n in rows}
-
-
-def _day(at: date | datetime) -> date:
-    return at.date() if isinstance(at, datetime) else at
+    return {max(day, period.start): n for day, n in rows}
 
 
 def _stages(conn: Connection, today: date, region: str) -> pd.DataFrame:
@@ -309,10 +331,11 @@ def _stages(conn: Connection, today: date, region: str) -> pd.DataFrame:
     )
 
 
-def _campaigns(conn: Connection, period: Period) -> pd.DataFrame:
-    """Campaigns that ran on the last day of the period, with what the viewer may see of their members."""
+def _campaigns(conn: Connection, period: Period, region: str) -> pd.DataFrame:
+    """Campaigns that ran on the last day of the period, with what the viewer may see of their members until then."""
     c, m = schema.campaigns.c, schema.campaign_members.c
     redeemed = case((m.first_redeemed_on <= period.end, 1))
+    members = and_(m.campaign_id == c.id, m.received_on <= period.end, _in_region(m.customer_id, region))
     rows = conn.execute(
         select(
             c.id,
@@ -323,7 +346,7 @@ def _campaigns(conn: Connection, period: Period) -> pd.DataFrame:
             func.count(m.id).label("reached"),
             func.count(redeemed).label("redeemers"),
         )
-        .select_from(schema.campaigns.outerjoin(schema.campaign_members, m.campaign_id == c.id))
+        .select_from(schema.campaigns.outerjoin(schema.campaign_members, members))
         .where(c.starts_on <= period.end, c.ends_on >= period.end)
         .group_by(c.id)
         .order_by(c.starts_on.desc(), c.id.desc())

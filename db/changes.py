@@ -14,7 +14,8 @@ from decimal import Decimal
 from typing import Any, LiteralString
 
 from psycopg import sql
-from sqlalchemy import Connection, Table, insert as sa_insert
+from sqlalchemy import Connection, Date, DateTime, Table
+from sqlalchemy import insert as sa_insert
 from sqlalchemy.dialects import postgresql
 
 from db import clock, schema
@@ -230,6 +231,15 @@ def to_json(value: Any) -> Any:
     if isinstance(value, Decimal):
         return str(value)
     raise TypeError(f"{type(value).__name__} has no form in history")
+
+
+def from_json(t: Table, column: str, value: Any) -> Any:
+    """A value of an image as the column holds it, so that it can be compared: instants are instants, not texts."""
+    if isinstance(value, str) and isinstance(t.c[column].type, DateTime):
+        return datetime.fromisoformat(value)
+    if isinstance(value, str) and isinstance(t.c[column].type, Date):
+        return date.fromisoformat(value)
+    return value
 
 
 def _touch(conn: Connection, t: Table, rows: Sequence[Row]) -> None:

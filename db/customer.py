@@ -11,18 +11,24 @@ from typing import Any
 import pandas as pd
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import Connection, func, select
+from sqlalchemy import BigInteger, Connection, Date, DateTime, cast, func, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from db import changes, clock, customers, schema, text
 from db.connection import widen
 from db.errors import Conflict, Invalid, NotFound
 from db.metrics import stage_column
-from db.permissions import NOBODY, Permission, Viewer
+from db.permissions import NOBODY, Permission, Role, Viewer
 from db.words import _
 
 LIMITS = {"name": 200, "company": 200, "email": 254, "phone": 40, "address": 500, "city": 100, "region": 100}
 """Most characters of each field of the form; longer values are refused, not cut."""
 MOST_NOTE = text.MAX_TEXT
+MOST_REASON = 500
+MOST_ROWS = 500
+"""Rows of one list of a customer."""
+OWNERS = (Role.SALES.value, Role.MANAGER.value)
+"""Who can have customers: the others see all rows or none."""
 FIELDS = tuple(LIMITS)
 DEFAULT_PHONE_REGION = "CN"
 
@@ -104,13 +110,17 @@ def get(conn: Connection, *, viewer: Viewer, customer_id: int, today: date) -> C
 def purchases(
     conn: Connection, *, viewer: Viewer, customer_id: int, offset: int = 0, limit: int = 20
 ) -> tuple[pd.DataFrame, int]:
-    """Orders, newest first (placed_at, placed_on, reference, store, lines, currency, amount, discount), and how many."""
+    """Orders, newest first, and how many in all.
+
+    Columns: id, placed_at, placed_on, reference, store, lines, currency, amount, discount.
+    """
     viewer.require(Permission.CUSTOMERS_READ)
     o = schema.orders.c
     columns = (o.id, o.placed_at, o.placed_on, o.reference, o.store, o.lines, o.currency, o.amount, o.discount)
     mine = select(*columns).where(o.customer_id == customer_id)
     total = conn.scalar(select(func.count()).select_from(schema.orders).where(o.customer_id == customer_id)) or 0
-    rows = conn.execute(mine.order_by(o.placed_at.desc(), o.id.desc()).offset(max(0, offset)).limit(limit))
+    page = mine.order_by(o.placed_at.desc(), o.id.desc()).offset(max(0, offset)).limit(max(1, min(limit, MOST_ROWS)))
+    rows = conn.execute(page)
     return pd.DataFrame(rows.fetchall(), columns=list(rows.keys())), total
 
 
@@ -149,7 +159,8 @@ def monthly(conn: Connection, *, viewer: Viewer, customer_id: int, currency: str
     """Orders and revenue per calendar month in one currency: month (its first day), orders, revenue."""
     viewer.require(Permission.CUSTOMERS_READ)
     o = schema.orders.c
-    month = func.date_trunc("month", o.placed_on).label("month")
+    # A day without a zone: date_trunc would take a date for midnight in the session's.
+    month = cast(func.date_trunc("month", cast(o.placed_on, DateTime)), Date).label("month")
     rows = conn.execute(
         select(month, func.count().label("orders"), func.sum(o.amount).label("revenue"))
         .where(o.customer_id == customer_id, o.currency == currency)
@@ -160,7 +171,10 @@ def monthly(conn: Connection, *, viewer: Viewer, customer_id: int, currency: str
 
 
 def campaigns(conn: Connection, *, viewer: Viewer, customer_id: int, limit: int = 100) -> pd.DataFrame:
-    """Campaigns the customer received, newest first: campaign, kind, starts_on, ends_on, redemptions, first_redeemed_on."""
+    """Campaigns the customer received, newest first.
+
+    Columns: campaign, kind, starts_on, ends_on, redemptions, first_redeemed_on, received_on.
+    """
     viewer.require(Permission.CAMPAIGNS_READ)
     m, c = schema.campaign_members.c, schema.campaigns.c
     rows = conn.execute(
@@ -226,24 +240,26 @@ def save(
 ) -> Saved:
     """Save a form that was opened at `version`.
 
-    When others saved meanwhile and touched none of these columns the two are merged, and `merged_with` says which
+    `values` may hold the whole form: a field that stands as it was when the form was opened is not the editor's. When
+    others saved meanwhile and changed none of the editor's fields the two are merged, and `merged_with` says which
     columns they changed; otherwise Conflict shows both sides (column, mine, theirs) and nothing is saved.
     Raises Invalid (by field), NotFound, Refused.
     """
     actor.require(Permission.CUSTOMERS_EDIT)
-    wanted = checked(values, required=("name",) if "name" in values else ())
+    given = _cleaned(values)
     now = _locked(conn, customer_id)
-    patch = {c: v for c, v in wanted.items() if now[c] != v}
-    theirs: list[str] = []
-    if now["version"] != version:
-        theirs = _changed_since(conn, customer_id, int(now["version"]) - version)
-        clash = sorted(set(theirs) & set(patch))
-        if clash:
-            raise Conflict(
-                _("Somebody saved this customer while you were editing. Choose which values to keep."),
-                rows=[{"column": c, "mine": patch[c], "theirs": now[c]} for c in clash],
-                version=now["version"],
-            )
+    opened = now | _changed_since(conn, customer_id, int(now["version"]) - version)
+    # What was loaded before there were rules may stay; what is typed now is checked.
+    typed = {c: v for c, v in given.items() if v != opened[c]}
+    patch = {c: v for c, v in checked(typed, required=("name",)).items() if v not in (opened[c], now[c])}
+    theirs = sorted(c for c, was in opened.items() if now[c] != was and not _apart(c))
+    clash = [c for c in theirs if c in patch]
+    if clash:
+        raise Conflict(
+            _("Somebody saved this customer while you were editing. Choose which values to keep."),
+            rows=[{"column": c, "mine": patch[c], "theirs": now[c]} for c in clash],
+            version=now["version"],
+        )
     if not patch:
         return Saved(None, [], theirs)
     derived = {c: v for c, v in customers.keys({**now, **patch}).items() if now[c] != v}
@@ -262,17 +278,31 @@ def assign(
     screen: str = "",
     reason: str = "",
 ) -> int:
-    """Hand customers over to another owner (0: nobody); gives the change set id. The actor must see all of them."""
+    """Hand customers over to another owner (0: nobody); gives the change set id.
+
+    The actor must see all of them, and does not see more afterwards. Raises Refused, Invalid, NotFound.
+    """
     actor.require(Permission.CUSTOMERS_ASSIGN)
+    if not customer_ids:
+        raise Invalid(_("No customer is chosen."))
+    why = text.clean(reason)
+    if len(why) > MOST_REASON:
+        problem = _("{n} characters are too many; at most {most}.").format(n=f"{len(why):,}", most=MOST_REASON)
+        raise Invalid(_("The reason is too long."), fields={"reason": problem})
     u = schema.users.c
-    if owner_id != NOBODY and not conn.scalar(select(u.id).where(u.id == owner_id, u.active)):
-        raise Invalid(_("That person is not an active user."), fields={"owner_id": _("Choose an active user.")})
+    if owner_id != NOBODY and not conn.scalar(select(u.id).where(u.id == owner_id, u.active, u.role.in_(OWNERS))):
+        raise Invalid(
+            _("Customers belong to an active salesperson or manager."),
+            fields={"owner_id": _("Choose an active salesperson or manager.")},
+        )
     if actor.scoped and owner_id == NOBODY and NOBODY not in actor.owner_ids:
         raise Invalid(
             _("Only a manager can leave a customer without an owner."), fields={"owner_id": _("Choose a person.")}
         )
     c = schema.customers.c
-    seen = select(c.id).where(c.id.in_(customer_ids)).order_by(c.id).with_for_update()
+    # One array, not a parameter for each: a statement has at most 65,535.
+    wanted = func.unnest(literal(sorted(set(customer_ids)), ARRAY(BigInteger))).column_valued("wanted")
+    seen = select(c.id).where(c.id.in_(select(wanted))).order_by(c.id).with_for_update()
     visible = conn.scalars(seen).all()
     if len(visible) != len(set(customer_ids)):
         raise NotFound(
@@ -287,11 +317,13 @@ def assign(
         permission=Permission.CUSTOMERS_ASSIGN,
         source=source,
         screen=screen,
-        reason=text.clean(reason),
+        reason=why,
     )
     if actor.scoped:
         widen(conn, actor, owner_id)
     changes.update(conn, set_id, "customers", [{"id": i, "owner_id": owner_id} for i in visible])
+    if actor.scoped:
+        widen(conn, actor, actor.user_id)  # back to the actor's own scope
     return set_id
 
 
@@ -304,9 +336,16 @@ def archive(
     source: str = "screen",
     screen: str = "",
 ) -> int:
-    """Take a customer off the lists, or put it back; gives the change set id. Nothing is deleted."""
+    """Take a customer off the lists, or put it back; gives the change set id. Nothing is deleted.
+
+    Raises Invalid when it stands there already, NotFound, Refused.
+    """
     actor.require(Permission.CUSTOMERS_EDIT)
-    _locked(conn, customer_id)
+    now = _locked(conn, customer_id)
+    if archived and now["archived_at"] is not None:
+        raise Invalid(_("This customer is archived already."))
+    if not archived and now["archived_at"] is None:
+        raise Invalid(_("This customer is not archived."))
     set_id = _start(conn, actor, "customer.archive" if archived else "customer.restore", source, screen)
     when = clock.now() if archived else None
     changes.update(conn, set_id, "customers", [{"id": customer_id, "archived_at": when}])
@@ -351,10 +390,7 @@ def checked(values: Mapping[str, str], *, required: tuple[str, ...] = ()) -> dic
 
     Raises Invalid with a sentence for each field that cannot be accepted.
     """
-    unknown = set(values) - set(FIELDS)
-    if unknown:
-        raise Invalid(_("Unknown field: {name}.").format(name=", ".join(sorted(unknown))))
-    row = {c: text.clean(v, multiline=c == "address") for c, v in values.items()}
+    row = _cleaned(values)
     problems: dict[str, str] = {}
     for c, v in row.items():
         if len(v) > LIMITS[c]:
@@ -374,6 +410,13 @@ def checked(values: Mapping[str, str], *, required: tuple[str, ...] = ()) -> dic
     if problems:
         raise Invalid(_("Some fields need another look."), fields=problems)
     return row
+
+
+def _cleaned(values: Mapping[str, str]) -> dict[str, str]:
+    unknown = set(values) - set(FIELDS)
+    if unknown:
+        raise Invalid(_("Unknown field: {name}.").format(name=", ".join(sorted(unknown))))
+    return {c: text.clean(v, multiline=c == "address") for c, v in values.items()}
 
 
 def canonical_phone(value: str) -> str:
@@ -402,18 +445,28 @@ def _locked(conn: Connection, customer_id: int) -> dict[str, Any]:
     return dict(found)
 
 
-def _changed_since(conn: Connection, customer_id: int, versions: int) -> list[str]:
-    """Columns changed by the last `versions` updates: every update raises the version by one and records one row."""
-    h = schema.changes.c
+def _changed_since(conn: Connection, customer_id: int, versions: int) -> dict[str, Any]:
+    """What the columns held `versions` updates ago, of those that were changed since.
+
+    Every update raises the version by one and records one row.
+    """
     if versions < 0:
         raise Invalid(_("The form is newer than the customer. Reload the page."))
+    if versions == 0:
+        return {}
+    h = schema.changes.c
     last = conn.execute(
-        select(h.after, h.after_personal)
+        select(h.before, h.before_personal)
         .where(h.customer_id == customer_id, h.table_name == "customers", h.action == "update")
         .order_by(h.id.desc())
         .limit(versions)
     )
-    found: set[str] = set()
-    for after, personal in last:
-        found |= after.keys() | personal.keys()
-    return sorted(c for c in found if not schema.customers.c[c].info.get("derived"))
+    found: dict[str, Any] = {}
+    for before, personal in last:
+        found |= before | personal  # newest first: the earliest value stays
+    return {c: changes.from_json(schema.customers, c, v) for c, v in found.items() if not _apart(c)}
+
+
+def _apart(column: str) -> bool:
+    """True for columns that nobody edits: they follow from others."""
+    return bool(schema.customers.c[column].info.get("derived")) or column in changes.KEPT

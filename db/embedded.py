@@ -108,6 +108,8 @@ class Server:
             self._check_owner(account)
             self._make_directory(account)
             with self._lock() as lock:
+                for leftover in self.directory.glob("initdb-*"):  # of a start that was killed
+                    shutil.rmtree(leftover)
                 kept = self._secrets()
                 if not (self.cluster / "PG_VERSION").exists():
                     self._initialise(account, kept, lock)
@@ -233,8 +235,6 @@ class Server:
 
     def _initialise(self, account: embedded_user.Account, kept: dict[str, object], lock: int) -> None:
         """initdb in a folder aside, which becomes the cluster only when complete."""
-        for leftover in self.directory.glob("initdb-*"):
-            shutil.rmtree(leftover)
         aside = Path(tempfile.mkdtemp(prefix="initdb-", dir=self.directory))
         account.give(aside)
         password = aside / "password"

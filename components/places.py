@@ -9,11 +9,13 @@ from pages import BY_PATH, SCREENS, Screen
 
 
 def place(screen: Screen) -> st.Page:
-    """A screen as Streamlit's navigation knows it; the first one also answers at "/"."""
+    """A screen as Streamlit's navigation knows it; the first one also answers at "/".
+
+    Without its icon: Streamlit would make it the tab's too and fetch it from a foreign server.
+    """
     return st.Page(
         f"../{screen.file}",
         title=_(screen.title),
-        icon=screen.icon,
         url_path=screen.path,
         default=screen is SCREENS[0],
     )

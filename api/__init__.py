@@ -1,0 +1,1 @@
+"""Routes beside the screens, in the same server: session cookie, health, exports."""

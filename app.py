@@ -1,0 +1,54 @@
+"""Kehu's server: `streamlit run app.py`. The screens, the routes beside them, and what happens at start and end."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from pathlib import Path
+
+import streamlit as st
+from starlette.middleware import Middleware
+from starlette.routing import Route
+from streamlit import config
+
+from api import auth, exports, guard, health, log
+from components import page
+from db import connection
+
+# What a first visit would otherwise wait for.
+WARM = ("pandas", "plotly.graph_objects", "pyarrow", "components.signin")
+
+log.configure()
+config.set_option("server.allowedHosts", guard.allowed_hosts())
+
+
+@asynccontextmanager
+async def lifespan(app: st.App) -> AsyncIterator[None]:
+    """Import everything heavy, then take it out of the garbage collector's rounds."""
+    for name in WARM:
+        import_module(name)
+    gc.collect()
+    gc.freeze()
+    yield
+    connection.engine().dispose()
+
+
+def failed(error: Exception) -> bool:
+    """What no guard caught, a widget's callback for instance: logged with an id, shown as a sentence."""
+    page.fail(error)
+    return True
+
+
+app = st.App(
+    "components/shell.py",
+    lifespan=lifespan,
+    routes=[
+        Route("/healthz", health.health),
+        Route("/auth/session", auth.session, methods=["POST", "DELETE"]),
+        Route("/exports/{token}", exports.download),
+    ],
+    middleware=[Middleware(guard.Guard, page=Path(st.__file__).parent / "static" / "index.html")],
+    on_script_error=failed,
+)

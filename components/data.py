@@ -1,0 +1,223 @@
+"""The only bridge from screens to the database: `read`, `write`, and the run they belong to.
+
+A *run* is one execution of a screen or of one of its fragments, after its session was checked. All its reads share one
+read-only snapshot, opened by the first that is not in the cache and closed at the end. Outside a run — in a widget's
+callback, in a fragment that is not `page.fragment` — nothing can be read or written, because nobody was checked there.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, TypeVar
+
+import streamlit as st
+from sqlalchemy import Connection, Engine, event, select
+
+from db import schema, sessions, words
+from db.connection import begin, engine
+from db.permissions import GATE, Viewer
+from db.sessions import Session
+
+Result = TypeVar("Result")
+Generations = tuple[tuple[str, int], ...]
+
+CACHE_SECONDS = 600
+CACHE_ENTRIES = 2_000
+GATE_MODULES = ("db.offers", "db.passwords", "db.sessions")
+"""Modules whose tables only the gate may touch; they check the viewer themselves and are never cached."""
+
+log = logging.getLogger("kehu.runs")
+
+
+@dataclass
+class Run:
+    """What is going on in this thread: for whom, on which screen, how many statements so far."""
+
+    screen: str
+    id: str = field(default_factory=lambda: secrets.token_hex(4))
+    session: Session | None = None
+    generations: Generations | None = None
+    queries: int = 0
+    notices: int = 0
+    began: float = field(default_factory=time.perf_counter)
+    _open: ExitStack | None = None
+    _conn: Connection | None = None
+
+    def connection(self) -> Connection:
+        """The run's one snapshot, opened when it is first needed."""
+        if self._conn is None:
+            assert self.session
+            self._open = ExitStack()
+            self._conn = self._open.enter_context(begin(self.session.viewer))
+        return self._conn
+
+    def close(self) -> None:
+        """End the snapshot, if there is one."""
+        opened, self._open, self._conn = self._open, None, None
+        if opened:
+            opened.close()
+
+
+_run: ContextVar[Run | None] = ContextVar("kehu_run", default=None)
+_last_queries = 0
+
+
+@event.listens_for(Engine, "before_cursor_execute")
+def _count(conn: Any, cursor: Any, statement: str, *rest: Any) -> None:
+    found = _run.get()
+    if found is not None and not statement.startswith("SET "):
+        found.queries += 1
+
+
+def current() -> Run | None:
+    """The run in this thread; None in callbacks and wherever the shell was not passed."""
+    return _run.get()
+
+
+def queries() -> int:
+    """Statements of the run in this thread so far, else of the last run. BEGIN and SET do not count."""
+    found = _run.get()
+    return found.queries if found else _last_queries
+
+
+@contextmanager
+def run(screen: str) -> Iterator[Run]:
+    """Everything from the session check to the last element; logged as one line without values."""
+    global _last_queries  # noqa: PLW0603 — for tests, which look from another thread
+    made = Run(screen)
+    before = _run.set(made)
+    try:
+        yield made
+    finally:
+        _run.reset(before)
+        _last_queries = made.queries
+        log.info(
+            "run",
+            extra={
+                "run": made.id,
+                "user": made.session.viewer.user_id if made.session else None,
+                "screen": made.screen,
+                "ms": round((time.perf_counter() - made.began) * 1000, 1),
+                "queries": made.queries,
+            },
+        )
+
+
+@contextmanager
+def snapshot(session: Session) -> Iterator[None]:
+    """Let the present run read and write as this session's viewer."""
+    found = _run.get()
+    if found is None:
+        raise RuntimeError("snapshot() outside a run: enter data.run() first")
+    found.session = session
+    found.generations = session.generations
+    try:
+        yield
+    finally:
+        found.close()
+        found.generations = None
+
+
+@contextmanager
+def gate(*, write: bool = False) -> Iterator[Connection]:
+    """A transaction of the gate, for signing in and out."""
+    with begin(GATE, write=write) as conn:
+        yield conn
+
+
+def check(*, session_id: int | None = None, token: str | None = None) -> Session | None:
+    """The live session, noted as seen; None when there is none. Raises Unavailable."""
+    if session_id is None and not token:
+        return None
+    with gate() as conn:
+        found = sessions.check(conn, session_id=session_id, token=token)
+    if found and found.stale:
+        with gate(write=True) as conn:
+            sessions.touch(conn, session_id=found.id)
+    return found
+
+
+def read(query: Callable[..., Result], *, viewer: Viewer, **params: Any) -> Result:
+    """`query(conn, viewer=viewer, **params)` in the run's snapshot, or what it gave before for equal data and rights.
+
+    The result is a copy of its own: changing it changes nothing for anybody else.
+    """
+    made = _of(viewer)
+    if query.__module__ in GATE_MODULES:
+        with gate() as conn:
+            return query(conn, viewer=viewer, **params)
+    if os.environ.get("KEHU_NO_CACHE") == "1":
+        return query(made.connection(), viewer=viewer, **params)
+    key = _key(made, query, viewer, params)
+    found: Result = _cached()(key, lambda: query(made.connection(), viewer=viewer, **params))
+    return found
+
+
+def write(command: Callable[..., Result], *, actor: Viewer, **params: Any) -> Result:
+    """`command(conn, actor=actor, **params)` in a transaction of its own, committed; later reads of this run see it."""
+    made = _of(actor)
+    made.close()
+    as_whom = GATE if command.__module__ in GATE_MODULES else actor
+    try:
+        with begin(as_whom, write=True) as conn:
+            return command(conn, actor=actor, **params)
+    finally:
+        made.generations = None
+
+
+def _of(viewer: Viewer) -> Run:
+    found = _run.get()
+    if found is None or found.session is None:
+        raise RuntimeError(
+            "Reading and writing need a checked session: use `if st.button(…)` instead of a callback, "
+            "and page.fragment or page.dialog instead of st.fragment or st.dialog."
+        )
+    if found.session.viewer != viewer:
+        raise RuntimeError("A screen reads and writes as the viewer that require() gave it in this run.")
+    return found
+
+
+def _key(made: Run, query: Callable[..., Any], viewer: Viewer, params: dict[str, Any]) -> tuple[Any, ...]:
+    """All that the result depends on.
+
+    A scoped viewer's rows may depend on who they are (their own change sets), and so may those of a query that looks
+    at `viewer.user_id`; such results are kept for each user, the others for each scope. The generations are those
+    read *before* the snapshot was opened: data can be newer than its key, never older.
+    """
+    assert made.session
+    if made.generations is None:
+        areas = schema.generations.c
+        made.generations = tuple(sorted(made.connection().execute(select(areas.area, areas.n)).tuples()))
+    code = getattr(query, "__code__", None)
+    own = viewer.scoped or getattr(query, "personal", False) or code is None or "user_id" in code.co_names
+    return (
+        str(engine().url),
+        query.__module__,
+        query.__qualname__,
+        tuple(sorted(params.items())),
+        viewer.role.value,
+        viewer.scope,
+        viewer.user_id if own else None,
+        words.language(),
+        made.session.today.isoformat(),
+        made.generations,
+    )
+
+
+@cache
+def _cached() -> Callable[[tuple[Any, ...], Callable[[], Any]], Any]:
+    """The one cache of all screens; made when it is first used, because it wants a running server."""
+
+    @st.cache_data(ttl=CACHE_SECONDS, max_entries=CACHE_ENTRIES, show_spinner=False)
+    def results(key: tuple[Any, ...], _compute: Callable[[], Any]) -> Any:
+        return _compute()
+
+    return results

@@ -1,0 +1,116 @@
+"""What can be exported: each kind's permission, its rows under the viewer's rights, and its columns in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from db import customers, history
+from db.customers import Filters
+from db.errors import Invalid, NotFound
+from db.metrics import STAGE_NAMES, Stage
+from db.permissions import Permission, Viewer
+from db.settings import Settings
+from db.words import _
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of file. `rows(conn, viewer, today, params)` checks everything at once and then gives row after row."""
+
+    permission: Permission
+    rows: Callable[[Connection, Viewer, date, Mapping[str, Any]], Iterator[Row]]
+    columns: Callable[[Settings], dict[str, str]]
+
+
+def rows(conn: Connection, *, viewer: Viewer, kind: str, params: Mapping[str, Any], today: date) -> Iterator[Row]:
+    """The rows of a file. Raises NotFound, Refused and Invalid before the first one."""
+    found = get(kind)
+    viewer.require(found.permission)
+    return found.rows(conn, viewer, today, params)
+
+
+def check(conn: Connection, *, viewer: Viewer, kind: str, params: Mapping[str, Any], today: date) -> None:
+    """Raise what `rows` would raise, so that a screen can say it before it offers the file."""
+    rows(conn, viewer=viewer, kind=kind, params=params, today=today)
+
+
+def get(kind: str) -> Kind:
+    """The kind of this name. Raises NotFound."""
+    if kind not in KINDS:
+        raise NotFound(_("There is no export of this kind."))
+    return KINDS[kind]
+
+
+def _customers(conn: Connection, viewer: Viewer, today: date, params: Mapping[str, Any]) -> Iterator[Row]:
+    given = params.get("filters", {})
+    if not isinstance(given, dict) or not given.keys() <= {f.name for f in fields(Filters)}:
+        raise Invalid(_("These filters are not known."))
+    found = customers.export(conn, viewer=viewer, today=today, filters=Filters(**given))
+    return (row | {"stage": _(STAGE_NAMES[Stage(row["stage"])])} for row in found)
+
+
+def _customer_columns(settings: Settings) -> dict[str, str]:
+    return {
+        "id": _("Number"),
+        "name": _("Name"),
+        "company": _("Company"),
+        "phone": _("Phone"),
+        "email": _("E-mail"),
+        "region": _("Region"),
+        "city": _("City"),
+        "owner": _("Owner"),
+        "stage": _("Stage"),
+        "orders": _("Orders"),
+        "revenue": _("Revenue ({currency})").format(currency=settings.currency),
+        "last_order_on": _("Last order"),
+    }
+
+
+def _changes(conn: Connection, viewer: Viewer, today: date, params: Mapping[str, Any]) -> Iterator[Row]:
+    viewer.require(Permission.CHANGES_READ)
+
+    def stepwise() -> Iterator[Row]:
+        before_id: int | None = None
+        while True:
+            page = history.sets(conn, viewer=viewer, before_id=before_id, limit=history.MOST_SETS)
+            for row in page.astype(object).where(page.notna(), None).to_dict("records"):
+                yield {str(name): value for name, value in row.items()}
+            if len(page) < history.MOST_SETS:
+                return
+            before_id = int(page["id"].min())
+
+    return stepwise()
+
+
+def _change_columns(settings: Settings) -> dict[str, str]:
+    return {
+        "id": _("Number"),
+        "made_at": _("When"),
+        "actor": _("Who"),
+        "command": _("What"),
+        "rows": _("Rows"),
+        "source": _("Where"),
+        "screen": _("Screen"),
+        "reason": _("Reason"),
+        "undoes_id": _("Undoes"),
+        "undone_by": _("Undone by"),
+    }
+
+
+KINDS: dict[str, Kind] = {
+    "changes": Kind(Permission.CHANGES_READ, _changes, _change_columns),
+    "customers": Kind(Permission.CUSTOMERS_EXPORT, _customers, _customer_columns),
+}
+
+
+def local(value: datetime, zone: str) -> str:
+    """An instant in the company's time zone, as spreadsheets read it."""
+    return value.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,65 @@
+"""Files offered to one user for ten minutes under an address nobody can guess, and what became of them.
+
+Everything here runs as the gate; the rows themselves are read under the viewer's own rights (db/exports.py).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from db import clock, schema
+from db.exports import get
+from db.permissions import Viewer
+from db.sessions import digest
+
+LIFE = timedelta(minutes=10)
+
+_c = schema.exports.c
+
+
+@dataclass(frozen=True)
+class Offer:
+    """An offer that is still good."""
+
+    id: int
+    kind: str
+    params: Mapping[str, Any]
+
+
+def make(conn: Connection, *, actor: Viewer, kind: str, params: Mapping[str, Any]) -> str:
+    """Offer a file to the actor; gives the token of its address. Raises NotFound, Refused."""
+    actor.require(get(kind).permission)
+    now = clock.now()
+    token = secrets.token_urlsafe(32)
+    conn.execute(
+        insert(schema.exports).values(
+            user_id=actor.user_id,
+            token_hash=digest(token),
+            kind=kind,
+            params=dict(params),
+            created_at=now,
+            expires_at=now + LIFE,
+        )
+    )
+    return token
+
+
+def take(conn: Connection, *, viewer: Viewer, token: str) -> Offer | None:
+    """The offer of this token if it was made to this viewer and is still good."""
+    row = conn.execute(
+        select(_c.id, _c.kind, _c.params).where(
+            _c.token_hash == digest(token), _c.user_id == viewer.user_id, _c.expires_at > clock.now()
+        )
+    ).one_or_none()
+    return Offer(row.id, row.kind, row.params) if row else None
+
+
+def note(conn: Connection, *, offer_id: int, rows: int) -> None:
+    """Write down that the file was fetched whole, and how many rows it had. What it was filtered by is forgotten."""
+    conn.execute(update(schema.exports).where(_c.id == offer_id).values(downloaded_at=clock.now(), rows=rows))

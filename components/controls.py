@@ -1,4 +1,8 @@
-"""Small controls that several screens share: a filter whose empty value means all, and what follows a save."""
+"""Controls that several screens share: choices kept in the URL, and what follows a save.
+
+Streamlit's own `bind="query-params"` writes the *label* of an option into the URL, which is another one in another
+language; a link must open the same for both, so choices here keep their code there.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +14,59 @@ from components import page, places
 
 
 def select(key: str, label: str, options: Sequence[str], everything: str, named: Callable[[str], str]) -> str:
-    """A filter in the URL: '' stands for all and is called `everything`; an unknown value in the URL counts as all."""
+    """A filter: '' stands for all and is called `everything`; an unknown code in the URL counts as all."""
+    codes = ["", *options]
+    _adopt(key, codes)
     chosen: str | None = st.selectbox(
-        label,
-        ["", *options],
-        format_func=lambda value: named(value) if value else everything,
-        key=key,
-        bind="query-params",
-        width=180,
+        label, codes, format_func=lambda code: named(code) if code else everything, key=key, width=180
     )
-    return chosen or ""
+    return _publish(key, chosen or "", "")
+
+
+def order(key: str, label: str, options: Sequence[str], named: Callable[[str], str]) -> str:
+    """A choice of which there is always one; the first is the default."""
+    _adopt(key, options)
+    chosen: str = st.selectbox(label, options, format_func=named, key=key, width=150)
+    return _publish(key, chosen, options[0])
+
+
+def switch(
+    key: str, label: str, options: Sequence[str], named: Callable[[str], str], *, default: str, hidden: bool = False
+) -> str:
+    """A row of buttons of which one is pressed."""
+    _adopt(key, options)
+    chosen: str | None = st.segmented_control(
+        label,
+        options,
+        default=None if key in st.session_state else default,
+        required=True,
+        format_func=named,
+        key=key,
+        label_visibility="collapsed" if hidden else "visible",
+    )
+    return _publish(key, chosen or default, default)
+
+
+def _adopt(key: str, codes: Sequence[str]) -> None:
+    """Take the code from the URL when the tab opens or the address was changed by hand."""
+    written = st.query_params.get(key)
+    if written == st.session_state.get(f"{key}_in_url"):
+        return
+    st.session_state[f"{key}_in_url"] = written
+    if written in codes:
+        st.session_state[key] = written
+
+
+def _publish(key: str, code: str, default: str) -> str:
+    """Keep the URL in step with the choice; the default stays out of it."""
+    wanted = None if code == default else code
+    if st.query_params.get(key) != wanted:
+        if wanted is None:
+            del st.query_params[key]
+        else:
+            st.query_params[key] = wanted
+    st.session_state[f"{key}_in_url"] = wanted
+    return code
 
 
 def saved(change_set_id: int | None, text: str, *, leave_to: str | None = None, forget: Sequence[str] = ()) -> None:

@@ -20,7 +20,7 @@ def months(monthly: pd.DataFrame, *, currency: str) -> None:
     with st.container(border=True):
         st.markdown("**" + _("Revenue · {currency} · by month").format(currency=currency) + "**")
         charts.over_time(
-            list(monthly["month"].dt.date),
+            list(monthly["month"]),
             values,
             [format.money(v, currency) for v in monthly["revenue"]],
             before=[],

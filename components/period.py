@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 import streamlit as st
 
+from components import controls
 from db.words import _
 
 PRESETS = {"28d": 28, "84d": 84, "364d": 364}
@@ -20,15 +21,7 @@ def choose(screen: str, *, last_day: date | None, today: date) -> tuple[date | N
         "all": _("All time"),
         "own": _("Own dates"),
     }
-    preset = st.segmented_control(
-        _("Period"),
-        list(names),
-        default="84d",
-        required=True,
-        format_func=names.__getitem__,
-        key=f"{screen}_period",
-        bind="query-params",
-    )
+    preset = controls.switch(f"{screen}_period", _("Period"), list(names), names.__getitem__, default="84d")
     end = min(last_day or today, today)
     if preset in PRESETS:
         return end - timedelta(days=PRESETS[preset] - 1), end

@@ -69,16 +69,7 @@ tabs = {
     "details": _("Details"),
     "history": _("History"),
 }
-tab = st.segmented_control(
-    _("Part"),
-    list(tabs),
-    default="purchases",
-    required=True,
-    format_func=tabs.__getitem__,
-    key="customer_tab",
-    bind="query-params",
-    label_visibility="collapsed",
-)
+tab = controls.switch("customer_tab", _("Part"), list(tabs), tabs.__getitem__, default="purchases", hidden=True)
 one = {"viewer": viewer, "customer_id": found.id}
 if tab == "purchases" and not found.orders:
     st.info(_("No orders yet."))

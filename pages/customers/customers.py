@@ -21,7 +21,7 @@ actions = page.heading(
 )
 
 
-def filters() -> Filters:
+def filters() -> tuple[Filters, str, bool]:
     """The search box and the row of filters; every value stands in the URL."""
     words = st.text_input(
         _("Search"),
@@ -46,25 +46,23 @@ def filters() -> Filters:
             _("All owners"),
             lambda i: wording.person(owners[int(i)]),
         )
-        st.selectbox(
-            _("Sort by"), SORTS, format_func=sorts.__getitem__, key="customers_sort", bind="query-params", width=150
-        )
-        st.toggle(_("Descending"), key="customers_descending", bind="query-params")
-    return Filters(words or "", int(owner) if owner else None, region, stage)
+        sort = controls.order("customers_sort", _("Sort by"), SORTS, sorts.__getitem__)
+        descending = st.toggle(_("Descending"), key="customers_descending", bind="query-params")
+    return Filters(words or "", int(owner) if owner else None, region, stage), sort, descending
 
 
 @page.fragment
 def listing() -> None:
     """The filters and what they find; typing re-runs only this."""
-    narrowed = filters()
+    narrowed, sort, descending = filters()
     number = max(1, int(st.session_state.get("customers_page") or 1))
     found = data.read(
         customers.page,
         viewer=viewer,
         today=today,
         filters=narrowed,
-        sort=st.session_state.get("customers_sort") or "name",
-        descending=bool(st.session_state.get("customers_descending")),
+        sort=sort,
+        descending=descending,
         offset=(number - 1) * PAGE,
     )
     if not found.total:

@@ -32,7 +32,7 @@ KEPT = ("version", "updated_at")
 # A hand-over or a move to another region changes what the roll-ups say of the customer.
 ROLLED = {"owner_id", "region"}
 
-_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+_DIALECT = postgresql.dialect()
 
 
 def start(
@@ -194,7 +194,7 @@ def delete(conn: Connection, set_id: int, table: str, rows: Sequence[Row]) -> in
     _all_found(t, found, len(wanted))
     _touch(conn, t, wanted)
     bump(conn, [t.info["area"]])
-    return done
+    return int(done)
 
 
 # --- what undo shares ------------------------------------------------------------------------------------------------
@@ -286,8 +286,7 @@ def _run(conn: Connection, template: LiteralString, *, rows: list[dict[str, Any]
 def _recordset(t: Table, columns: Sequence[str]) -> sql.Composed:
     """The bound rows as a typed table `p`."""
     typed = sql.SQL(", ").join(
-        sql.SQL("{} {}").format(sql.Identifier(c), sql.SQL(t.c[c].type.compile(_DIALECT)))  # type: ignore[arg-type]
-        for c in columns
+        sql.SQL("{} {}").format(sql.Identifier(c), sql.SQL(t.c[c].type.compile(_DIALECT))) for c in columns
     )
     return sql.SQL("jsonb_to_recordset(%(rows)s::jsonb) AS p({})").format(typed)
 

@@ -27,7 +27,7 @@ def _names(columns: Iterable[str]) -> sql.Composable:
 
 def _do(template: str, **parts: sql.Composable | str) -> str:
     named = {k: v if isinstance(v, sql.Composable) else sql.Identifier(v) for k, v in parts.items()}
-    return sql.SQL(template).format(**named).as_string()  # type: ignore[arg-type]
+    return sql.SQL(template).format(**named).as_string()
 
 
 def is_personal(table: Table) -> bool:
@@ -89,7 +89,7 @@ def _scoped_view(table: Table, where: sql.Composable, *, writable: bool) -> Iter
     if allowed:
         yield _do(
             "GRANT {allowed} ON public.{table} TO kehu_views",
-            allowed=sql.SQL(allowed),  # type: ignore[arg-type]
+            allowed=sql.SQL(allowed),
             table=table.name,
         )
     yield _do(
@@ -128,61 +128,65 @@ def _masked_view(table: Table, where: str = "true") -> Iterator[str]:
         "WHERE {where}",
         table=table.name,
         columns=sql.SQL(", ").join(columns),
-        where=sql.SQL(where),  # type: ignore[arg-type]
+        where=sql.SQL(where),
     )
     yield _do("GRANT SELECT ON masked.{table} TO kehu_masked", table=table.name)
 
 
-def _grants(table: Table) -> Iterator[str]:
-    rule = table.info["rule"]
-    name = table.name
-    if rule in ("customers", "child", "rollup"):
-        yield from _customer_owned(table)
-        yield _do("GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_worker", table=name)
-        yield _do("GRANT SELECT ON public.{table} TO kehu_admin", table=name)
-        if table.info.get("recorded"):
-            yield _do("GRANT INSERT, UPDATE, DELETE ON public.{table} TO kehu_admin", table=name)
-        if "batch_id" in table.columns or name == "order_items":
-            # Undoing a load removes its facts by batch.
-            yield _do("GRANT DELETE ON public.{table} TO kehu_admin", table=name)
-        if is_personal(table):
-            yield from _masked_view(table)
-        else:
-            yield _do("GRANT SELECT ON public.{table} TO kehu_masked", table=name)
+def _customer_grants(table: Table) -> Iterator[str]:
+    """Rules customers, child and rollup: what belongs to a customer, and the sums of it."""
+    name, rule = table.name, table.info["rule"]
+    yield from _customer_owned(table)
+    yield _do("GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_worker", table=name)
+    yield _do("GRANT SELECT ON public.{table} TO kehu_admin", table=name)
+    if table.info.get("recorded"):
+        yield _do("GRANT INSERT, UPDATE, DELETE ON public.{table} TO kehu_admin", table=name)
+    if "batch_id" in table.columns or name == "order_items":
+        # Undoing a load removes its facts by batch.
+        yield _do("GRANT DELETE ON public.{table} TO kehu_admin", table=name)
+    if is_personal(table):
+        yield from _masked_view(table)
+    else:
+        yield _do("GRANT SELECT ON public.{table} TO kehu_masked", table=name)
     if rule == "customers":
         yield _do("GRANT SELECT ON public.{table} TO kehu_views", table=name)
-        yield _do("GRANT SELECT, INSERT, UPDATE ON public.{table} TO kehu_scoped", table=name)
         # Undoing a creation deletes the row; row-level security keeps it to one's own.
-        yield _do("GRANT DELETE ON public.{table} TO kehu_scoped", table=name)
+        yield _do("GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_scoped", table=name)
     elif rule == "child":
         yield from _scoped_view(table, _MY_CUSTOMER, writable=name in SCOPED_WRITES)
-    elif rule == "rollup":
-        yield _do("GRANT SELECT ON public.{table} TO kehu_scoped", table=name)
-    elif rule == "shared":
-        yield _do("GRANT SELECT ON public.{table} TO kehu_scoped, kehu_masked, kehu_gate", table=name)
-        yield _do("GRANT SELECT ON public.{table} TO kehu_admin", table=name)
-        if table.info.get("recorded"):
-            yield _do("GRANT INSERT, UPDATE, DELETE ON public.{table} TO kehu_admin", table=name)
-        yield _do("GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_worker", table=name)
-    elif rule == "users":
-        yield from _user_grants()
-    elif rule == "gate":
-        yield _do("GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_gate", table=name)
-    elif rule == "record":
-        yield from _record_grants(table)
-    elif rule == "queue":
-        yield _do("GRANT INSERT ON public.{table} TO kehu_scoped, kehu_admin", table=name)
-        yield _do("GRANT SELECT, INSERT, DELETE ON public.{table} TO kehu_worker", table=name)
-    elif rule == "counter":
-        yield _do("GRANT SELECT ON public.{table} TO kehu_masked, kehu_gate", table=name)
-        yield _do("GRANT SELECT, UPDATE ON public.{table} TO kehu_scoped, kehu_admin, kehu_worker", table=name)
     else:
-        raise ValueError(f"{name}: unknown rule {rule}")
+        yield _do("GRANT SELECT ON public.{table} TO kehu_scoped", table=name)
 
 
-def _user_grants() -> Iterator[str]:
+def _shared_grants(table: Table) -> Iterator[str]:
+    name = table.name
+    yield _do("GRANT SELECT ON public.{table} TO kehu_scoped, kehu_masked, kehu_gate, kehu_admin", table=name)
+    if table.info.get("recorded"):
+        yield _do("GRANT INSERT, UPDATE, DELETE ON public.{table} TO kehu_admin", table=name)
+    yield _do("GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_worker", table=name)
+
+
+def _gate_grants(table: Table) -> Iterator[str]:
+    yield _do("GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_gate", table=table.name)
+
+
+def _queue_grants(table: Table) -> Iterator[str]:
+    name = table.name
+    yield _do("ALTER TABLE public.{table} ENABLE ROW LEVEL SECURITY", table=name)
+    yield from _policy(table, "all_rows", "kehu_scoped kehu_admin kehu_worker", sql.SQL("true"))
+    yield _do("GRANT INSERT ON public.{table} TO kehu_scoped, kehu_admin", table=name)
+    yield _do("GRANT SELECT, INSERT, DELETE ON public.{table} TO kehu_worker", table=name)
+
+
+def _counter_grants(table: Table) -> Iterator[str]:
+    yield _do("GRANT SELECT ON public.{table} TO kehu_masked, kehu_gate", table=table.name)
+    yield _do("GRANT SELECT, UPDATE ON public.{table} TO kehu_scoped, kehu_admin, kehu_worker", table=table.name)
+
+
+def _user_grants(table: Table) -> Iterator[str]:
+    """Table users: what others may read of a user, what an administrator manages, what only the gate touches."""
     shared = _names(schema.USER_SHARED_COLUMNS)
-    managed = [c.name for c in schema.users.columns if c.name not in schema.USER_SIGN_IN_COLUMNS]
+    managed = [c.name for c in table.columns if c.name not in schema.USER_SIGN_IN_COLUMNS]
     yield _do("GRANT SELECT ({shared}) ON public.users TO kehu_scoped, kehu_views, kehu_masked", shared=shared)
     for role in ("kehu_admin", "kehu_worker"):
         yield _do(
@@ -250,86 +254,118 @@ def _masked_sets() -> Iterator[str]:
     yield "GRANT SELECT ON masked.change_sets TO kehu_masked"
 
 
-def _functions() -> Iterator[str]:
-    """Substring search by trigram: LIKE is not leakproof, so under a policy its index would go unused."""
-    body = (
-        "CREATE OR REPLACE FUNCTION public.{name}(needle text, words text[], most integer) RETURNS TABLE (id bigint) "
-        "LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $f$ "
-        "SELECT c.id FROM public.customers AS c WHERE c.search_text LIKE '%' || needle || '%' "
-        "AND c.archived_at IS NULL AND {owned} "
-        "AND NOT EXISTS (SELECT FROM unnest(words) AS w WHERE strpos(c.search_text, w) = 0) LIMIT most $f$"
+_GRANTS = {
+    "customers": _customer_grants,
+    "child": _customer_grants,
+    "rollup": _customer_grants,
+    "shared": _shared_grants,
+    "users": _user_grants,
+    "gate": _gate_grants,
+    "record": _record_grants,
+    "queue": _queue_grants,
+    "counter": _counter_grants,
+}
+
+
+def _definer(head: str, body: str, roles: str, *, path: str = "public", **parts: sql.Composable | str) -> Iterator[str]:
+    """A function with the rights of the schema's owner, for these roles alone. `head` ends with what it returns."""
+    yield _do(
+        "CREATE OR REPLACE FUNCTION public." + head + " SECURITY DEFINER SET search_path = {path}, pg_temp "
+        "AS $f$ " + body + " $f$",
+        path=path,
+        **parts,
     )
-    mine = sql.SQL("c.owner_id = ANY({})").format(_MY_OWNERS)
+    arguments = head[head.index("(") + 1 : head.index(")")]
+    types = ", ".join(argument.split(" ", 1)[1] for argument in arguments.split(", ") if argument)
+    signature = _do("public." + head[: head.index("(")] + "({types})", types=sql.SQL(types), **parts)
+    yield f"REVOKE ALL ON FUNCTION {signature} FROM PUBLIC"
+    yield f"GRANT EXECUTE ON FUNCTION {signature} TO {roles}"
+
+
+def _functions() -> Iterator[str]:
+    everybody = "kehu_scoped, kehu_masked, kehu_admin, kehu_worker"
+    # Substring search by trigram: LIKE is not leakproof, so under a policy its index would go unused.
     for name, owned, roles in (
-        ("customers_containing_scoped", mine, "kehu_scoped"),
+        ("customers_containing_scoped", sql.SQL("c.owner_id = ANY({})").format(_MY_OWNERS), "kehu_scoped"),
         ("customers_containing_all", sql.SQL("true"), "kehu_admin, kehu_worker"),
     ):
-        yield _do(body, name=name, owned=owned)
-        yield _do("REVOKE ALL ON FUNCTION public.{name}(text, text[], integer) FROM PUBLIC", name=name)
-        yield _do(
-            "GRANT EXECUTE ON FUNCTION public.{name}(text, text[], integer) TO {roles}",
+        yield from _definer(
+            "{name}(needle text, words text[], most integer) RETURNS TABLE (id bigint) LANGUAGE sql STABLE",
+            "SELECT c.id FROM public.customers AS c WHERE c.search_text LIKE '%' || needle || '%' "
+            "AND c.archived_at IS NULL AND {owned} "
+            "AND NOT EXISTS (SELECT FROM unnest(words) AS w WHERE strpos(c.search_text, w) = 0) LIMIT most",
+            roles,
             name=name,
-            roles=sql.SQL(roles),  # type: ignore[arg-type]
+            owned=owned,
         )
-    # How many rows a change set has in all, and whose customers they are: to tell that some are out of sight, and to
-    # let people take back a hand-over of their own.
-    yield (
-        "CREATE OR REPLACE FUNCTION public.change_set_rows(of_set bigint) RETURNS bigint LANGUAGE sql STABLE "
-        "SECURITY DEFINER SET search_path = public, pg_temp AS $f$ "
-        "SELECT count(*) FROM changes WHERE change_set_id = of_set $f$"
+    yield from _functions_of_undo()
+    yield from _definer(
+        "waiting_since() RETURNS timestamptz LANGUAGE sql STABLE",
+        "SELECT min(touched_at) FROM touched_customers",
+        everybody,
     )
-    yield _do(
-        "CREATE OR REPLACE FUNCTION public.change_set_owners(of_set bigint) RETURNS bigint[] LANGUAGE sql STABLE "
-        "SECURITY DEFINER SET search_path = public, pg_temp AS $f$ "
-        "SELECT coalesce(array_agg(DISTINCT c.owner_id), ARRAY[]::bigint[]) FROM changes AS h "
-        "JOIN customers AS c ON c.id = h.customer_id JOIN change_sets AS s ON s.id = h.change_set_id "
-        "WHERE s.id = of_set AND s.actor_id = {me} $f$",
-        me=_ME,
-    )
-    for signature in ("change_set_rows(bigint)", "change_set_owners(bigint)"):
-        yield f"REVOKE ALL ON FUNCTION public.{signature} FROM PUBLIC"
-        yield f"GRANT EXECUTE ON FUNCTION public.{signature} TO kehu_scoped, kehu_admin, kehu_worker"
-    yield (
-        "CREATE OR REPLACE FUNCTION public.waiting_since() RETURNS timestamptz LANGUAGE sql STABLE SECURITY DEFINER "
-        "SET search_path = public, pg_temp AS $f$ SELECT min(touched_at) FROM touched_customers $f$"
-    )
-    yield "REVOKE ALL ON FUNCTION public.waiting_since() FROM PUBLIC"
-    yield "GRANT EXECUTE ON FUNCTION public.waiting_since() TO kehu_scoped, kehu_masked, kehu_admin, kehu_worker"
     # A customer who is new to one viewer's rows is new only where the data of all reach back far enough.
-    yield (
-        "CREATE OR REPLACE FUNCTION public.data_since() RETURNS date LANGUAGE sql STABLE SECURITY DEFINER "
-        "SET search_path = public, pg_temp AS $f$ SELECT min(day) FROM daily_sales $f$"
+    yield from _definer("data_since() RETURNS date LANGUAGE sql STABLE", "SELECT min(day) FROM daily_sales", everybody)
+    yield from _definer(
+        "defer_refresh() RETURNS void LANGUAGE sql",
+        "SELECT jobs.procrastinate_defer_jobs_v1(ARRAY[ROW('default', 'refresh_metrics', 0, 'refresh_metrics', NULL, "
+        "'{{}}'::jsonb, NULL)::jobs.procrastinate_job_to_defer_v1]);",
+        "kehu_scoped, kehu_admin, kehu_worker",
+        path="jobs",
     )
-    yield "REVOKE ALL ON FUNCTION public.data_since() FROM PUBLIC"
-    yield "GRANT EXECUTE ON FUNCTION public.data_since() TO kehu_scoped, kehu_masked, kehu_admin, kehu_worker"
-    yield (
-        "CREATE OR REPLACE FUNCTION public.defer_refresh() RETURNS void LANGUAGE sql SECURITY DEFINER "
-        "SET search_path = jobs, pg_temp AS $f$ SELECT jobs.procrastinate_defer_jobs_v1(ARRAY[ROW("
-        "'default', 'refresh_metrics', 0, 'refresh_metrics', NULL, '{}'::jsonb, NULL"
-        ")::jobs.procrastinate_job_to_defer_v1]); $f$"
-    )
-    yield "REVOKE ALL ON FUNCTION public.defer_refresh() FROM PUBLIC"
-    yield "GRANT EXECUTE ON FUNCTION public.defer_refresh() TO kehu_scoped, kehu_admin, kehu_worker"
     yield "GRANT USAGE ON SCHEMA jobs TO kehu_worker"
     yield "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA jobs TO kehu_worker"
     yield "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA jobs TO kehu_worker"
 
 
+def _functions_of_undo() -> Iterator[str]:
+    """What a scoped role must know of its own change sets to take them back, and cannot see under its policies."""
+    editors = "kehu_scoped, kehu_admin, kehu_worker"
+    # How many rows a change set has in all: to tell that some are out of sight.
+    yield from _definer(
+        "change_set_rows(of_set bigint) RETURNS bigint LANGUAGE sql STABLE",
+        "SELECT count(*) FROM changes WHERE change_set_id = of_set",
+        editors,
+    )
+    # Who has the customers that I handed over, as long as they are where I gave them.
+    yield from _definer(
+        "change_set_owners(of_set bigint) RETURNS bigint[] LANGUAGE sql STABLE",
+        "SELECT coalesce(array_agg(DISTINCT c.owner_id), ARRAY[]::bigint[]) FROM changes AS h "
+        "JOIN customers AS c ON c.id = h.customer_id JOIN change_sets AS s ON s.id = h.change_set_id "
+        "WHERE s.id = of_set AND s.actor_id = {me} AND h.table_name = 'customers' AND h.action = 'update' "
+        "AND (h.after ->> 'owner_id')::bigint = c.owner_id",
+        editors,
+        me=_ME,
+    )
+    # What I removed with a customer's creation: no view shows rows of a customer that is not there.
+    yield from _definer(
+        "change_set_gone(of_set bigint) RETURNS SETOF changes LANGUAGE sql STABLE",
+        "SELECT h.* FROM changes AS h JOIN change_sets AS s ON s.id = h.change_set_id "
+        "WHERE s.id = of_set AND s.actor_id = {me} AND h.customer_id IS NOT NULL "
+        "AND NOT EXISTS (SELECT FROM customers AS c WHERE c.id = h.customer_id)",
+        editors,
+        me=_ME,
+    )
+
+
 def _partitions() -> Iterator[str]:
     """Months of campaign events; the DEFAULT partition catches what no month holds."""
+    # Nobody is granted a partition; with row-level security and no policy it would show nothing all the same.
     yield "CREATE TABLE IF NOT EXISTS public.campaign_events_default PARTITION OF public.campaign_events DEFAULT"
-    yield (
-        "CREATE OR REPLACE FUNCTION public.make_event_months(first date, last date) RETURNS integer LANGUAGE plpgsql "
-        "SECURITY DEFINER SET search_path = public, pg_temp AS $f$ DECLARE month date; made integer := 0; BEGIN "
+    yield "ALTER TABLE public.campaign_events_default ENABLE ROW LEVEL SECURITY"
+    yield from _definer(
+        "make_event_months(first date, last date) RETURNS integer LANGUAGE plpgsql",
+        "DECLARE month date; name text; made integer := 0; BEGIN "
         "IF last > first + 3700 THEN RAISE EXCEPTION 'more than ten years of partitions at once'; END IF; "
         "FOR month IN SELECT generate_series(date_trunc('month', first), last, '1 month')::date LOOP "
-        "IF to_regclass(format('public.campaign_events_%s', to_char(month, 'YYYY_MM'))) IS NULL THEN "
-        "EXECUTE format('CREATE TABLE public.campaign_events_%s PARTITION OF public.campaign_events "
-        "FOR VALUES FROM (%L) TO (%L)', to_char(month, 'YYYY_MM'), month, (month + interval '1 month')::date); "
-        "made := made + 1; END IF; END LOOP; RETURN made; END $f$"
+        "name := 'campaign_events_' || to_char(month, 'YYYY_MM'); "
+        "IF to_regclass('public.' || name) IS NULL THEN "
+        "EXECUTE format('CREATE TABLE public.%I PARTITION OF public.campaign_events FOR VALUES FROM (%L) TO (%L)', "
+        "name, month, (month + interval '1 month')::date); "
+        "EXECUTE format('ALTER TABLE public.%I ENABLE ROW LEVEL SECURITY', name); "
+        "made := made + 1; END IF; END LOOP; RETURN made; END",
+        "kehu_worker",
     )
-    yield "REVOKE ALL ON FUNCTION public.make_event_months(date, date) FROM PUBLIC"
-    yield "GRANT EXECUTE ON FUNCTION public.make_event_months(date, date) TO kehu_worker"
 
 
 def _counters() -> Iterator[str]:
@@ -351,7 +387,7 @@ def statements() -> list[str]:
     found += list(_partitions())
     found += list(_counters())
     for table in schema.metadata.sorted_tables:
-        found += list(_grants(table))
+        found += list(_GRANTS[table.info["rule"]](table))
     found.append(
         "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO kehu_scoped, kehu_views, kehu_admin, kehu_gate, "
         "kehu_worker"

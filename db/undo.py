@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, func, select
+from sqlalchemy import BigInteger, Connection, Select, Table, and_, func, insert, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import IntegrityError
 
-from db import changes, schema
+from db import changes, clock, customers, schema
 from db.connection import bump, widen
 from db.errors import Conflict, Invalid, NotFound, Refused
-from db.permissions import Permission, Role, Viewer
+from db.permissions import Permission, Viewer
 from db.words import _
 
 MOST_ROWS = 200_000
 """Rows of one change set that are taken back at once; more is refused with a sentence."""
+UNIQUE_VIOLATION = "23505"
 
 
 @dataclass(frozen=True)
@@ -59,55 +61,91 @@ def undo(
     permission = Permission(found["permission"])
     if not actor.can(permission):
         raise Refused(_("Undoing this needs the right to do it ({permission}).").format(permission=permission))
-    _refuse_second(conn, change_set_id)
-    if found["actor_id"] == actor.user_id and actor.scoped:
-        # One's own hand-over: the customer is out of sight now, but taking it back is part of the command.
-        for owner_id in conn.scalar(select(func.change_set_owners(change_set_id))) or ():
-            widen(conn, actor, owner_id)
-    rows = _rows(conn, change_set_id)
+    if found["batch_id"] and found["undoes_id"]:
+        raise Invalid(_("A load that was taken back is not kept. Load it again."))
+    with conn.begin_nested():
+        set_id = _started(conn, actor, permission, dict(found), source, screen)
+        wide = _widened(conn, actor, change_set_id) if found["actor_id"] == actor.user_id else actor
+        rows = _rows(conn, change_set_id)
+        conflicts: list[dict[str, Any]] = []
+        done = _remove_batch(conn, found["batch_id"]) if found["batch_id"] else 0
+        for step in _steps(rows):
+            put_back, left, wide = _take_back(conn, wide, set_id, step)
+            done += put_back
+            conflicts += left
+        if conflicts and not (leave_conflicts and done):
+            raise Conflict(
+                _("{n} values were changed since. Nothing was undone; decide which to keep.").format(n=len(conflicts)),
+                rows=conflicts,
+            )
+    if wide is not actor:
+        widen(conn, actor, actor.user_id)  # back to the actor's own scope
+    return Undone(set_id, done, conflicts)
+
+
+def _started(
+    conn: Connection, actor: Viewer, permission: Permission, found: Mapping[str, Any], source: str, screen: str
+) -> int:
+    """The undo's own change set; the key on what it undoes lets one of two through, seen or not."""
+    try:
+        with conn.begin_nested():
+            return changes.start(
+                conn,
+                actor=actor,
+                command=found["command"],
+                permission=permission,
+                source=source,
+                screen=screen,
+                undoes_id=found["id"],
+                batch_id=found["batch_id"],
+            )
+    except IntegrityError as error:
+        if _state(error) != UNIQUE_VIOLATION:
+            raise
+        raise Invalid(
+            _("Change {id} is undone already. To bring it back, undo the undo.").format(id=found["id"])
+        ) from error
+
+
+def _state(error: IntegrityError) -> str | None:
+    return getattr(error.orig, "sqlstate", None)
+
+
+def _widened(conn: Connection, actor: Viewer, change_set_id: int) -> Viewer:
+    """The actor with sight of those who have what this change set handed over, as long as it is still theirs.
+
+    The customer is out of sight then, but taking it back belongs to the command.
+    """
+    if not actor.scoped:
+        return actor
+    return _with_owners(conn, actor, conn.scalar(select(func.change_set_owners(change_set_id))) or ())
+
+
+def _with_owners(conn: Connection, wide: Viewer, owner_ids: Iterable[int]) -> Viewer:
+    for owner_id in set(owner_ids) - set(wide.owner_ids):
+        widen(conn, wide, owner_id)
+        wide = replace(wide, owner_ids=(*wide.owner_ids, owner_id))
+    return wide
+
+
+def _rows(conn: Connection, change_set_id: int) -> list[dict[str, Any]]:
+    """All rows of the set, newest first. Raises Invalid when they are too many, Refused when some are out of sight."""
     total = conn.scalar(select(func.change_set_rows(change_set_id))) or 0
-    if len(rows) < min(total, MOST_ROWS):
+    if total > MOST_ROWS:
+        raise Invalid(_("This change has {n} rows; at most {most} are undone at once.").format(n=total, most=MOST_ROWS))
+    c = schema.changes.c
+    seen = conn.execute(select(schema.changes).where(c.change_set_id == change_set_id)).mappings()
+    rows = {row["id"]: dict(row) for row in seen}
+    if len(rows) < total:
+        gone = func.change_set_gone(change_set_id).table_valued(*c.keys(), name="gone")
+        rows |= {row["id"]: dict(row) for row in conn.execute(select(gone)).mappings()}
+    if len(rows) < total:
         raise Refused(
             _("This change touched {n} rows that you may not see. Ask your manager to undo it.").format(
                 n=total - len(rows)
             )
         )
-    if total > MOST_ROWS:
-        raise Invalid(_("This change has {n} rows; at most {most} are undone at once.").format(n=total, most=MOST_ROWS))
-    set_id = changes.start(
-        conn,
-        actor=actor,
-        command=found["command"],
-        permission=permission,
-        source=source,
-        screen=screen,
-        undoes_id=change_set_id,
-        batch_id=found["batch_id"],
-    )
-    conflicts: list[dict[str, Any]] = []
-    done = _remove_batch(conn, actor, found["batch_id"]) if found["batch_id"] else 0
-    for step in _steps(rows):
-        put_back, left = _take_back(conn, actor, set_id, step, change_set_id)
-        done += put_back
-        conflicts += left
-    if conflicts and not leave_conflicts:
-        raise Conflict(
-            _("{n} values were changed since. Nothing was undone; decide which to keep.").format(n=len(conflicts)),
-            rows=conflicts,
-        )
-    return Undone(set_id, done, conflicts)
-
-
-def _refuse_second(conn: Connection, change_set_id: int) -> None:
-    later = select(schema.change_sets.c.id).where(schema.change_sets.c.undoes_id == change_set_id)
-    if conn.scalar(later):
-        raise Invalid(_("Change {id} is undone already. To bring it back, undo the undo.").format(id=change_set_id))
-
-
-def _rows(conn: Connection, change_set_id: int) -> list[dict[str, Any]]:
-    c = schema.changes.c
-    query = select(schema.changes).where(c.change_set_id == change_set_id).order_by(c.id.desc()).limit(MOST_ROWS)
-    return [dict(row) for row in conn.execute(query).mappings()]
+    return [rows[i] for i in sorted(rows, reverse=True)]
 
 
 def _steps(rows: Sequence[dict[str, Any]]) -> Iterator[_Step]:
@@ -130,48 +168,72 @@ def _key(t: Table, row: dict[str, Any]) -> dict[str, Any]:
     return {"id": row["row_id"]} | ({"customer_id": row["customer_id"]} if "customer_id" in t.columns else {})
 
 
-def _take_back(
-    conn: Connection, actor: Viewer, set_id: int, step: _Step, change_set_id: int
-) -> tuple[int, list[dict[str, Any]]]:
+def _take_back(conn: Connection, wide: Viewer, set_id: int, step: _Step) -> tuple[int, list[dict[str, Any]], Viewer]:
+    """Rows put back, conflicts, and the actor with sight of the owners that rows went back to."""
     t = step.table
     if step.action == "delete":
-        return _insert_again(conn, set_id, step), []
+        return _insert_again(conn, set_id, step), [], wide
     current = _locked(conn, t, [row["row_id"] for row in step.rows])
+    gone = [_conflict(t, row, "", None, None, None) for row in step.rows if row["row_id"] not in current]
+    step = replace(step, rows=[row for row in step.rows if row["row_id"] in current])
+    if step.action == "insert":
+        done, conflicts = _remove(conn, set_id, step, current)
+        return done, gone + conflicts, wide
+    patches, conflicts = _patches(step, current)
+    if wide.scoped and t is schema.customers:
+        wide = _with_owners(conn, wide, [patch["owner_id"] for patch in patches if "owner_id" in patch])
+    return changes.update(conn, set_id, t.name, patches), gone + conflicts, wide
+
+
+def _patches(
+    step: _Step, current: Mapping[int, Mapping[str, Any]]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What to set on each row, and the values that others set since.
+
+    Derived columns hold what several columns say: they are computed from what the row will be, never put back.
+    """
+    t = step.table
+    patches: list[dict[str, Any]] = []
+    conflicts: list[dict[str, Any]] = []
+    for row in step.rows:
+        now = current[row["row_id"]]
+        before = row["before"] | row["before_personal"]
+        after = row["after"] | row["after_personal"]
+        own = sorted(c for c in before if not _derived(t, c))
+        kept = {c for c in own if _differ(t, c, now[c], after[c])}
+        conflicts += [_conflict(t, row, c, before[c], after[c], now[c]) for c in own if c in kept]
+        patch = {c: before[c] for c in own if c not in kept}
+        if patch:
+            keys = customers.keys({**now, **patch}) if t is schema.customers else {}
+            patches.append(_key(t, row) | patch | {c: v for c, v in keys.items() if now[c] != v})
+    return patches, conflicts
+
+
+def _remove(
+    conn: Connection, set_id: int, step: _Step, current: Mapping[int, Mapping[str, Any]]
+) -> tuple[int, list[dict[str, Any]]]:
+    """Delete the rows that stand as they were inserted; what was changed since is a conflict."""
+    t = step.table
     conflicts: list[dict[str, Any]] = []
     ready: list[dict[str, Any]] = []
-    since = _first_before(conn, t, step, change_set_id) if step.action == "insert" else {}
+    since = _first_before(conn, step)
     for row in step.rows:
-        now = current.get(row["row_id"])
-        if now is None:
-            conflicts.append(_conflict(t, row, "", None, None, None))
-        elif step.action == "insert":
-            made = since.get(row["row_id"], {})
-            differing = [c for c, was in made.items() if now[c] != was]
-            conflicts += [_conflict(t, row, c, None, made[c], now[c]) for c in differing]
-            if not differing:
-                ready.append(_key(t, row))
-        else:
-            before = row["before"] | row["before_personal"]
-            after = row["after"] | row["after_personal"]
-            kept = {c for c in before if now[c] != after[c]}
-            conflicts += [_conflict(t, row, c, before[c], after[c], now[c]) for c in sorted(kept) if not _hidden(t, c)]
-            if before.keys() - kept:
-                ready.append(_key(t, row) | {c: v for c, v in before.items() if c not in kept})
-    if step.action == "insert":
-        try:
-            with conn.begin_nested():
-                return changes.delete(conn, set_id, t.name, ready), conflicts
-        except IntegrityError as error:
-            raise Conflict(
-                _("Something was added to this since (a note, an order, another row); take that back first.")
-            ) from error
-    if actor.scoped and t is schema.customers:
-        for owner_id in {row["owner_id"] for row in ready if "owner_id" in row}:
-            widen(conn, actor, owner_id)
-    return changes.update(conn, set_id, t.name, ready), conflicts
+        now, made = current[row["row_id"]], since.get(row["row_id"], {})
+        differing = [c for c, was in made.items() if not _derived(t, c) and _differ(t, c, now[c], was)]
+        conflicts += [_conflict(t, row, c, None, made[c], now[c]) for c in sorted(differing)]
+        if not differing:
+            ready.append(_key(t, row))
+    try:
+        with conn.begin_nested():
+            return changes.delete(conn, set_id, t.name, ready), conflicts
+    except IntegrityError as error:
+        raise Conflict(
+            _("Something was added to this since (a note, an order, another row); take that back first.")
+        ) from error
 
 
 def _insert_again(conn: Connection, set_id: int, step: _Step) -> int:
+    _refuse_orphans(conn, step)
     images = []
     for row in step.rows:
         image = row["before"] | row["before_personal"] | _key(step.table, row)
@@ -182,29 +244,45 @@ def _insert_again(conn: Connection, set_id: int, step: _Step) -> int:
         with conn.begin_nested():
             return len(changes.insert(conn, set_id, step.table.name, images))
     except IntegrityError as error:
+        if _state(error) != UNIQUE_VIOLATION:
+            raise Conflict(_("What this belongs to is no longer there; bring that back first.")) from error
         raise Conflict(_("A row with the same key stands there again; rename or remove it first.")) from error
+
+
+def _refuse_orphans(conn: Connection, step: _Step) -> None:
+    """A view would refuse them in other words than a table."""
+    if "customer_id" not in step.table.columns:
+        return
+    wanted = {row["customer_id"] for row in step.rows}
+    found = select(func.count()).where(schema.customers.c.id.in_(_of_rows(sorted(wanted))))
+    if conn.scalar(found) != len(wanted):
+        raise Conflict(_("What this belongs to is no longer there; bring that back first."))
+
+
+def _of_rows(ids: Sequence[int]) -> Select[Any]:
+    """The ids as one array: a statement has at most 65,535 parameters."""
+    return select(func.unnest(literal(list(ids), ARRAY(BigInteger))).column_valued("wanted"))
 
 
 def _locked(conn: Connection, t: Table, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     """The rows as history would write them now, locked until the commit."""
     columns = [t.c[name] for name in changes.readable(t)]
-    locked = select(*columns).where(t.c.id.in_(ids)).order_by(t.c.id).with_for_update().cte("locked")
+    locked = select(*columns).where(t.c.id.in_(_of_rows(ids))).order_by(t.c.id).with_for_update().cte("locked")
     rows = conn.execute(select(locked.c.id, func.to_jsonb(locked.table_valued())))
     return {row_id: image for row_id, image in rows}
 
 
-def _first_before(conn: Connection, t: Table, step: _Step, change_set_id: int) -> dict[int, dict[str, Any]]:
+def _first_before(conn: Connection, step: _Step) -> dict[int, dict[str, Any]]:
     """For each inserted row, column → the value at insertion, for the columns that were changed since."""
     c = schema.changes.c
     later = (
         select(c.row_id, c.before, c.before_personal)
         .where(
             and_(
-                c.table_name == t.name,
-                c.row_id.in_([row["row_id"] for row in step.rows]),
-                c.change_set_id != change_set_id,
+                c.table_name == step.table.name,
+                c.row_id.in_(_of_rows([row["row_id"] for row in step.rows])),
                 c.action == "update",
-                c.id > min(row["id"] for row in step.rows),
+                c.id > min((row["id"] for row in step.rows), default=0),
             )
         )
         .order_by(c.id.desc())
@@ -215,8 +293,12 @@ def _first_before(conn: Connection, t: Table, step: _Step, change_set_id: int) -
     return found
 
 
-def _hidden(t: Table, name: str) -> bool:
+def _derived(t: Table, name: str) -> bool:
     return bool(t.c[name].info.get("derived"))
+
+
+def _differ(t: Table, name: str, one: Any, other: Any) -> bool:
+    return bool(changes.from_json(t, name, one) != changes.from_json(t, name, other))
 
 
 def _conflict(t: Table, row: dict[str, Any], name: str, was: Any, made: Any, now: Any) -> dict[str, Any]:
@@ -232,16 +314,18 @@ def _conflict(t: Table, row: dict[str, Any], name: str, was: Any, made: Any, now
     }
 
 
-def _remove_batch(conn: Connection, actor: Viewer, batch_id: int) -> int:
-    """Delete the loaded facts of a batch, children first; gives their number."""
-    if actor.role not in (Role.ADMIN, Role.WORKER):
-        raise Refused(_("Only an administrator can take back a load."))
+def _remove_batch(conn: Connection, batch_id: int) -> int:
+    """Delete the loaded facts of a batch, children first, and queue whose figures change; gives their number."""
     done = 0
     orders, items = schema.orders, schema.order_items
     of_batch = select(orders.c.customer_id, orders.c.id).where(orders.c.batch_id == batch_id).subquery()
-    lines = items.delete().where(
-        and_(items.c.customer_id == of_batch.c.customer_id, items.c.order_id == of_batch.c.id)
+    conn.execute(
+        insert(schema.touched_customers).from_select(
+            ["customer_id", "touched_at"], select(of_batch.c.customer_id, literal(clock.now())).distinct()
+        )
     )
+    conn.execute(select(func.defer_refresh()))
+    lines = items.delete().where(and_(items.c.customer_id == of_batch.c.customer_id, items.c.order_id == of_batch.c.id))
     done += conn.execute(lines).rowcount
     for table in (schema.orders, schema.campaign_events, schema.campaign_members):
         done += conn.execute(table.delete().where(table.c.batch_id == batch_id)).rowcount

@@ -42,6 +42,7 @@ def switch(
         required=True,
         format_func=named,
         key=key,
+        wrap=True,
         label_visibility="collapsed" if hidden else "visible",
     )
     return _publish(key, chosen or default, default)

@@ -94,6 +94,23 @@ def draw(limits: Mapping[str, int], *, submit: str) -> tuple[dict[str, str], int
     return {c: v for c, v in typed.items() if v != before[c]}, st.session_state[f"{KEY}_version"]
 
 
+def blank(*, submit: str) -> dict[str, str] | None:
+    """The form of a new customer; gives the values once it is submitted."""
+    typed: dict[str, str] = {}
+    with st.form("customers_new", border=False):
+        for column, label in labels().items():
+            typed[column] = st.text_input(f"{label} *" if column == "name" else label, key=f"customers_new_{column}")
+        sent = st.form_submit_button(submit, type="primary", key="customers_new_save")
+    return typed if sent else None
+
+
+def problems(error: Invalid) -> None:
+    """The fields of a refused form, each with its sentence."""
+    st.error(error.message)
+    for column, sentence in error.fields.items():
+        st.markdown(f"- **{labels().get(column, column)}**: {sentence}")
+
+
 def explain(error: Invalid) -> None:
     """Show the problems of a refused save under their fields."""
     st.session_state[f"{KEY}_problems"] = error.fields

@@ -26,18 +26,18 @@ def pick(rows: pd.DataFrame, *, stages: Mapping[str, str], currency: str, hidden
         }
     )
     columns = {
-        "name": st.column_config.TextColumn(_("Name"), width="medium"),
-        "stage": st.column_config.TextColumn(_("Stage"), width="small"),
-        "phone": st.column_config.TextColumn(_("Phone"), width="medium"),
-        "orders": st.column_config.NumberColumn(_("Orders"), format="localized", width="small"),
+        "name": st.column_config.TextColumn(_("Name"), width=150),
+        "stage": st.column_config.TextColumn(_("Stage"), width=80),
+        "phone": st.column_config.TextColumn(_("Phone"), width=140),
+        "orders": st.column_config.NumberColumn(_("Orders"), format="localized", width=70),
         "revenue": st.column_config.NumberColumn(
-            _("Revenue ({currency})").format(currency=currency), format="%,.2f", width="small"
+            _("Revenue ({currency})").format(currency=currency), format="%,.2f", width=110
         ),
-        "last_order_on": st.column_config.DateColumn(_("Last order"), format="YYYY-MM-DD", width="small"),
-        "region": st.column_config.TextColumn(_("Region"), width="small"),
-        "owner": st.column_config.TextColumn(_("Owner"), width="small"),
+        "last_order_on": st.column_config.DateColumn(_("Last order"), format="YYYY-MM-DD", width=100),
+        "region": st.column_config.TextColumn(_("Region"), width=90),
+        "owner": st.column_config.TextColumn(_("Owner"), width=110),
     }
     if hidden:
         del columns["phone"]
-    row = tables.pick_row(shown, columns, key="customers_list")
+    row = tables.pick_row(shown, columns, key="customers_list", height=36 * 15)
     return None if row is None else int(rows.iloc[row]["id"])

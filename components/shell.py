@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from components import data, page, signin, visit, wording
+from components import data, look, page, signin, visit, wording
 from components.places import place
 from db.errors import Unavailable
 from db.sessions import Session
@@ -15,6 +15,14 @@ ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#2563EB"/>'
     '<text x="16" y="23" font-size="20" text-anchor="middle" fill="#FFF" font-family="sans-serif">客</text></svg>'
 )
+
+# What the theme cannot say: less air above a screen, who one is at the sidebar's foot, nothing to see of the errand.
+STYLE = """<style>
+.stMainBlockContainer { padding-top: 3.5rem; padding-bottom: 4rem }
+[data-testid="stSidebarUserContent"] { min-height: calc(100dvh - 5rem); padding-bottom: 1rem; display: flex }
+[data-testid="stSidebarUserContent"] > div { flex: 1; display: flex }
+.st-key-kehu_errand { position: absolute; height: 0 }
+</style>"""
 
 
 def main() -> None:
@@ -31,7 +39,10 @@ def main() -> None:
         screen = next(s for s in SCREENS if places[s.path] is chosen)
         run.screen = screen.path
         st.set_page_config(page_title=f"{_(screen.title)} · 客户 Kehu", page_icon=ICON, layout="wide")
+        look.apply()
 
+        st.html(STYLE)
+        visit.send_errand()
         link = st.query_params.get("link")
         if away:
             page.say(away)
@@ -46,7 +57,6 @@ def main() -> None:
             with data.snapshot(found), page.guard():
                 page.undo_bar(found.viewer, screen.path)
                 chosen.run()
-        visit.send_errand()
 
 
 def sidebar(found: Session, places: dict[str, st.Page]) -> None:

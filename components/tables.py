@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from components import format
+from components import format, wording
 from db.words import _
 
 
@@ -22,8 +23,13 @@ def rate(part: int, whole: int, interval: tuple[float, float]) -> str:
 
 def small(frame: pd.DataFrame, *, right: Sequence[str] = ()) -> None:
     """A handful of rows; columns named in `right` hold figures."""
-    styled = frame.style.set_properties(subset=list(right), **{"text-align": "right"}) if right else frame
-    st.table(styled, border="horizontal", hide_index=True)
+    aligned = [":--" if column not in right else "--:" for column in frame.columns]
+    lines = [list(frame.columns), aligned, *frame.astype(str).map(_cell).to_numpy().tolist()]
+    st.markdown("\n".join("| " + " | ".join(line) + " |" for line in lines), width="stretch")
+
+
+def _cell(text: str) -> str:
+    return wording.plain(text.replace("\n", " ")) or " "
 
 
 def pick_row(frame: pd.DataFrame, columns: Mapping[str, Any], *, key: str, height: int | str = "auto") -> int | None:
@@ -33,14 +39,19 @@ def pick_row(frame: pd.DataFrame, columns: Mapping[str, Any], *, key: str, heigh
         column_order=list(columns),
         column_config=dict(columns),
         hide_index=True,
-        key=key,
+        key=f"{key}_{_fingerprint(frame)}",  # other rows are another table: a choice must not pass to a stranger
         on_select="rerun",
-        selection_mode="single-row",
+        selection_mode=["single-row", "single-cell"],
         height=height,
         row_height=36,
     )
-    rows = chosen["selection"]["rows"]
+    picked = chosen["selection"]
+    rows = picked["rows"] or [row for row, _column in picked["cells"]]
     return int(rows[0]) if rows and rows[0] < len(frame) else None
+
+
+def _fingerprint(frame: pd.DataFrame) -> str:
+    return f"{zlib.crc32(frame.to_csv(index=False).encode()):08x}"
 
 
 def position(offset: int, shown: int, total: int, *, more: bool = False) -> str:

@@ -46,7 +46,7 @@ METRICS: Mapping[str, Metric] = {
         ),
         Metric(
             "active",
-            N_("Active customers"),
+            N_("Active"),
             "count",
             N_("Customers with at least one order in the period."),
             "orders",
@@ -54,7 +54,7 @@ METRICS: Mapping[str, Metric] = {
         ),
         Metric(
             "new",
-            N_("New customers"),
+            N_("New"),
             "count",
             N_("Customers whose first order ever lies in the period. Not known for the first four weeks of the data."),
             "daily_sales",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from components import controls, customer_list, data, exports, page, profile, tables, wording
+from components import controls, customer_form, customer_list, data, exports, page, places, profile, tables, wording
 from db import customer, customers
 from db.customers import PAGE, SORTS, Filters
+from db.errors import Invalid
 from db.metrics import STAGE_NAMES, Stage
 from db.permissions import Permission
 from db.words import _
@@ -19,6 +20,21 @@ actions = page.heading(
     _("Customers"),
     wording.line(_("Yours and your team's") if viewer.scoped else _("All customers"), wording.demo(settings.demo_days)),
 )
+
+
+@page.dialog(_("New customer"))
+def new_customer() -> None:
+    """The form of a new customer; the page of the customer opens when it is saved."""
+    values = customer_form.blank(submit=_("Save customer"))
+    if values is None:
+        return
+    try:
+        customer_id, set_id = data.write(customer.add, actor=viewer, values=values, screen="customers")
+    except Invalid as error:
+        customer_form.problems(error)
+    else:
+        page.offer_undo(set_id, _("Customer added."))
+        places.go("customer", id=str(customer_id))
 
 
 def filters() -> tuple[Filters, str, bool]:
@@ -72,7 +88,7 @@ def listing() -> None:
             else _("No customer matches. Remove a filter or try another spelling.")
         )
         return
-    left, right = st.columns([5, 3])
+    left, right = st.columns([7, 4])
     with left:
         chosen = customer_list.pick(found.rows, stages=stages, currency=settings.currency, hidden=viewer.masked)
         pages = -(-found.total // PAGE)
@@ -96,4 +112,8 @@ def listing() -> None:
             )
 
 
+if viewer.can(Permission.CUSTOMERS_EDIT):
+    with actions:
+        if st.button(_("New customer"), icon=":material/person_add:", type="primary", key="customers_add"):
+            new_customer()
 listing()

@@ -45,7 +45,7 @@ with top:
 if first_day is None:
     st.info(_("No orders yet. They appear here as soon as the first ones are loaded."))
 
-with st.grid(columns="auto", min_column_width=150, gap="small"):
+with st.grid(columns="auto", min_column_width=122, gap="small"):
     for key, metric in METRICS.items():
         figure = shown.figures[key]
         cards.figure(

@@ -1,0 +1,31 @@
+"""The few rules of style that the theme's settings cannot say."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+_CSS = """
+<style>
+  [data-testid="stMainBlockContainer"] { padding: 2.6rem 2.5rem 4rem; max-width: 1600px; }
+  [data-testid="stSidebarHeader"] { height: 2.2rem; padding-bottom: 0; }
+  /* Its buttons speak English only, and the whole table is one click away as an export of ours. */
+  [data-testid="stElementToolbar"] { display: none; }
+  [data-testid="stButtonGroup"] button { min-height: 40px; }
+  [data-testid="stPageLink"] a { min-height: 36px; }
+  [data-testid="stMetricValue"] { overflow: visible; }
+  [data-testid="stMarkdownContainer"] table { width: 100%; font-size: 0.95em; }
+  [data-testid="stMarkdownContainer"] :is(th, td) { border-left: none !important; border-right: none !important; }
+  [data-testid="stMarkdownContainer"] th { font-weight: 500; opacity: 0.75; }
+  @media (max-width: 640px) {
+    [data-testid="stMainBlockContainer"] { padding: 3rem 1rem 4rem; }
+    [data-testid="stPageLink"] a, button { min-height: 40px; }
+    input, textarea, select { font-size: 16px !important; }  /* smaller ones make a phone zoom in */
+    [data-testid="stMarkdownContainer"] table { display: block; overflow-x: auto; white-space: nowrap; }
+  }
+</style>
+"""
+
+
+def apply() -> None:
+    """Write the rules into the page; they draw nothing."""
+    st.html(_CSS)

@@ -74,7 +74,7 @@ def sidebar(found: Session, places: dict[str, st.Page]) -> None:
         st.space("stretch")
         with st.container(gap=None, key="kehu_who"):
             st.markdown(f"**{wording.plain(found.name)}** · {signin.role_name(found.viewer.role)}")
-            other = signin.language_switch("kehu_language")
+            other = signin.language_switch("kehu_other_language")
             leaving = st.button(_("Sign out"), key="kehu_sign_out", icon=":material/logout:", type="tertiary")
     if other:
         visit.speak(found.viewer, other)

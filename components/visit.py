@@ -185,7 +185,8 @@ def send_errand() -> None:
     """Have the browser fetch or drop its cookie, when that is pending. Draws nothing that can be seen."""
     errand = st.session_state.get(ERRAND)
     if errand:
-        _messenger(key="kehu_messenger", data=errand, height=1)
+        with st.container(key="kehu_errand"):
+            _messenger(key="kehu_messenger", data=errand, height=1)
 
 
 # --- what was typed --------------------------------------------------------------------------------------------------

@@ -1,0 +1,284 @@
+"""Commands over customers and their figures: search, customer, overview."""
+
+from __future__ import annotations
+
+import dataclasses
+from argparse import ArgumentParser, Namespace
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection
+
+from db import clock, customer, customers, overview, passwords, settings, users
+from db.connection import begin
+from db.errors import Invalid, NotFound
+from db.metrics import METRICS, N_, STAGE_NAMES, STAGE_RULES, Stage
+from db.permissions import Permission, Viewer
+from db.terminal import output as out
+from db.terminal.command import SOURCE, Command, Usage, day, number, up_to, viewer_of
+from db.terminal.output import Output
+from db.words import _
+
+MOST_FOUND = 500
+
+# --- customers -------------------------------------------------------------------------------------------------------
+
+
+def _search_options(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "text", metavar="TEXT", help=_("name, pinyin, e-mail, phone or number; '' lists everybody by name")
+    )
+    parser.add_argument(
+        "--limit", metavar="N", type=up_to(MOST_FOUND), default=20, help=_("rows at most (by default 20; 500 at most)")
+    )
+
+
+def _search(args: Namespace) -> Output:
+    viewer = viewer_of(args)
+    with begin(viewer) as conn:
+        kept = settings.get(conn)
+        today = clock.today(kept.time_zone)
+        found = customers.search(conn, viewer=viewer, today=today, words=args.text, limit=args.limit)
+    rows = out.records(found.rows)
+    data = {"rows": rows, "total": found.total, "more": found.more}
+    if not rows:
+        return Output(data, _("No customer matches. Try another spelling."))
+    listed = out.table(
+        {
+            _("Number"): [str(row["id"]) for row in rows],
+            _("Name"): [row["name"] for row in rows],
+            _("Company"): [row["company"] for row in rows],
+            _("Phone"): [row["phone"] for row in rows],
+            _("E-mail"): [row["email"] for row in rows],
+            _("Region"): [row["region"] for row in rows],
+            _("Owner"): [row["owner"] or _("Nobody") for row in rows],
+            _("Stage"): [_(STAGE_NAMES[Stage(row["stage"])]) for row in rows],
+            _("Orders"): [out.number(row["orders"]) for row in rows],
+            _("Revenue"): [out.money(row["revenue"], kept.currency) for row in rows],
+            _("Last order"): [out.day(row["last_order_on"]) for row in rows],
+        },
+        right=(_("Number"), _("Orders"), _("Revenue")),
+    )
+    of = _("{n} of more than {total}") if found.more else _("{n} of {total}")
+    total = found.total - 1 if found.more else found.total
+    return Output(data, f"{listed}\n\n" + of.format(n=out.number(len(rows)), total=out.number(total)))
+
+
+def _customer_options(parser: ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", type=number, help=_("the customer's number"))
+    parser.add_argument(
+        "--set",
+        metavar="FIELD=VALUE",
+        action="append",
+        default=[],
+        help=_("save a field, once or more: {fields}").format(fields=", ".join(customer.FIELDS)),
+    )
+    parser.add_argument("--note", metavar="TEXT", help=_("add a note"))
+    parser.add_argument("--assign", metavar="USERNAME", help=_("hand the customer over; - leaves it to nobody"))
+
+
+def _customer(args: Namespace) -> Output:
+    values = _values(args.set)
+    viewer = viewer_of(args)
+    made: list[int] = []
+    with begin(viewer, write=bool(values) or args.note is not None or args.assign is not None) as conn:
+        kept = settings.get(conn)
+        today = clock.today(kept.time_zone)
+        one = customer.get(conn, viewer=viewer, customer_id=args.id, today=today)
+        command: dict[str, Any] = {"actor": viewer, "source": SOURCE}
+        if values:
+            saved = customer.save(conn, customer_id=one.id, version=one.version, values=values, **command)
+            made += [saved.change_set_id] if saved.change_set_id else []
+        if args.note is not None:
+            made.append(customer.add_note(conn, customer_id=one.id, body=args.note, **command))
+        if made:
+            one = customer.get(conn, viewer=viewer, customer_id=one.id, today=today)
+        if args.assign is not None:
+            owner_id = users.id_of(conn, viewer=viewer, username=args.assign)
+            made.append(customer.assign(conn, customer_ids=[one.id], owner_id=owner_id, **command))
+            one = _handed_over(conn, viewer, one, owner_id, args.assign, today)
+    data = dataclasses.asdict(one) | {"currency": kept.currency, "change_set_ids": made}
+    return Output(data, _profile(one, kept, hidden=viewer.masked, made=made))
+
+
+def _handed_over(
+    conn: Connection, viewer: Viewer, one: customer.Customer, owner_id: int, owner: str, today: date
+) -> customer.Customer:
+    """The customer afterwards; as it was, with its new owner, when that is out of the viewer's sight."""
+    try:
+        return customer.get(conn, viewer=viewer, customer_id=one.id, today=today)
+    except NotFound:
+        return dataclasses.replace(one, owner_id=owner_id, owner=passwords.username_of(owner))
+
+
+def _values(given: list[str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise Usage(_("--set takes FIELD=VALUE, as in --set phone='138 0013 8000'."))
+        if name in values:
+            raise Usage(_("--set names {field} twice.").format(field=name))
+        values[name] = value
+    return values
+
+
+def _profile(one: customer.Customer, kept: settings.Settings, *, hidden: bool, made: list[int]) -> str:
+    withheld = _("hidden from your role")
+    contact = {
+        _("Company"): one.company,
+        _("E-mail"): one.email,
+        _("Phone"): one.phone,
+        _("Address"): one.address,
+    }
+    known = {
+        _("Age"): one.age_band,
+        _("Income"): one.income_band,
+        _("Home"): one.home_ownership,
+        _("Marital status"): one.marital_status,
+        _("Household size"): one.household_size,
+        _("Household"): one.household_kind,
+        _("Children"): one.children,
+    }
+    basket = one.revenue / (one.orders - one.other_currency_orders) if one.orders > one.other_currency_orders else None
+    parts = [
+        out.line(
+            one.name if hidden else f"{one.name} #{one.id}",
+            _(STAGE_NAMES[Stage(one.stage)]),
+            _("Owner: {name}").format(name=one.owner or _("Nobody")),
+            _("Archived") if one.archived_at else "",
+        ),
+        out.fields(
+            {
+                _("Orders"): out.number(one.orders),
+                _("Revenue"): out.money(one.revenue, kept.currency),
+                _("Average basket"): out.money(basket, kept.currency),
+                _("First order"): out.day(one.first_order_on),
+                _("Last order"): out.day(one.last_order_on),
+                **{name: withheld if hidden else value for name, value in contact.items()},
+                _("City"): one.city,
+                _("Region"): one.region,
+                _("Source"): one.source,
+                **{name: value for name, value in known.items() if value},
+            }
+        ),
+    ]
+    if one.other_currency_orders:
+        parts.append(_other_currencies(one.other_currency_orders))
+    if made:
+        parts.append(_("Saved. To take it back: {commands}").format(commands=_undo_commands(made)))
+    return "\n\n".join(parts)
+
+
+def _other_currencies(n: int) -> str:
+    return _("{n} orders in other currencies are not in the revenue.").format(n=out.number(n))
+
+
+def _undo_commands(made: list[int]) -> str:
+    return "; ".join(f"python -m db undo {set_id}" for set_id in reversed(made))
+
+
+# --- figures ---------------------------------------------------------------------------------------------------------
+
+
+def _overview_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--from", metavar="DAY", dest="start", type=day, help=_("first day (by default all days)"))
+    parser.add_argument("--to", metavar="DAY", dest="end", type=day, help=_("last day"))
+    parser.add_argument("--region", metavar="REGION", default="", help=_("one region"))
+
+
+def _overview(args: Namespace) -> Output:
+    viewer = viewer_of(args)
+    with begin(viewer) as conn:
+        kept = settings.get(conn)
+        if args.region:
+            _check_region(customers.regions(conn, viewer=viewer), args.region)
+        shown = overview.overview(
+            conn,
+            viewer=viewer,
+            today=clock.today(kept.time_zone),
+            currency=kept.currency,
+            start=args.start,
+            end=args.end,
+            region=args.region,
+        )
+    stages = out.records(shown.stages)
+    campaigns = out.records(shown.campaigns)
+    data = {
+        "from": shown.period.start,
+        "to": shown.period.end,
+        "currency": shown.currency,
+        **{key: shown.figures[key].value for key in METRICS},
+        "other_currency_orders": shown.other_currency_orders,
+        "stages": {row["stage"]: row["customers"] for row in stages},
+        "campaigns": campaigns,
+        "waiting_since": shown.waiting_since,
+    }
+    return Output(data, _figures(shown, args.region, stages, campaigns))
+
+
+def _check_region(known: list[str], region: str) -> None:
+    if region not in known:
+        problem = _("There is no region “{region}”. Regions: {known}.").format(region=region, known=", ".join(known))
+        raise Invalid(problem, fields={"region": problem})
+
+
+def _figures(
+    shown: overview.Overview, region: str, stages: list[dict[str, Any]], campaigns: list[dict[str, Any]]
+) -> str:
+    waiting = _("changes are still being added up") if shown.waiting_since else _("up to date")
+    listed = [(metric, shown.figures[key]) for key, metric in METRICS.items()]
+    compared = any(figure.before is not None for _metric, figure in listed)
+    parts = [
+        out.line(_("Overview"), out.days(shown.period.start, shown.period.end), region or _("All regions"), waiting),
+        out.table(
+            {
+                _("Figure"): [_(metric.name) for metric, _figure in listed],
+                _("Value"): [out.figure(figure.value, metric.unit, shown.currency) for metric, figure in listed],
+                _("Period before"): [
+                    out.figure(figure.before, metric.unit, shown.currency) if compared else ""
+                    for metric, figure in listed
+                ],
+            },
+            right=(_("Value"), _("Period before")),
+        ),
+    ]
+    if shown.other_currency_orders:
+        parts.append(_other_currencies(shown.other_currency_orders))
+    parts.append(
+        out.table(
+            {
+                _("Stage"): [_(STAGE_NAMES[Stage(row["stage"])]) for row in stages],
+                _("Customers"): [out.number(row["customers"]) for row in stages],
+                _("Revenue"): [out.money(row["revenue"], shown.currency) for row in stages],
+                _("Rule"): [_(STAGE_RULES[Stage(row["stage"])]) for row in stages],
+            },
+            right=(_("Customers"), _("Revenue")),
+        )
+    )
+    if campaigns:
+        parts.append(
+            out.table(
+                {
+                    _("Campaign"): [row["campaign"] for row in campaigns],
+                    _("Days"): [out.days(row["starts_on"], row["ends_on"]) for row in campaigns],
+                    _("Reached"): [out.number(row["reached"]) for row in campaigns],
+                    _("Redeemers"): [out.number(row["redeemers"]) for row in campaigns],
+                },
+                right=(_("Reached"), _("Redeemers")),
+            )
+        )
+    return "\n\n".join(parts)
+
+
+COMMANDS = (
+    Command("search", N_("find customers"), (Permission.CUSTOMERS_READ,), _search_options, _search),
+    Command(
+        "customer",
+        N_("one customer: profile and figures; edit, add a note, hand over"),
+        (Permission.CUSTOMERS_READ, Permission.CUSTOMERS_EDIT, Permission.CUSTOMERS_ASSIGN),
+        _customer_options,
+        _customer,
+    ),
+    Command("overview", N_("the figures of a period"), (Permission.OVERVIEW_READ,), _overview_options, _overview),
+)

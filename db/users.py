@@ -1,0 +1,235 @@
+"""The people who use Kehu: list, add, change role and team, deactivate. Sign-in is in db/passwords.py."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from email_validator import EmailNotValidError, validate_email
+from sqlalchemy import Connection, Select, select
+from sqlalchemy.exc import IntegrityError
+
+from db import changes, schema, text
+from db.errors import Invalid, NotFound
+from db.passwords import username_of
+from db.permissions import NOBODY, Permission, Role, Viewer
+from db.words import _
+
+MOST_USERS = 1_000
+MOST_NAME = 200
+_USERNAME = re.compile(r"\w[\w.@+-]{0,63}")
+
+_users = schema.users.c
+_teams = schema.teams.c
+
+
+@dataclass(frozen=True)
+class User:
+    """A user as administrators see them: `locked_until` after too many wrong passwords, `seen_at` the last visit."""
+
+    id: int
+    username: str
+    name: str
+    email: str
+    role: Role
+    team: str
+    active: bool
+    demo: bool
+    seen_at: datetime | None
+    locked_until: datetime | None
+
+
+def everyone(conn: Connection, *, viewer: Viewer, limit: int = MOST_USERS) -> tuple[tuple[User, ...], bool]:
+    """The users by user name, and whether there are more than `limit`."""
+    viewer.require(Permission.USERS_MANAGE)
+    rows = conn.execute(_listed().order_by(_users.username).limit(limit + 1))
+    found = tuple(_user(row) for row in rows)
+    return found[:limit], len(found) > limit
+
+
+def get(conn: Connection, *, viewer: Viewer, username: str) -> User:
+    """One user. Raises NotFound."""
+    viewer.require(Permission.USERS_MANAGE)
+    row = conn.execute(_listed().where(_users.username == username_of(username))).one_or_none()
+    if row is None:
+        raise _unknown(username)
+    return _user(row)
+
+
+def id_of(conn: Connection, *, viewer: Viewer, username: str) -> int:
+    """The id behind a user name; "-" is nobody's. Raises NotFound."""
+    viewer.require(Permission.USERS_READ)
+    found = conn.scalar(select(_users.id).where(_users.username == username_of(username)))
+    if found is None:
+        raise _unknown(username)
+    return int(found)
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+def add(
+    conn: Connection,
+    *,
+    actor: Viewer,
+    username: str,
+    role: Role,
+    name: str = "",
+    team: str = "",
+    email: str = "",
+    source: str = "screen",
+    screen: str = "",
+) -> tuple[int, int]:
+    """Add a user without a password, who chooses one by a link; gives (user id, change set id).
+
+    A team that is not there yet is made. Raises Invalid by field, Refused.
+    """
+    actor.require(Permission.USERS_MANAGE)
+    row: dict[str, Any] = {
+        "username": username_of(username),
+        "name": text.clean(name) or username_of(username),
+        "email": _checked_email(email),
+        "role": _checked_role(role),
+    }
+    problems: dict[str, str] = {}
+    if not _USERNAME.fullmatch(row["username"]):
+        problems["username"] = _("Letters, digits and . @ + - _ make a user name, 64 at most and no blanks.")
+    if len(row["name"]) > MOST_NAME:
+        problems["name"] = _("{n} characters are too many; at most {most}.").format(n=len(row["name"]), most=MOST_NAME)
+    if problems:
+        raise Invalid(_("Some fields need another look."), fields=problems)
+    set_id = _start(conn, actor, "users.add", source, screen)
+    row["team_id"] = _team_id(conn, set_id, team) if text.clean(team) else None
+    try:
+        with conn.begin_nested():
+            [user_id] = changes.insert(conn, set_id, "users", [row])
+    except IntegrityError as error:
+        problem = _("There is a user named {name} already.").format(name=row["username"])
+        raise Invalid(problem, fields={"username": problem}) from error
+    return user_id, set_id
+
+
+def change(
+    conn: Connection,
+    *,
+    actor: Viewer,
+    user_id: int,
+    role: Role,
+    team: str | None = None,
+    source: str = "screen",
+    screen: str = "",
+) -> int:
+    """Give a user another role, and another team ('' takes it away, None leaves it); gives the change set id.
+
+    It holds from the next click on. Raises NotFound, Refused, and Invalid for the last administrator.
+    """
+    actor.require(Permission.USERS_MANAGE)
+    patch: dict[str, object] = {"id": user_id, "role": _checked_role(role)}
+    if role is not Role.ADMIN:
+        _keep_an_administrator(conn, without=user_id)
+    _there(conn, user_id)
+    set_id = _start(conn, actor, "users.change", source, screen)
+    if team is not None:
+        patch["team_id"] = _team_id(conn, set_id, team) if text.clean(team) else None
+    changes.update(conn, set_id, "users", [patch])
+    return set_id
+
+
+def set_active(
+    conn: Connection, *, actor: Viewer, user_id: int, active: bool, source: str = "screen", screen: str = ""
+) -> int:
+    """Keep a user out, or let them in again; gives the change set id. Their customers stay theirs.
+
+    Raises NotFound, Refused, and Invalid when it is so already or this is the last administrator.
+    """
+    actor.require(Permission.USERS_MANAGE)
+    if not active:
+        _keep_an_administrator(conn, without=user_id)
+    if _there(conn, user_id) is active:
+        raise Invalid(_("This user is active already.") if active else _("This user is deactivated already."))
+    set_id = _start(conn, actor, "users.change" if active else "users.deactivate", source, screen)
+    changes.update(conn, set_id, "users", [{"id": user_id, "active": active}])
+    return set_id
+
+
+def _start(conn: Connection, actor: Viewer, command: str, source: str, screen: str) -> int:
+    return changes.start(
+        conn, actor=actor, command=command, permission=Permission.USERS_MANAGE, source=source, screen=screen
+    )
+
+
+def _there(conn: Connection, user_id: int) -> bool:
+    """Whether the user is active; the row stays locked until the commit."""
+    query = select(_users.active).where(_users.id == user_id, _users.id != NOBODY).with_for_update()
+    active = conn.scalar(query)
+    if active is None:
+        raise NotFound(_("There is no such user."))
+    return bool(active)
+
+
+def _keep_an_administrator(conn: Connection, *, without: int) -> None:
+    """Raise Invalid when no other active administrator is left; locked, so that two cannot demote each other."""
+    query = select(_users.id).where(_users.role == Role.ADMIN.value, _users.active).order_by(_users.id)
+    admins = set(conn.scalars(query.with_for_update()))
+    if admins == {without}:
+        raise Invalid(_("This is the last active administrator. Make somebody else one first."))
+
+
+def _team_id(conn: Connection, set_id: int, name: str) -> int:
+    wanted = text.clean(name)
+    found = conn.scalar(select(_teams.id).where(_teams.name == wanted))
+    if found is not None:
+        return int(found)
+    if len(wanted) > MOST_NAME:
+        problem = _("{n} characters are too many; at most {most}.").format(n=len(wanted), most=MOST_NAME)
+        raise Invalid(problem, fields={"team": problem})
+    return changes.insert(conn, set_id, "teams", [{"name": wanted}])[0]
+
+
+def _checked_role(role: str) -> str:
+    if role not in schema.ROLES:
+        raise Invalid(_("There is no role “{role}”.").format(role=role))
+    return str(role)
+
+
+def _checked_email(email: str) -> str | None:
+    given = text.clean(email)
+    if not given:
+        return None
+    try:
+        return validate_email(given, check_deliverability=False).normalized
+    except EmailNotValidError as error:
+        problem = _("This is not an e-mail address. Example: name@example.com")
+        raise Invalid(_("Some fields need another look."), fields={"email": problem}) from error
+
+
+def _unknown(username: str) -> NotFound:
+    return NotFound(
+        _("There is no user “{name}”. `python -m db users list` shows all.").format(name=username_of(username))
+    )
+
+
+def _listed() -> Select:
+    return (
+        select(
+            _users.id,
+            _users.username,
+            _users.name,
+            _users.email,
+            _users.role,
+            _teams.name.label("team"),
+            _users.active,
+            _users.demo,
+            _users.seen_at,
+            _users.locked_until,
+        )
+        .select_from(schema.users.outerjoin(schema.teams, _teams.id == _users.team_id))
+        .where(_users.id != NOBODY)
+    )
+
+
+def _user(row: object) -> User:
+    found = dict(row._mapping)  # type: ignore[attr-defined]
+    return User(**(found | {"email": found["email"] or "", "team": found["team"] or "", "role": Role(found["role"])}))

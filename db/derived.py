@@ -234,17 +234,24 @@ WITH busy AS (
     FROM touched_customers AS t
     JOIN customer_metrics AS m ON m.customer_id = t.customer_id
 ),
+sold AS MATERIALIZED (
+    SELECT customer_id, id, placed_on, currency, amount
+    FROM orders
+    WHERE (placed_on - DATE '2000-01-01') %% %(one_in)s = %(turn)s
+),
+firsts AS MATERIALIZED (
+    SELECT c.customer_id, f.id
+    FROM (SELECT DISTINCT customer_id FROM sold) AS c
+    CROSS JOIN LATERAL (
+        SELECT id FROM orders WHERE customer_id = c.customer_id ORDER BY placed_on, placed_at, id LIMIT 1
+    ) AS f
+),
 sums AS (
-    SELECT o.placed_on AS day, m.rolled_owner_id AS owner_id, m.rolled_region AS region, o.currency,
-        count(*) AS orders, sum(o.amount) AS revenue,
-        count(*) FILTER (WHERE NOT EXISTS (
-            SELECT FROM orders AS e
-            WHERE e.customer_id = o.customer_id
-                AND (e.placed_on, e.placed_at, e.id) < (o.placed_on, o.placed_at, o.id)
-        )) AS new_customers
-    FROM orders AS o
-    JOIN customer_metrics AS m ON m.customer_id = o.customer_id
-    WHERE (o.placed_on - DATE '2000-01-01') %% %(one_in)s = %(turn)s
+    SELECT s.placed_on AS day, m.rolled_owner_id AS owner_id, m.rolled_region AS region, s.currency,
+        count(*) AS orders, sum(s.amount) AS revenue, count(*) FILTER (WHERE s.id = f.id) AS new_customers
+    FROM sold AS s
+    JOIN firsts AS f ON f.customer_id = s.customer_id
+    JOIN customer_metrics AS m ON m.customer_id = s.customer_id
     GROUP BY 1, 2, 3, 4
 ),
 stored AS (

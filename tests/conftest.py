@@ -18,9 +18,10 @@ from sqlalchemy.pool import NullPool
 
 os.environ.setdefault("KEHU_NOW", "2026-11-20T15:00:00+00:00")
 
-from db import connection, migrate  # noqa: E402  (the clock is fixed before anything reads it)
-from db.embedded import Server  # noqa: E402
-from tests import make  # noqa: E402
+from db import connection, migrate
+from db.embedded import Server
+from tests import make
+from tests.demo_database import demo_database, demo_url  # noqa: F401  (fixtures)
 
 _numbers = itertools.count(1)
 
@@ -29,9 +30,7 @@ _numbers = itertools.count(1)
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A PostgreSQL of this run alone; not durable."""
     binaries = os.environ.get("KEHU_TEST_SERVER")
-    found = Server(
-        tmp_path_factory.mktemp("server"), durable=False, binaries=Path(binaries) if binaries else None
-    )
+    found = Server(tmp_path_factory.mktemp("server"), durable=False, binaries=Path(binaries) if binaries else None)
     found.start()
     yield found
     found.stop()
@@ -96,5 +95,3 @@ def owner(clone: str) -> Iterator[Connection]:
     """A connection past all rights, to look at what really stands in the tables."""
     with connection.engine().connect() as conn:
         yield conn
-
-

@@ -86,7 +86,8 @@ def test_a_handover_moves_all_of_a_customers_days_and_leaves_no_empty_ones(peopl
         moving, staying = make.customer(conn, ann), make.customer(conn, ann)
         make.order(conn, moving, date(2026, 5, 2), "1.00")
         make.order(conn, moving, date(2026, 5, 3), "2.00")
-        make.order(conn, staying, date(2026, 5, 3), "4.00")
+        make.order(conn, staying, date(2026, 5, 2), "4.00")
+        make.order(conn, staying, date(2026, 5, 2), "8.00")
         derived.rebuild(conn)
         conn.execute(update(schema.customers).where(schema.customers.c.id == moving).values(owner_id=bo))
         touch(conn, moving)
@@ -96,7 +97,7 @@ def test_a_handover_moves_all_of_a_customers_days_and_leaves_no_empty_ones(peopl
         assert standing(conn)[1] == {
             (date(2026, 5, 2), bo, "", "USD"): (1, Decimal("1.00"), 1),
             (date(2026, 5, 3), bo, "", "USD"): (1, Decimal("2.00"), 0),
-            (date(2026, 5, 3), ann, "", "USD"): (1, Decimal("4.00"), 1),
+            (date(2026, 5, 2), ann, "", "USD"): (2, Decimal("12.00"), 1),
         }
 
 
@@ -162,14 +163,15 @@ def test_after_any_history_a_refresh_ends_where_a_rebuild_ends(people: make.Peop
 
     @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(
-        orders=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.sampled_from(CURRENCIES)), max_size=12),
-        steps=st.lists(STEPS, max_size=14),
+        orders=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.sampled_from(CURRENCIES)), max_size=8),
+        steps=st.lists(STEPS, min_size=3, max_size=14),
         limit=st.integers(1, 5),
     )
     def holds(orders: list[tuple[int, int, str]], steps: list[tuple[str, int, int]], limit: int) -> None:
         with undone() as conn:
             ids = [make.customer(conn, owners[i % 3], region=REGIONS[i % 2]) for i in range(4)]
-            for which, day, currency in orders:
+            shared_days = [(i, day, "USD") for i in range(4) for day in (0, 1)]
+            for which, day, currency in shared_days + orders:
                 make.order(conn, ids[which], date(2026, 3, 1 + day), f"1{day}.0{which}", currency=currency)
             derived.rebuild(conn)
             for step in steps:

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, Date, DateTime, and_, case, cast, func, literal, select
+from sqlalchemy import ARRAY, ColumnElement, Connection, Date, Integer, and_, case, func, literal, select, type_coerce
 
 from db import schema
 from db.errors import Invalid
@@ -121,7 +121,9 @@ def overview(
     currencies = daily[daily["currency"] != currency]
     own = daily[daily["currency"] == currency]
     now, then = _within(own, period), _within(own, before)
-    people = _people(conn, period, before, region)
+    days = pd.date_range(period.start, period.end, freq="D")
+    bucket_of = _bucket_of(days, period)
+    people, active = _people(conn, period, before, region, sorted(set(bucket_of)))
     figures = {
         "customers": Figure(_customers(conn, region)),
         "active": Figure(people["active"], people["active_before"] if comparable else None),
@@ -151,7 +153,7 @@ def overview(
         currency=currency,
         figures=figures,
         other_currency_orders=int(_within(currencies, period)["orders"].sum()),
-        series=_series(conn, daily, own, period, data_since, region),
+        series=_series(daily, own, period, data_since, pd.DataFrame({"day": days.date, "bucket": bucket_of}), active),
         stages=_stages(conn, today, region),
         campaigns=_campaigns(conn, period, region),
         first_day=first_day,
@@ -218,27 +220,46 @@ def _new(frame: pd.DataFrame, period: Period, data_since: date | None) -> int | 
     return int(frame["new"].sum()) if known is None or period.start >= known else None
 
 
-def _people(conn: Connection, period: Period, before: Period, region: str) -> dict[str, int]:
-    """Distinct customers of both periods in one pass over the orders' days: active, with two orders, returned."""
+def _people(
+    conn: Connection, period: Period, before: Period, region: str, buckets: list[date]
+) -> tuple[dict[str, int], dict[date, int]]:
+    """Distinct customers of both periods, and of each bucket, in one pass over the orders' days.
+
+    The counts are active, with two orders, both also of the period before, and returned (active in both).
+    """
     o = schema.orders.c
-    in_period = func.count().filter(o.placed_on >= period.start).label("now")
-    in_before = func.count().filter(o.placed_on < period.start).label("before")
-    per_customer = (
-        select(o.customer_id, in_period, in_before)
+    bucket = case((o.placed_on < period.start, 0), else_=_place(o.placed_on, period, buckets))  # 0: the period before
+    once = (
+        select(o.customer_id, bucket.label("bucket"), func.count().label("n"))
         .where(o.placed_on.between(before.start, period.end), _in_region(o.customer_id, region))
-        .group_by(o.customer_id)
-        .subquery()
+        .group_by(o.customer_id, bucket)
+        .cte("once")
     )
-    now, then = per_customer.c.now, per_customer.c.before
-    query = select(
-        func.count().filter(now > 0),
-        func.count().filter(now > 1),
-        func.count().filter(then > 0),
-        func.count().filter(then > 1),
-        func.count().filter(and_(now > 0, then > 0)),
-    ).select_from(per_customer)
-    names = ("active", "repeat", "active_before", "repeat_before", "returned")
-    return dict(zip(names, conn.execute(query).one(), strict=True))
+    in_period = func.coalesce(func.sum(once.c.n).filter(once.c.bucket > 0), 0).label("now")
+    in_before = func.coalesce(func.sum(once.c.n).filter(once.c.bucket == 0), 0).label("before")
+    each = select(in_period, in_before).group_by(once.c.customer_id).subquery()
+    now, then = each.c.now, each.c.before
+    counts = {
+        "active": now > 0,
+        "repeat": now > 1,
+        "active_before": then > 0,
+        "repeat_before": then > 1,
+        "returned": and_(now > 0, then > 0),
+    }
+    both = select(literal(0).label("bucket"), *(func.count().filter(c) for c in counts.values())).select_from(each)
+    active = select(once.c.bucket, func.count(), *(literal(0) for _c in range(4))).where(once.c.bucket > 0)
+    rows = {row[0]: row[1:] for row in conn.execute(both.union_all(active.group_by(once.c.bucket)))}
+    people = dict(zip(counts, rows.pop(0), strict=True))
+    return people, {buckets[i - 1]: row[0] for i, row in rows.items()}
+
+
+def _place(day: ColumnElement[date], period: Period, buckets: list[date]) -> ColumnElement[int]:
+    """The number, from 1, of the bucket that a day of the period lies in; plain arithmetic where the steps are even."""
+    if period.bucket == "month":
+        return func.width_bucket(day, literal(buckets, ARRAY(Date)))
+    step = 7 if period.bucket == "week" else 1
+    first = period.start - timedelta(days=period.start.weekday() if step == 7 else 0)
+    return type_coerce(day - literal(first, Date), Integer) // step + 1
 
 
 def _in_region(customer_id: ColumnElement[int], region: str) -> ColumnElement[bool]:
@@ -253,16 +274,14 @@ def _customers(conn: Connection, region: str) -> int:
 
 
 def _series(
-    conn: Connection,
     daily: pd.DataFrame,
     own: pd.DataFrame,
     period: Period,
     data_since: date | None,
-    region: str,
+    frame: pd.DataFrame,
+    active: dict[date, int],
 ) -> pd.DataFrame:
     """One row for each bucket of the period; days without orders are zeros, not gaps."""
-    days = pd.date_range(period.start, period.end, freq="D")
-    frame = pd.DataFrame({"day": days.date, "bucket": _bucket_of(days, period)})
     frame["orders"] = _on_days(frame["day"], daily, "orders")
     frame["new"] = _on_days(frame["day"], daily, "new")
     frame["revenue"] = _on_days(frame["day"], own, "revenue")
@@ -273,7 +292,6 @@ def _series(
     known = known_from(data_since) or date.min
     frame["new"] = frame["new"].where(pd.Series([day >= known for day in frame["day"]]))
     summed = frame.groupby("bucket")[["revenue", "orders", "own_orders", "new", "before"]].sum(skipna=False)
-    active = _active_by_bucket(conn, period, region)
     summed["active"] = [active.get(bucket, 0) for bucket in summed.index]
     summed["basket"] = summed["revenue"] / summed["own_orders"].where(summed["own_orders"] > 0)
     whole = summed.astype({"orders": "int64", "active": "int64"}).reset_index()
@@ -292,21 +310,6 @@ def _bucket_of(days: pd.DatetimeIndex, period: Period) -> list[date]:
         return list(days.date)
     freq = "W-SUN" if period.bucket == "week" else "M"
     return [max(start, period.start) for start in days.to_period(freq).start_time.date]
-
-
-def _active_by_bucket(conn: Connection, period: Period, region: str) -> dict[date, int]:
-    o = schema.orders.c
-    # A day without a zone: date_trunc would take a date for midnight in the session's.
-    start = func.date_trunc(period.bucket, cast(o.placed_on, DateTime))
-    bucket = o.placed_on if period.bucket == "day" else cast(start, Date)
-    once = (
-        select(bucket.label("bucket"), o.customer_id)
-        .where(o.placed_on.between(period.start, period.end), _in_region(o.customer_id, region))
-        .distinct()
-        .subquery()
-    )
-    rows = conn.execute(select(once.c.bucket, func.count()).group_by(once.c.bucket))
-    return {max(day, period.start): n for day, n in rows}
 
 
 def _stages(conn: Connection, today: date, region: str) -> pd.DataFrame:

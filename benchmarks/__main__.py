@@ -101,15 +101,20 @@ def _screens(username: str, rounds: int) -> list[dict[str, Any]]:
         if not session.viewer.can(screen.permission):
             continue
         params = _example(session, screen.path)
-        app = _bare(session, screen.file)
+        app = _whole(session)
+        app.run()
+        if screen is not SCREENS[0]:
+            app.switch_page(f"../{screen.file}")
         spent: list[tuple[float, float]] = []
         with _timed_reads(spent):
             for _round in range(rounds + 2):
                 spent.append((0.0, 0.0))
                 app.query_params.update(params)
                 app.run()
-                if app.exception:
-                    raise RuntimeError(f"{screen.path} as {username}: {app.exception[0].value}")
+                if app.exception or app.error:
+                    raise RuntimeError(
+                        f"{screen.path} as {username}: {[e.value for e in (*app.exception, *app.error)]}"
+                    )
         wall = [w for w, _c in spent[2:]]
         rows.append(
             {
@@ -167,12 +172,17 @@ def _bare(session: sessions.Session, file: str) -> AppTest:
     return app
 
 
+def _whole(session: sessions.Session) -> AppTest:
+    app = AppTest.from_file("../components/shell.py", default_timeout=120)
+    app.session_state[visit.SESSION] = session.id
+    return app
+
+
 def _shell(username: str, rounds: int) -> dict[str, float]:
     """CPU of one run of the first screen through the shell, of the same page body bare, and the difference, in ms."""
     session = _session(username)
     bare = _bare(session, SCREENS[0].file)
-    whole = AppTest.from_file("../components/shell.py", default_timeout=120)
-    whole.session_state[visit.SESSION] = session.id
+    whole = _whole(session)
     costs: dict[str, list[float]] = {"bare": [], "whole": []}
     for turn in range(rounds + 2):
         for name, app in (("bare", bare), ("whole", whole)):

@@ -300,7 +300,7 @@ def _series(
 
 def _on_days(days: pd.Series, daily: pd.DataFrame, column: str) -> pd.Series:
     """The column's sum on each of the days, as float; zero on those without a row."""
-    sums = daily.groupby("day")[column].sum()
+    sums = daily.groupby("day")[column].sum().to_dict()
     return pd.Series([float(sums.get(day, 0)) for day in days], index=days.index)
 
 

@@ -194,7 +194,7 @@ def _user_grants(table: Table) -> Iterator[str]:
             managed=_names(managed),
             role=role,
         )
-    yield "GRANT SELECT (locked_until, seen_at) ON public.users TO kehu_admin"
+    yield "GRANT SELECT (locked_until, seen_at) ON public.users TO kehu_admin, kehu_worker"
     yield "GRANT SELECT ON public.users TO kehu_gate"
     yield _do(
         "GRANT UPDATE ({columns}, language) ON public.users TO kehu_gate",

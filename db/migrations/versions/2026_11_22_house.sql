@@ -409,7 +409,7 @@ GRANT SELECT, INSERT, DELETE ON public."touched_customers" TO kehu_worker;
 GRANT SELECT ("id", "username", "name", "role", "team_id", "active") ON public.users TO kehu_scoped, kehu_views, kehu_masked;
 GRANT SELECT ("id", "username", "name", "email", "role", "team_id", "active", "language", "demo", "version", "created_at", "updated_at"), INSERT ("id", "username", "name", "email", "role", "team_id", "active", "language", "demo", "version", "created_at", "updated_at"), UPDATE ("id", "username", "name", "email", "role", "team_id", "active", "language", "demo", "version", "created_at", "updated_at"), DELETE ON public.users TO "kehu_admin";
 GRANT SELECT ("id", "username", "name", "email", "role", "team_id", "active", "language", "demo", "version", "created_at", "updated_at"), INSERT ("id", "username", "name", "email", "role", "team_id", "active", "language", "demo", "version", "created_at", "updated_at"), UPDATE ("id", "username", "name", "email", "role", "team_id", "active", "language", "demo", "version", "created_at", "updated_at"), DELETE ON public.users TO "kehu_worker";
-GRANT SELECT (locked_until, seen_at) ON public.users TO kehu_admin;
+GRANT SELECT (locked_until, seen_at) ON public.users TO kehu_admin, kehu_worker;
 GRANT SELECT ON public.users TO kehu_gate;
 GRANT UPDATE ("password_hash", "failed_count", "locked_until", "auth_epoch", "seen_at", language) ON public.users TO kehu_gate;
 GRANT SELECT, INSERT, UPDATE, DELETE ON public."app_sessions" TO kehu_gate;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
@@ -89,15 +90,27 @@ def over_time(
             "fixedrange": True,
             "range": [-0.3, max(len(places) - 0.7, 0.3)],
         },
-        yaxis={
-            "rangemode": "tozero",
-            "fixedrange": True,
-            "tickformat": "~s",
-            "range": [0, top * 1.08 or 1],
-            "nticks": 5,
-        },
+        yaxis=_axis(top),
     )
     _draw(data, layout, key=key, alt=name)
+
+
+def _axis(top: float) -> dict[str, Any]:
+    """From zero to a little above the top, three to five round marks, written as the language shortens numbers."""
+    step = _round_step(top / 4) if top > 0 else 1.0
+    marks = [step * i for i in range(int(top * 1.08 / step) + 1)]
+    return {
+        "fixedrange": True,
+        "range": [0, top * 1.08 or 1],
+        "tickvals": marks,
+        "ticktext": [format.compact(mark) for mark in marks],
+    }
+
+
+def _round_step(rough: float) -> float:
+    """The smallest of 1, 2, 2.5 and 5 times a power of ten that is not below `rough`."""
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(power * m for m in (1, 2, 2.5, 5, 10) if power * m >= rough)
 
 
 def bars(names: Sequence[str], values: Sequence[int], texts: Sequence[str], *, key: str, alt: str) -> None:

@@ -52,6 +52,11 @@ def short(value: Value, unit: str, currency: str) -> str:
     return format_compact_currency(value, currency, locale=language(), fraction_digits=1)
 
 
+def compact(value: float) -> str:
+    """A mark on an axis: 60000 → '60K', in Chinese '6万'."""
+    return format_compact_decimal(value, locale=language(), fraction_digits=1)
+
+
 def exact(value: Value, unit: str, currency: str) -> str:
     """The same in full."""
     if unit == "rate":

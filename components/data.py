@@ -195,7 +195,8 @@ def _key(made: Run, query: Callable[..., Any], viewer: Viewer, params: dict[str,
     assert made.session
     if made.generations is None:
         areas = schema.generations.c
-        made.generations = tuple(sorted(made.connection().execute(select(areas.area, areas.n)).tuples()))
+        rows = made.connection().execute(select(areas.area, areas.n))
+        made.generations = tuple(sorted((row.area, row.n) for row in rows))
     code = getattr(query, "__code__", None)
     own = viewer.scoped or getattr(query, "personal", False) or code is None or "user_id" in code.co_names
     return (

@@ -143,6 +143,8 @@ def screen() -> None:
             notice.error(_("The user name or the password is wrong."))
         elif st.session_state.get(visit.DRAFT):
             notice.info(_("Your session has ended. Sign in again: what you had typed is kept."))
+        elif st.session_state.get(visit.ENDED):
+            notice.info(_("Your session has ended. Sign in again."))
         _demo_cards()
 
 

@@ -28,6 +28,7 @@ VIEWER = "kehu_viewer"
 SCREEN = "kehu_screen"
 LANGUAGE = "kehu_language"
 DRAFT = "kehu_draft"
+ENDED = "kehu_ended"
 ERRAND = "kehu_errand"
 
 # The browser's errand to our own route: the token itself never passes through Python's session state or the page.
@@ -137,14 +138,17 @@ def remembered() -> tuple[Viewer | None, str]:
 def begin(user_id: int) -> None:
     """Start a session for somebody whose identity is proven, and send the browser for its cookie."""
     with data.gate(write=True) as conn:
-        started = sessions.start(conn, user_id=user_id, user_agent=header("User-Agent") or "", address=address())
-    chosen = st.session_state.get(LANGUAGE)
+        started = sessions.start(
+            conn,
+            user_id=user_id,
+            user_agent=header("User-Agent") or "",
+            address=address(),
+            language=st.session_state.get(LANGUAGE),
+        )
     draft = st.session_state.get(DRAFT)
     forget()
     st.session_state[SESSION] = started.session_id
     st.session_state[ERRAND] = {"method": "POST", "ticket": started.ticket, "n": secrets.token_hex(4)}
-    if chosen:
-        st.session_state[LANGUAGE] = chosen
     if draft:
         st.session_state[DRAFT] = draft
 
@@ -157,6 +161,7 @@ def lose() -> None:
     values = _typed(screen)
     chosen = st.session_state.get(LANGUAGE)
     forget()
+    st.session_state[ENDED] = True
     if chosen:
         st.session_state[LANGUAGE] = chosen
     if values:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -101,8 +102,13 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def start(conn: Connection, *, user_id: int, user_agent: str = "", address: str = "") -> Started:
-    """A session for a user whose identity is proven, with a ticket for the cookie. Raises NotFound."""
+def start(
+    conn: Connection, *, user_id: int, user_agent: str = "", address: str = "", language: str | None = None
+) -> Started:
+    """A session for a user whose identity is proven, with a ticket for the cookie. Raises NotFound.
+
+    `language` is one that was chosen on the sign-in screen: it becomes the user's.
+    """
     now = clock.now()
     ticket = secrets.token_urlsafe(32)
     user = conn.execute(select(_users.auth_epoch).where(_users.id == user_id, _users.active)).one_or_none()
@@ -123,7 +129,8 @@ def start(conn: Connection, *, user_id: int, user_agent: str = "", address: str 
         )
         .returning(_sessions.id)
     ).scalar_one()
-    conn.execute(update(schema.users).where(_users.id == user_id).values(seen_at=now))
+    spoken = {"language": language} if language in words.LANGUAGES else {}
+    conn.execute(update(schema.users).where(_users.id == user_id).values(seen_at=now, **spoken))
     return Started(session_id, ticket)
 
 
@@ -199,15 +206,9 @@ def check(conn: Connection, *, session_id: int | None = None, token: str | None 
     ).one_or_none()
     if row is None:
         return None
-    role = Role(row.role)
-    owners: tuple[int, ...] = ()
-    if role is Role.SALES:
-        owners = (row.user_id,)
-    elif role is Role.MANAGER:
-        owners = tuple(sorted({NOBODY, row.user_id, *(row.team or ())}))
     return Session(
         id=row.id,
-        viewer=Viewer(row.user_id, row.username, role, owners),
+        viewer=viewer_of(row.user_id, row.username, Role(row.role), row.team),
         name=row.name or row.username,
         language=row.language,
         in_cookie=row.in_cookie,
@@ -215,6 +216,16 @@ def check(conn: Connection, *, session_id: int | None = None, token: str | None 
         generations=tuple(sorted((row.generations or {}).items())),
         settings=_settings(row.settings or {}),
     )
+
+
+def viewer_of(user_id: int, username: str, role: Role, team: Iterable[int] | None) -> Viewer:
+    """A user with their scope: oneself for sales, the team (its former members too) and NOBODY for a manager."""
+    owners: tuple[int, ...] = ()
+    if role is Role.SALES:
+        owners = (user_id,)
+    elif role is Role.MANAGER:
+        owners = tuple(sorted({NOBODY, user_id, *(team or ())}))
+    return Viewer(user_id, username, role, owners)
 
 
 def touch(conn: Connection, *, session_id: int) -> None:

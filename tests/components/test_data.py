@@ -1,0 +1,215 @@
+"""The bridge: one snapshot per run, one cache that keeps viewers apart and never serves what a write has changed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, func, insert, select, text
+
+from components import data
+from db import changes, clock, connection, schema, sessions
+from db.connection import begin
+from db.errors import Refused
+from db.permissions import GATE, Permission, Viewer
+from db.sessions import Session
+from tests import make
+
+CALLS: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_calls() -> Iterator[None]:
+    CALLS.clear()
+    yield
+    CALLS.clear()
+
+
+def count(conn: Connection, *, viewer: Viewer, region: str = "") -> int:
+    CALLS.append("count")
+    customers = schema.customers
+    query = select(func.count()).select_from(customers).where(customers.c.region == region)
+    return int(conn.scalar(query) or 0)
+
+
+def names(conn: Connection, *, viewer: Viewer) -> list[str]:
+    CALLS.append("names")
+    return list(conn.scalars(select(schema.customers.c.name).order_by(schema.customers.c.id)))
+
+
+def mine(conn: Connection, *, viewer: Viewer) -> int:
+    CALLS.append("mine")
+    return viewer.user_id
+
+
+def transaction(conn: Connection, *, viewer: Viewer, n: int) -> str:
+    CALLS.append("transaction")
+    return str(conn.scalar(text("SELECT txid_current_snapshot()::text || pg_backend_pid()::text")))
+
+
+def add(conn: Connection, *, actor: Viewer, name: str) -> int:
+    set_id = changes.start(
+        conn, actor=actor, command="customer.add", permission=Permission.CUSTOMERS_EDIT, source="screen"
+    )
+    row = {"name": name, "owner_id": actor.user_id}
+    return changes.insert(conn, set_id, "customers", [row])[0]
+
+
+def add_and_fail(conn: Connection, *, actor: Viewer) -> None:
+    add(conn, actor=actor, name="never")
+    raise Refused("no")
+
+
+def session_of(viewer: Viewer) -> Session:
+    with begin(GATE, write=True) as conn:
+        started = sessions.start(conn, user_id=viewer.user_id)
+    found = data.check(session_id=started.session_id)
+    assert found is not None
+    return found
+
+
+def read(viewer: Viewer, query: Any, **params: Any) -> Any:
+    """One run of this viewer with one read."""
+    with data.run("test"), data.snapshot(session_of(viewer)):
+        return data.read(query, viewer=viewer, **params)
+
+
+def test_equal_reads_of_one_scope_share_the_cache(people: make.People) -> None:
+    assert [read(people.ann, count) for _ in range(3)] == [0, 0, 0]
+    assert CALLS == ["count"]
+    read(people.ann, count, region="North")
+    assert CALLS == ["count", "count"], "parameters are part of the key"
+    read(people.mark, count)
+    read(people.ana, count)
+    assert len(CALLS) == 4, "two roles of one database role may still differ in what they may do"
+
+
+def test_two_people_of_one_scope_share_what_does_not_depend_on_them(people: make.People) -> None:
+    stamps = {"created_at": clock.now(), "updated_at": clock.now()}
+    with connection.begin_owner() as conn:
+        twin = insert(schema.users).values(username="twin", role="analyst", **stamps).returning(schema.users.c.id)
+        other = Viewer(conn.execute(twin).scalar_one(), "twin", people.ana.role)
+    assert read(people.ana, count) == read(other, count) == 0
+    assert CALLS == ["count"]
+    assert (read(people.ana, mine), read(other, mine)) == (people.ana.user_id, other.user_id)
+
+
+def test_viewers_never_see_one_anothers_rows(people: make.People) -> None:
+    with connection.begin_owner() as conn:
+        make.customer(conn, people.ann.user_id, name="Ann's")
+        make.customer(conn, people.bo.user_id, name="Bo's")
+        make.customer(conn, name="nobody's")
+    seen = {viewer.username: read(viewer, names) for viewer in people.everyone}
+    assert seen["ann"] == ["Ann's"]
+    assert seen["bo"] == ["Bo's"]
+    assert seen["cho"] == []
+    assert seen["mia"] == ["Ann's", "Bo's", "nobody's"]
+    assert seen["max"] == ["nobody's"]
+    assert seen["root"] == ["Ann's", "Bo's", "nobody's"]
+    assert all(name.startswith("#") for name in seen["ana"])
+    assert {viewer.username: read(viewer, names) for viewer in people.everyone} == seen
+
+
+def test_results_are_copies(people: make.People) -> None:
+    with connection.begin_owner() as conn:
+        make.customer(conn, people.ann.user_id, name="One")
+    read(people.ann, names).append("spoilt")
+    assert read(people.ann, names) == ["One"]
+
+
+def test_a_write_is_seen_at_once_by_the_same_run_and_by_others(people: make.People) -> None:
+    here = session_of(people.ann)
+    with data.run("test"), data.snapshot(here):
+        assert data.read(names, viewer=people.ann) == []
+        data.write(add, actor=people.ann, name="New")
+        assert data.read(names, viewer=people.ann) == ["New"]
+        with pytest.raises(Refused):
+            data.write(add_and_fail, actor=people.ann)
+        assert data.read(names, viewer=people.ann) == ["New"]
+    assert read(people.mia, names) == ["New"]
+    assert read(people.ann, names) == ["New"]
+
+
+def test_a_write_of_another_process_is_seen_by_the_next_run(people: make.People) -> None:
+    assert read(people.ann, names) == []
+    with begin(people.ann, write=True) as conn:
+        add(conn, actor=people.ann, name="Elsewhere")
+    assert read(people.ann, names) == ["Elsewhere"]
+
+
+def test_reads_of_one_run_share_one_snapshot_and_none_is_opened_for_hits(people: make.People) -> None:
+    session = session_of(people.ann)
+    with data.run("test"), data.snapshot(session):
+        first = data.read(transaction, viewer=people.ann, n=1)
+        with begin(people.ann, write=True) as conn:
+            add(conn, actor=people.ann, name="meanwhile")
+        assert data.read(transaction, viewer=people.ann, n=2) == first
+        assert data.read(names, viewer=people.ann) == []
+    with data.run("test") as run, data.snapshot(session):
+        data.read(transaction, viewer=people.ann, n=1)
+        assert run.queries == data.queries() == 0
+        data.read(transaction, viewer=people.ann, n=3)
+        assert run.queries == data.queries() == 1, "neither BEGIN nor SET counts"
+    assert data.queries() == 1
+    with data.run("test"), data.snapshot(session):
+        data.read(transaction, viewer=people.ann, n=3)
+        assert connection.engine().pool.checkedout() == 0  # type: ignore[attr-defined]
+    assert connection.engine().pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+def test_language_and_day_are_part_of_the_key(people: make.People, monkeypatch: pytest.MonkeyPatch) -> None:
+    from db import words
+
+    try:
+        for language in words.LANGUAGES:
+            words.use(language)
+            read(people.ann, count)
+    finally:
+        words.use(None)
+    assert len(CALLS) == 2
+    monkeypatch.setenv("KEHU_NOW", "2026-11-21T00:00:00+00:00")
+    read(people.ann, count)
+    assert len(CALLS) == 3
+
+
+def test_cache_can_be_switched_off(people: make.People, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEHU_NO_CACHE", "1")
+    read(people.ann, count)
+    read(people.ann, count)
+    assert len(CALLS) == 2
+
+
+def test_nothing_is_read_or_written_outside_a_checked_run(people: make.People) -> None:
+    with pytest.raises(RuntimeError, match="checked session"):
+        data.read(names, viewer=people.ann)
+    with pytest.raises(RuntimeError, match="checked session"):
+        data.write(add, actor=people.ann, name="x")
+    with data.run("test"), pytest.raises(RuntimeError, match="checked session"):
+        data.read(names, viewer=people.ann)
+    with data.run("test"), data.snapshot(session_of(people.ann)):
+        with pytest.raises(RuntimeError, match="as the viewer"):
+            data.read(names, viewer=people.root)
+        with pytest.raises(RuntimeError, match="as the viewer"):
+            data.write(add, actor=people.root, name="x")
+    assert read(people.root, names) == []
+
+
+def test_own_sessions_are_read_as_the_gate(people: make.People) -> None:
+    session = session_of(people.ann)
+    with data.run("test"), data.snapshot(session):
+        assert [d.id for d in data.read(sessions.mine, viewer=people.ann)] == [session.id]
+        data.write(sessions.end, actor=people.ann, session_id=session.id)
+        assert data.read(sessions.mine, viewer=people.ann) == ()
+
+
+def test_a_run_is_one_line_without_values(people: make.People, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="kehu.runs")
+    with data.run("customers"), data.snapshot(session_of(people.ann)):
+        data.read(count, viewer=people.ann, region="a secret word")
+    [record] = [r for r in caplog.records if r.name == "kehu.runs"]
+    assert record.__dict__["user"] == people.ann.user_id
+    assert record.__dict__["screen"] == "customers"
+    assert record.__dict__["queries"] > 0
+    assert "secret" not in str(record.__dict__)

@@ -11,10 +11,11 @@ from db.metrics import STAGE_NAMES, Stage
 from db.permissions import Permission
 from db.words import _
 
+viewer = page.require(Permission.CUSTOMERS_READ)
+
 ORDERS = 20
 LINES = 500
 
-viewer = page.require(Permission.CUSTOMERS_READ)
 settings, today = page.settings(), page.today()
 places.link("customers", _("Customers"), icon=":material/arrow_back:")
 asked = st.query_params.get("id", "")

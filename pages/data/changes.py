@@ -11,9 +11,10 @@ from db.errors import Conflict
 from db.permissions import Permission
 from db.words import _
 
+viewer = page.require(Permission.CHANGES_READ)
+
 PAGE = 50
 
-viewer = page.require(Permission.CHANGES_READ)
 zone = page.settings().time_zone
 actions = page.heading(_("Changes"), wording.line(_("Newest first"), _("{n} on a page").format(n=PAGE)))
 

@@ -45,7 +45,7 @@ with left:
             _("The same again"), type="password", autocomplete="new-password", key="account_password_again"
         )
         place = st.container()
-        if st.form_submit_button(_("Change password"), type="primary"):
+        if st.form_submit_button(_("Change password"), type="primary", key="account_password_save"):
             if new != again:
                 place.error(_("The two passwords differ."))
             else:

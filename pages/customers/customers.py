@@ -82,11 +82,12 @@ def listing() -> None:
         offset=(number - 1) * PAGE,
     )
     if not found.total:
-        st.info(
-            _("No customers yet. Add the first one with the button above.")
-            if narrowed == Filters()
-            else _("No customer matches. Remove a filter or try another spelling.")
-        )
+        if narrowed != Filters():
+            st.info(_("No customer matches. Remove a filter or try another spelling."))
+        elif viewer.can(Permission.CUSTOMERS_EDIT):
+            st.info(_("No customers yet. Add the first one with the button above."))
+        else:
+            st.info(_("No customers yet."))
         return
     left, right = st.columns([7, 4])
     with left:

@@ -1,47 +1,214 @@
-"""Visiting screens without a browser: Streamlit's AppTest from the shell, signed in through a real session row."""
+"""Visiting screens without a browser: Streamlit's AppTest from the shell, signed in through a real session row.
+
+AppTest knows no address bar, no cookies and no fragments: a click in a fragment runs the whole script. What needs those
+is in tests/browser.
+"""
 
 from __future__ import annotations
 
+import itertools
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
+import pandas as pd
+import psycopg
+import pytest
+from google.protobuf.message import Message
+from psycopg import sql
+from sqlalchemy import update
+from sqlalchemy.engine import make_url
+from streamlit.components.v2.component_manager import BidiComponentManager
 from streamlit.testing.v1 import AppTest
 
 from components import visit as visits
-from db import sessions
+from db import connection, schema, sessions
 from db.connection import begin
+from db.embedded import Server
 from db.permissions import GATE, Viewer
-from pages import BY_PATH
+from db.words import LANGUAGES, catalogue
+from pages import BY_PATH, SCREENS
+from tests import make
 
 TIMEOUT = 60
+REFUSAL = "Your role does not include this screen. Ask an administrator if you need it."
+SIGN_IN = "Sign in to work with your customers."
+BROKEN = "Something went wrong on our side. Try again; if it stays, tell an administrator this number: {id}."
+
+_numbers = itertools.count(1)
+_bugs: deque[logging.LogRecord] = deque(maxlen=1)
+
+
+class _Bugs(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        _bugs.append(record)
+
+
+logging.getLogger("kehu.errors").addHandler(_Bugs())
+
+
+@contextmanager
+def database(server: Server, template: str) -> Iterator[make.People]:
+    """A database for the tests of a module, with the cast of tests/make.py; DATABASE_URL names it meanwhile."""
+    name = f"pages_{os.getpid()}_{next(_numbers)}"
+    home = make_url(server.url("kehu")).set(drivername="postgresql").render_as_string(hide_password=False)
+    made = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+    with psycopg.connect(home, autocommit=True) as conn:
+        conn.execute(made)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATABASE_URL", server.url(name))
+        connection.engine.cache_clear()
+        try:
+            yield make.people()
+        finally:
+            connection.engine().dispose()
+            connection.engine.cache_clear()
+    with psycopg.connect(home, autocommit=True) as conn:
+        conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+# --- coming and going ------------------------------------------------------------------------------------------------
 
 
 def signed_in(viewer: Viewer, path: str, *, language: str = "en", **params: str) -> AppTest:
-    """The screen as this viewer sees it, run once."""
+    """The screen as this viewer sees it who follows a link with these parameters, run once."""
+    app = visitor(path, language=language, **params)
     with begin(GATE, write=True) as conn:
         started = sessions.start(conn, user_id=viewer.user_id)
-    app = AppTest.from_file("../../components/shell.py", default_timeout=TIMEOUT)
     app.session_state[visits.SESSION] = started.session_id
+    return app.run()
+
+
+def visitor(path: str, *, language: str = "en", **params: str) -> AppTest:
+    """A tab that is about to open the screen, with nobody signed in; not run yet."""
+    app = AppTest.from_file("../../components/shell.py", default_timeout=TIMEOUT)
+    app._bidi_component_manager = _components()
     app.session_state[visits.LANGUAGE] = language
-    for name, value in params.items():
-        app.query_params[name] = value
-    app.run()
-    if BY_PATH[path] is not next(iter(BY_PATH.values())):
+    app.query_params.update(params)
+    if BY_PATH[path] is not SCREENS[0]:  # that one is where a tab opens
         app.switch_page(f"../{BY_PATH[path].file}")
-        for name, value in params.items():
-            app.query_params[name] = value
-        app.run()
     return app
 
 
+@cache
+def _components() -> BidiComponentManager:
+    """One for all tabs: to look for components in every installed package costs more than to draw a screen."""
+    found = BidiComponentManager()
+    found.discover_and_register_components(start_file_watching=False)
+    return found
+
+
+def go(app: AppTest, path: str, **params: str) -> AppTest:
+    """The same tab, gone to another screen by a link."""
+    app.query_params.clear()
+    app.query_params.update(params)
+    app.switch_page(f"../{BY_PATH[path].file}")
+    return app.run()
+
+
+def where(app: AppTest) -> str:
+    """The path of the screen the tab is on."""
+    return next(screen.path for screen in SCREENS if app.session_state[visits.SCREEN] == screen.path)
+
+
+def revoke(app: AppTest) -> None:
+    """End the session of this tab behind its back."""
+    with connection.begin_owner() as conn:
+        mine = schema.app_sessions.c.id == app.session_state[visits.SESSION]
+        conn.execute(update(schema.app_sessions).where(mine).values(revoked_at=schema.app_sessions.c.created_at))
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
 def words(app: AppTest) -> str:
-    """Everything that can be read on the screen, in one text."""
-    found: list[str] = []
-    for element in [*app.main, *app.sidebar]:
-        for name in ("value", "label", "body", "help", "placeholder"):
-            text: Any = getattr(element, name, None)
-            if isinstance(text, str):
-                found.append(text)
-        found.append(str(getattr(element, "proto", "")))
-    return "\n".join(found)
+    """All texts the browser is sent: the screen with its grids, sidebar, dialogs and toasts."""
+    return "\n".join(itertools.chain.from_iterable(map(_told, app._tree)))
+
+
+def body(app: AppTest) -> str:
+    """The same of the screen alone, without the sidebar."""
+    return "\n".join(itertools.chain.from_iterable(map(_told, app.main)))
+
+
+def _told(node: Any) -> Iterator[str]:
+    proto = getattr(node, "proto", None)
+    if isinstance(proto, Message):
+        yield from _texts(proto)
+    if getattr(node, "type", "") == "dataframe":
+        yield node.value.to_csv(index=False)
+
+
+def _texts(message: Message) -> Iterator[str]:
+    for field, value in message.ListFields():
+        for item in value if field.is_repeated else (value,):
+            if isinstance(item, Message):
+                yield from _texts(item)
+            elif isinstance(item, str):
+                yield item
+
+
+def grid(app: AppTest, key: str) -> pd.DataFrame:
+    """The rows of a grid; its key goes on with a fingerprint of them."""
+    return _grid(app, key).value
+
+
+def pick(app: AppTest, key: str, row: int) -> AppTest:
+    """Click a row of a grid."""
+    app.session_state[_grid(app, key).key] = {"selection": {"rows": [row], "columns": [], "cells": []}}
+    return app.run()
+
+
+def _grid(app: AppTest, key: str) -> Any:
+    [found] = [frame for frame in app.dataframe if frame.key and frame.key.startswith(f"{key}_")]
+    return found
+
+
+def metrics(app: AppTest) -> dict[str, str]:
+    """Name → value of the cards on the screen."""
+    return {card.label: card.value for card in app.main.metric}
+
+
+def sound(app: AppTest) -> AppTest:
+    """The screen, unless something is broken on it; then what the log says of it."""
+    assert not app.exception, [error.message for error in app.exception]
+    said = words(app)
+    beginnings = [translated(BROKEN, language).split("{id}")[0] for language in LANGUAGES]
+    assert not any(text in said for text in beginnings), f"{_bugs[-1].kind} at {_bugs[-1].where}"  # type: ignore[attr-defined]
+    assert "Traceback" not in said, said
+    return app
+
+
+def translated(text: str, language: str) -> str:
+    """The text as the catalogue has it in a language."""
+    return catalogue(language).get(text, (text,))[0]
+
+
+# --- doing -----------------------------------------------------------------------------------------------------------
+
+
+def click(app: AppTest, key: str) -> AppTest:
+    """Press the button of this key."""
+    app.button(key=key).click()
+    return app.run()
+
+
+def drawn(app: AppTest, key: str) -> bool:
+    """True when something of this key is on the screen."""
+    return any(getattr(node, "key", None) == key for node in app._tree)
+
+
+def count(*tables: str) -> tuple[int, ...]:
+    """Rows of each table, past all rights."""
+    with connection.begin_owner() as conn:
+        return tuple(make.count(conn, table) for table in tables)
+
+
+def within_run(viewer: Viewer, query: Callable[..., Any], **params: Any) -> Any:
+    """What a query gives this viewer, past the screens."""
+    with begin(viewer) as conn:
+        return query(conn, viewer=viewer, **params)

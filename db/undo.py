@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from db import changes, clock, customers, schema
 from db.connection import bump, widen
 from db.errors import Conflict, Invalid, NotFound, Refused
-from db.permissions import Permission, Viewer
+from db.permissions import Permission, Role, Viewer
 from db.words import _
 
 MOST_ROWS = 200_000
@@ -73,6 +73,8 @@ def undo(
             put_back, left, wide = _take_back(conn, wide, set_id, step)
             done += put_back
             conflicts += left
+        if any(row["table_name"] == schema.users.name for row in rows):
+            _keep_an_administrator(conn)
         if conflicts and not (leave_conflicts and done):
             raise Conflict(
                 _("{n} values were changed since. Nothing was undone; decide which to keep.").format(n=len(conflicts)),
@@ -105,6 +107,12 @@ def _started(
         raise Invalid(
             _("Change {id} is undone already. To bring it back, undo the undo.").format(id=found["id"])
         ) from error
+
+
+def _keep_an_administrator(conn: Connection) -> None:
+    u = schema.users.c
+    if conn.scalar(select(u.id).where(u.role == Role.ADMIN.value, u.active).limit(1).with_for_update()) is None:
+        raise Invalid(_("This would leave nobody as an active administrator. Make somebody else one first."))
 
 
 def _state(error: IntegrityError) -> str | None:

@@ -18,7 +18,7 @@ from db import undo as undoing
 from db.connection import begin
 from db.embedded import Server
 from db.errors import Conflict, Invalid, KehuError, NotFound, Refused
-from db.permissions import GATE, NOBODY, WORKER, Permission, Viewer
+from db.permissions import GATE, NOBODY, WORKER, Permission, Role, Viewer
 from db.undo import Undone
 from tests import conftest, make
 
@@ -403,6 +403,19 @@ def test_a_set_with_rows_out_of_sight_is_refused_to_both_sides(people: make.Peop
         assert "Lhasa" not in str(caught.value.details) + caught.value.message
     undo(people.root, done)
     assert (row("customers", mine)["city"], row("customers", theirs)["city"]) == ("Xi'an", "Xi'an")
+
+
+def test_no_undo_leaves_nobody_as_administrator(people: make.People) -> None:
+    root, bo = people.root, people.bo
+    manage = Permission.USERS_MANAGE
+    made = by_hand(root, ("update", "users", [{"id": bo.user_id, "role": "admin"}]), permission=manage)
+    as_admin = Viewer(bo.user_id, "bo", Role.ADMIN)
+    demoted = by_hand(as_admin, ("update", "users", [{"id": root.user_id, "role": "sales"}]), permission=manage)
+    with pytest.raises(Invalid, match="nobody as an active administrator"):
+        undo(as_admin, made)
+    undo(as_admin, demoted)
+    undo(root, made)
+    assert (row("users", root.user_id)["role"], row("users", bo.user_id)["role"]) == ("admin", "sales")
 
 
 # --- hand-over -------------------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ language; a link must open the same for both, so choices here keep their code th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Hashable, Sequence
 
 import streamlit as st
 
@@ -46,6 +47,30 @@ def switch(
         label_visibility="collapsed" if hidden else "visible",
     )
     return _publish(key, chosen or default, default)
+
+
+def page_number(key: str, about: Hashable) -> int:
+    """The page of a list that `turner` will show as chosen; asking `about` something else begins at the first."""
+    before = st.session_state.get(f"{key}_about", about)
+    st.session_state[f"{key}_about"] = about
+    if before != about:
+        return 1
+    turned: int | None = st.session_state.get(_turner_key(key))
+    written = st.query_params.get(key, "")
+    legible = written.isascii() and written.isdecimal() and len(written) < 8
+    return max(1, turned or (int(written) if legible else 1))
+
+
+def turner(key: str, number: int, pages: int) -> None:
+    """The pages of a list, `number` being the one that is shown; nothing where there is only one."""
+    if pages > 1:
+        number = st.pagination(pages, default=number, key=_turner_key(key))
+    _publish(key, str(number), "1")
+
+
+def _turner_key(key: str) -> str:
+    """Another question has another control: one that was set by us would be complained of in the log."""
+    return f"{key}_{zlib.crc32(repr(st.session_state[f'{key}_about']).encode()):08x}"
 
 
 def _adopt(key: str, codes: Sequence[str]) -> None:

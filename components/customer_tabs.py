@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from components import charts, format, history_lines, tables, wording
+from components import charts, controls, format, history_lines, tables, wording
 from db.words import _
 
 
@@ -44,7 +44,7 @@ def categories(top: pd.DataFrame, *, currency: str) -> None:
         )
 
 
-def orders(rows: pd.DataFrame, total: int, *, offset: int, page_size: int, zone: str) -> int | None:
+def orders(rows: pd.DataFrame, total: int, *, number: int, page_size: int, zone: str) -> int | None:
     """The orders, newest first, with paging; gives the id of the order that was clicked."""
     shown = pd.DataFrame(
         {
@@ -66,9 +66,8 @@ def orders(rows: pd.DataFrame, total: int, *, offset: int, page_size: int, zone:
     }
     row = tables.pick_row(shown, columns, key="customer_orders")
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.caption(tables.position(offset, len(rows), total))
-        if total > page_size:
-            st.pagination(-(-total // page_size), key="customer_orders_page", bind="query-params")
+        st.caption(tables.position((number - 1) * page_size, len(rows), total))
+        controls.turner("customer_orders_page", number, -(-total // page_size))
     return None if row is None else int(rows.iloc[row]["id"])
 
 

@@ -80,9 +80,11 @@ elif tab == "purchases":
         customer_tabs.months(data.read(customer.monthly, currency=settings.currency, **one), currency=settings.currency)
     with right:
         customer_tabs.categories(data.read(customer.top_categories, **one), currency=settings.currency)
-    offset = (max(1, int(st.session_state.get("customer_orders_page") or 1)) - 1) * ORDERS
-    rows, total = data.read(customer.purchases, offset=offset, limit=ORDERS, **one)
-    order_id = customer_tabs.orders(rows, total, offset=offset, page_size=ORDERS, zone=settings.time_zone)
+    for number in dict.fromkeys((controls.page_number("customer_orders_page", found.id), 1)):
+        rows, total = data.read(customer.purchases, offset=(number - 1) * ORDERS, limit=ORDERS, **one)
+        if not rows.empty:
+            break
+    order_id = customer_tabs.orders(rows, total, number=number, page_size=ORDERS, zone=settings.time_zone)
     if order_id:
         customer_tabs.lines(data.read(customer.order_lines, order_id=order_id, limit=LINES, **one), most=LINES)
 elif tab == "campaigns":

@@ -71,16 +71,12 @@ def filters() -> tuple[Filters, str, bool]:
 def listing() -> None:
     """The filters and what they find; typing re-runs only this."""
     narrowed, sort, descending = filters()
-    number = max(1, int(st.session_state.get("customers_page") or 1))
-    found = data.read(
-        customers.page,
-        viewer=viewer,
-        today=today,
-        filters=narrowed,
-        sort=sort,
-        descending=descending,
-        offset=(number - 1) * PAGE,
-    )
+    question = {"filters": narrowed, "sort": sort, "descending": descending}
+    asked = controls.page_number("customers_page", tuple(question.values()))
+    for number in dict.fromkeys((asked, 1)):
+        found = data.read(customers.page, viewer=viewer, today=today, offset=(number - 1) * PAGE, **question)
+        if not found.rows.empty:
+            break
     if not found.total:
         if narrowed != Filters():
             st.info(_("No customer matches. Remove a filter or try another spelling."))
@@ -92,11 +88,9 @@ def listing() -> None:
     left, right = st.columns([7, 4])
     with left:
         chosen = customer_list.pick(found.rows, stages=stages, currency=settings.currency, hidden=viewer.masked)
-        pages = -(-found.total // PAGE)
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.caption(tables.position((number - 1) * PAGE, len(found.rows), found.total, more=found.more))
-            if pages > 1:
-                st.pagination(pages, key="customers_page", bind="query-params")
+            controls.turner("customers_page", number, -(-found.total // PAGE))
             if viewer.can(Permission.CUSTOMERS_EXPORT):
                 exports.button("customers", {"filters": vars(narrowed)}, viewer=viewer, key="customers_export")
     with right:

@@ -20,7 +20,8 @@ actions = page.heading(_("Changes"), wording.line(_("Newest first"), _("{n} on a
 
 before = st.query_params.get("before", "")
 before_id = int(before) if before.isascii() and before.isdecimal() and len(before) <= 18 else None
-sets = data.read(history.sets, viewer=viewer, before_id=before_id, limit=PAGE)
+found = data.read(history.sets, viewer=viewer, before_id=before_id, limit=PAGE + 1)
+sets, more = found.head(PAGE), len(found) > PAGE
 if sets.empty:
     st.info(_("No changes yet. Whatever people edit appears here and can be undone."))
     st.stop()
@@ -54,7 +55,7 @@ with left:
     with st.container(horizontal=True):
         if before_id:
             places.link("changes", _("Newest"), icon=":material/first_page:")
-        if len(sets) == PAGE:
+        if more:
             places.link("changes", _("Older"), icon=":material/chevron_right:", before=str(sets["id"].min()))
         exports.button("changes", {}, viewer=viewer, key="changes_export")
 with right:

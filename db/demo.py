@@ -20,7 +20,7 @@ from psycopg import sql
 from pyarrow import csv
 from sqlalchemy import Connection, func, insert, select
 
-from db import changes, clock, demo_data, demo_people, derived, schema, settings
+from db import changes, clock, demo_data, demo_people, derived, partitions, schema, settings
 from db.connection import begin, bump
 from db.demo_data import Demo, Progress, quiet
 from db.errors import Conflict
@@ -326,8 +326,9 @@ def _write_campaigns(conn: Connection, set_id: int, demo: Demo, ids: dict[int, i
     members = [row | {"batch_id": batch_id} for row in rows_of(demo.members)]
     conn.execute(insert(schema.campaign_members), members)
     # Partitions last: making one locks the table's readers out until the commit.
-    months = {"first": demo.events["occurred_on"].min(), "last": clock.today(demo_data.ZONE) + timedelta(days=92)}
+    months = {"first": demo.events["occurred_on"].min(), "last": demo.events["occurred_on"].max()}
     conn.exec_driver_sql("SELECT make_event_months(%(first)s, %(last)s)", months)
+    partitions.make_ahead(conn, today=clock.today(demo_data.ZONE))
     events = [row | {"batch_id": batch_id, "kind": "redeemed"} for row in rows_of(demo.events)]
     conn.execute(insert(schema.campaign_events), events)
 

@@ -1,0 +1,134 @@
+"""The jobs and their schedules. Any number of workers may run them: each job is right when run twice or at once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import UTC, datetime
+from functools import cache
+from time import monotonic
+
+from procrastinate import App, PsycopgConnector, RetryStrategy
+from procrastinate.job_context import JobContext
+from procrastinate.middleware import AsyncCallNext
+from procrastinate.worker import Worker
+from psycopg.conninfo import make_conninfo
+
+from db import clock, connection, derived, partitions, settings
+from db.connection import begin
+from db.errors import Unavailable
+from db.permissions import DATABASE_ROLE, WORKER
+
+log = logging.getLogger("kehu.worker")
+
+CHECK_ONE_IN = 30
+"""Each night's check looks at one customer and one day in thirty: all of them within a month."""
+
+CHECK_TIMEOUT_MS = 600_000
+KEEP_FINISHED_HOURS = 7 * 24
+
+stopping = threading.Event()
+"""Set when the process should end: long jobs look at it between two transactions."""
+
+
+@cache
+def conninfo() -> str:
+    """The engine's connection as libpq writes it, with the job library's schema and the worker's rights."""
+    engine = connection.engine()
+    parts = dict(engine.dialect.create_connect_args(engine.url)[1])
+    parts.pop("context", None)  # the engine's own adapters
+    asked = parts.pop("options", "")
+    role = DATABASE_ROLE[WORKER.role]
+    return make_conninfo(
+        **(parts | {"connect_timeout": 5, "application_name": "kehu-worker"}),
+        options=f"{asked} -c search_path=jobs -c role={role}".strip(),
+    )
+
+
+# A short timeout: when the database is away the worker should notice, not wait for it in the middle of things.
+app = App(connector=PsycopgConnector(conninfo=conninfo, min_size=1, max_size=4, timeout=5.0))
+again = RetryStrategy(max_attempts=5, wait=1, linear_wait=5, retry_exceptions=[Unavailable])
+
+
+def drain() -> int:
+    """Refresh until the queue of touched customers is empty or the process should stop; gives the entries taken.
+
+    Raises Unavailable.
+    """
+    started = monotonic()
+    total = 0
+    while not stopping.is_set():
+        with begin(WORKER, write=True) as conn:
+            taken = derived.refresh(conn)
+        total += taken
+        if not taken:
+            break
+    if total:
+        log.info("metrics refreshed", extra={"entries": total, "ms": round((monotonic() - started) * 1000)})
+    return total
+
+
+def make_months() -> None:
+    """Partitions of the months to come, and the alarm for events that lie in none. Raises Unavailable."""
+    with begin(WORKER) as conn:
+        strays = partitions.strays(conn)
+        zone = settings.get(conn).time_zone
+    if strays:
+        log.error("events outside the months' partitions", extra={"table": "campaign_events_default", "rows": strays})
+    with begin(WORKER, write=True) as conn:
+        made = partitions.make_ahead(conn, today=clock.today(zone))
+    if made:
+        log.info("partitions made", extra={"months": made})
+
+
+@app.periodic(cron="* * * * *", queueing_lock="refresh_metrics every minute")
+@app.task(name="refresh_metrics", queue="default", retry=again)
+def refresh_metrics(timestamp: int | None = None) -> None:
+    """Deferred by each writer in its transaction (public.defer_refresh), and every minute in case one was lost."""
+    drain()
+
+
+@app.periodic(cron="7 2 * * *", queueing_lock="make_event_months")
+@app.task(name="make_event_months", queue="default", retry=again)
+def make_event_months(timestamp: int) -> None:
+    """Daily, and once when a worker starts."""
+    make_months()
+
+
+@app.periodic(cron="37 2 * * *", queueing_lock="check_metrics")
+@app.task(name="check_metrics", queue="default", retry=again)
+def check_metrics(timestamp: int) -> None:
+    """Nightly: compare a share of the derived tables with the raw ones; a difference is an error in the log."""
+    drain()
+    night = datetime.fromtimestamp(timestamp, UTC).toordinal()
+    with begin(WORKER, timeout_ms=CHECK_TIMEOUT_MS) as conn:
+        drift = derived.check(conn, one_in=CHECK_ONE_IN, turn=night % CHECK_ONE_IN)
+    if drift.found:
+        told = {
+            "customers": len(drift.customers),
+            "first_customers": drift.customers[:10],
+            "days": len(drift.days),
+            "first_days": [str(day) for day, *_rest in drift.days[:10]],
+        }
+        log.error("metrics differ from the orders: rebuild them", extra=told)
+    else:
+        log.info("metrics checked", extra={"one_in": CHECK_ONE_IN, "pending": drift.pending})
+
+
+@app.periodic(cron="17 2 * * *", queueing_lock="delete_old_jobs")
+@app.task(name="delete_old_jobs", queue="default", retry=again)
+async def delete_old_jobs(timestamp: int) -> None:
+    """Daily: what failed, was cancelled or aborted a week ago. Successful jobs go at once."""
+    await app.job_manager.delete_old_jobs(
+        nb_hours=KEEP_FINISHED_HOURS, include_failed=True, include_cancelled=True, include_aborted=True
+    )
+
+
+async def told(call_next: AsyncCallNext, context: JobContext, worker: Worker) -> object:
+    """Wraps every job: one line for each that fails, with the places and without the values."""
+    try:
+        return await call_next()
+    except Exception:
+        job = context.job
+        log.exception("job failed", extra={"job_id": job.id, "task": job.task_name, "attempts": job.attempts})
+        raise

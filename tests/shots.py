@@ -1,0 +1,355 @@
+"""Pictures of every screen, and what can be said of a screen's look without an eye.
+
+`python -m tests.shots` starts Kehu over DATABASE_URL (which holds the demo) or else over the embedded database, signs
+in by the demo's cards and writes `.data/shots/<screen>-<width>-<theme>-<language>.png` at a desktop's and a phone's
+width, light and dark, in both languages. It fails where something is cut, runs off the side, lacks a glyph, is left in
+English among Chinese, or where a screen has failed. `--only overview customer`, `--width 390` and so on narrow it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+
+from db import embedded
+from pages import SCREENS
+from tests import strings
+from tests.browser.conftest import CHROMIUM, QUIET, Site
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / ".data" / "shots"
+WIDTHS = {1440: 900, 390: 844}
+THEMES = ("light", "dark")
+LOCALES = {"en": "en-US", "zh": "zh-CN"}
+TALLEST = 4_000
+
+
+@dataclass(frozen=True)
+class View:
+    """One picture: a screen with its parameters, and what to do there before it is taken."""
+
+    name: str
+    path: str
+    query: str = ""
+    act: Callable[[Page], None] | None = None
+    only_width: int | None = None
+
+
+def _menu(page: Page) -> None:
+    page.get_by_test_id("stExpandSidebarButton").click()
+
+
+def _first_row(page: Page) -> None:
+    box = page.get_by_test_id("stDataFrame").first.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 60, box["y"] + 54)
+
+
+def _edit(page: Page) -> None:
+    page.locator(".st-key-customer_edit button").click()
+
+
+# Beside the screen as it opens: parts of it that one has to ask for. They are taken at a desktop's width in light and
+# at a phone's in dark.
+PARTS_IN = {1440: "light", 390: "dark"}
+MORE = {
+    "overview": (
+        View("overview-all", "overview", "overview_period=all"),
+        View("overview-own", "overview", "overview_period=own"),
+        View("overview-menu", "overview", act=_menu, only_width=390),
+    ),
+    "customers": (
+        View("customers-one", "customers", act=_first_row),
+        View("customers-search", "customers", "customers_search=wang"),
+        View("customers-none", "customers", "customers_search=zzzz"),
+    ),
+    "customer": (
+        *(View(f"customer-{tab}", "customer", f"customer_tab={tab}") for tab in ("campaigns", "notes", "details")),
+        View("customer-history", "customer", "customer_tab=history"),
+        View("customer-edit", "customer", act=_edit),
+    ),
+    "changes": (View("changes-one", "changes", act=_first_row),),
+}
+VIEWS = tuple(
+    view for screen in SCREENS for view in (View(screen.path, screen.path), *MORE.get(screen.path, ()))
+)  # a new screen is pictured as it opens
+
+# What only a browser knows: sizes, glyphs and the texts that can be seen.
+_LOOK = r"""
+() => {
+  const wrong = [], texts = []
+  const seen = (e) => {
+    const box = e.getBoundingClientRect(), style = getComputedStyle(e)
+    return box.width > 1 && box.height > 1 && box.right > 0 && style.visibility !== "hidden" && style.opacity !== "0"
+  }
+  const short = (e) => (e.innerText || e.textContent || "").trim().replace(/\s+/g, " ").slice(0, 60)
+
+  const wide = document.documentElement.scrollWidth
+  if (wide > innerWidth) wrong.push(`the page scrolls sideways: ${wide} in ${innerWidth}`)
+  const main = document.querySelector('[data-testid="stMain"]')
+  if (main && main.scrollWidth > main.clientWidth)
+    wrong.push(`the main part scrolls sideways: ${main.scrollWidth} in ${main.clientWidth}`)
+  for (const e of document.querySelectorAll('[data-testid="stTable"], [data-testid="stMarkdownContainer"]'))
+    if (seen(e) && e.getBoundingClientRect().right > innerWidth + 1) wrong.push(`runs off the side: ${short(e)}`)
+
+  for (const e of document.querySelectorAll('[data-testid="stMetricValue"], [data-testid="stMetricDelta"]')) {
+    const range = document.createRange()
+    range.selectNodeContents(e)
+    const card = e.closest('[data-testid="stMetric"]').getBoundingClientRect()
+    const inner = [e, ...e.querySelectorAll("*")].some((x) => x.scrollWidth > x.clientWidth + 1 && x.clientWidth > 0
+      && getComputedStyle(x).display !== "inline")
+    if (range.getBoundingClientRect().right > card.right || inner) wrong.push(`a figure is cut: ${short(e)}`)
+  }
+
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  while (walk.nextNode()) {
+    const text = walk.currentNode.textContent.trim(), e = walk.currentNode.parentElement
+    if (!text || e.closest("script, style, noscript, canvas, [data-testid='stIconMaterial'], title")) continue
+    if (!seen(e)) continue
+    texts.push({ text, data: !!e.closest("td, .ytick, .bartext") })
+    const style = getComputedStyle(e)
+    if (/hidden|clip/.test(style.overflowX) && e.scrollWidth > e.clientWidth + 1 && !e.closest("svg"))
+      wrong.push(`a text is cut: ${short(e)}`)
+  }
+  for (const e of document.querySelectorAll("canvas [role='columnheader']"))
+    if (e.textContent.trim()) texts.push({ text: e.textContent.trim(), data: false })
+  for (const e of document.querySelectorAll(":placeholder-shown"))
+    if (seen(e) && e.placeholder.trim()) texts.push({ text: e.placeholder, data: false })
+
+  // A character that no font has is drawn as the box that an unassigned one is drawn as, or not at all.
+  const canvas = document.createElement("canvas")
+  canvas.width = canvas.height = 48
+  const pen = canvas.getContext("2d", { willReadFrequently: true })
+  pen.textBaseline = "top"
+  const font = getComputedStyle(document.querySelector('[data-testid="stApp"]') || document.body).fontFamily
+  const drawn = (character) => {
+    pen.clearRect(0, 0, 48, 48)
+    pen.font = `32px ${font}`
+    pen.fillText(character, 4, 4)
+    return pen.getImageData(0, 0, 48, 48).data.join()
+  }
+  const blank = drawn(" "), boxes = new Set(["\u{10fffd}", "\u0378", "\u{e0fff}"].map(drawn))
+  const characters = new Set(texts.map((t) => t.text).join(""))
+  for (const c of characters)
+    if (!/[\s\u200b-\u200f\ufe0f\ufeff]/u.test(c) && (drawn(c) === blank || boxes.has(drawn(c))))
+      wrong.push(`no font has ${c} (${c.codePointAt(0).toString(16)})`)
+  for (const e of document.querySelectorAll('[data-testid="stIconMaterial"]'))
+    if (seen(e) && e.getBoundingClientRect().width > 60) wrong.push(`an icon is drawn as its name: ${short(e)}`)
+
+  for (const e of document.querySelectorAll('[data-testid="stException"], [data-testid="stAlertContentError"]'))
+    wrong.push(`an error is shown: ${short(e)}`)
+  return { wrong, texts }
+}
+"""
+
+# Latin words that belong into Chinese: names of products and formats, codes, examples.
+LATIN = {
+    *("kehu", "english", "usd", "us", "cny", "csv", "id", "name", "example", "com", "org", "net", "http", "localhost"),
+    *("chrome", "firefox", "safari", "edge", "opera", "mac", "windows", "linux", "android", "iphone", "ipad"),
+}
+# Streamlit's own sentences, which no setting translates: nothing may be drawn in a way that shows one.
+BUILT_IN = re.compile(
+    r"Press Enter|Press Ctrl|Press ⌘|Choose an option|Choose options|No results|No options|Add rows|Browse files"
+    r"|Drag and drop|Upload|Select all|Clear|empty|Loading|Search…|This app has encountered|Traceback|Connecting"
+)
+
+
+def problems(page: Page, language: str, *, names: frozenset[str] = frozenset()) -> list[str]:
+    """What is wrong with the look of a page that has settled; `names` are words of the data, in lower case."""
+    found = page.evaluate(_LOOK)
+    wrong: list[str] = found["wrong"]
+    for shown in found["texts"]:
+        if BUILT_IN.search(shown["text"]) and shown["text"] not in strings.extracted():
+            wrong.append(f"a text of Streamlit's own: {shown['text']}")
+        if re.search(r"Traceback|\bnan\b|\bNaN\b|\bNone\b|\bNaT\b|undefined|\{\w+\}", shown["text"]):
+            wrong.append(f"a bug shows through: {shown['text'][:80]}")
+        if language == "zh":
+            wrong += _left_in_english(shown["text"], shown["data"], names)
+    return wrong
+
+
+def _left_in_english(shown: str, is_data: bool, names: frozenset[str]) -> list[str]:
+    if any(pattern.fullmatch(shown) for pattern in _english()):
+        return [f"not in Chinese: {shown}"]
+    if is_data:
+        return []
+    rest = re.sub(r"\S+@\S+|https?://\S+|`[^`]+`", "", shown)
+    left = [word for word in re.findall(r"[^\W\d_]{2,}", rest) if re.match(r"[A-Za-zÀ-ɏ]", word)]
+    left = [word for word in left if word.lower() not in LATIN and word.lower() not in names]
+    return [f"English words: {' '.join(left)} (in “{shown[:60]}”)"] if left else []
+
+
+@cache
+def _english() -> tuple[re.Pattern[str], ...]:
+    """Every message in English whose Chinese is another, as a pattern of what it may look like."""
+    patterns = []
+    for message in strings.read("zh_CN"):
+        for form in [message.id] if isinstance(message.id, str) else message.id:
+            if re.search(r"[A-Za-z]{2,}", re.sub(r"\{[^}]*\}", "", form)) and message.string != form:
+                pieces = re.split(r"\{[^}]*\}", form)
+                patterns.append(re.compile(".+?".join(map(re.escape, pieces))))
+    return tuple(patterns)
+
+
+def settle(page: Page) -> None:
+    """Wait until the screen is drawn: the script has ended, nothing is stale, charts and fonts are there."""
+    page.wait_for_selector(
+        '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'
+    )
+    page.wait_for_function(
+        """() => document.querySelector('[data-testid="stMainBlockContainer"] [data-testid="stElementContainer"]')
+          && !document.querySelector('[data-testid="stSkeleton"], [data-stale="true"]')
+          && [...document.querySelectorAll('[data-testid="stPlotlyChart"]')].every((c) => c.querySelector(".main-svg"))
+          && document.fonts.status === "loaded" """
+    )
+    page.wait_for_timeout(500)
+
+
+def whole(page: Page, width: int) -> None:
+    """Make the window as tall as what it shows: Streamlit scrolls inside."""
+    page.set_viewport_size({"width": width, "height": WIDTHS[width]})
+    tall = page.evaluate("document.querySelector('[data-testid=\"stMain\"]')?.scrollHeight ?? 0")
+    if tall > WIDTHS[width]:
+        page.set_viewport_size({"width": width, "height": min(tall, TALLEST)})
+        page.wait_for_timeout(400)
+
+
+# --- the whole set ---------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def demo_url() -> Iterator[str]:
+    """The database with the demo: DATABASE_URL, or the embedded one, which is made and filled when it is new."""
+    given = os.environ.get("DATABASE_URL")
+    if given:
+        yield given
+        return
+    server = embedded.default()
+    ours = not server.running()
+    server.start()
+    try:
+        for command in ("migrate", "demo"):
+            once = ["--if-empty"] if command == "demo" else []
+            subprocess.run([sys.executable, "-m", "db", command, *once], cwd=ROOT, check=True)
+        yield server.url()
+    finally:
+        if ours:
+            server.stop()
+
+
+def somebody(url: str) -> tuple[int, frozenset[str]]:
+    """A customer of the demo's manager with much to show, and the words of the data's names."""
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.connect() as conn:
+        customer_id = conn.scalar(
+            text(
+                "SELECT c.id FROM customers c JOIN users o ON o.id = c.owner_id JOIN customer_metrics m "
+                "ON m.customer_id = c.id JOIN users u ON u.team_id = o.team_id AND u.role = 'manager' AND u.demo "
+                "WHERE c.age_band <> '' AND c.phone <> '' AND c.email <> '' ORDER BY u.id, m.revenue DESC, c.id LIMIT 1"
+            )
+        )
+        said = conn.scalars(
+            text(
+                "SELECT name FROM customers UNION SELECT city FROM customers UNION SELECT company FROM customers "
+                "UNION SELECT household_kind FROM customers "
+                "UNION SELECT name FROM users UNION SELECT username FROM users"
+            )
+        )
+        names = frozenset(word.lower() for line in said for word in re.findall(r"[^\W\d_]+", line or ""))
+    engine.dispose()
+    if customer_id is None:
+        raise SystemExit("Kehu: this database does not hold the demo. Load it: python -m db demo")
+    return int(customer_id), names
+
+
+def take(browser: Browser, site: Site, views: Sequence[View], width: int, theme: str, language: str) -> list[str]:
+    """One browser: the sign-in, then every view, each as a file; gives what was wrong, one line each."""
+    wrong: list[str] = []
+    customer_id, names = somebody(site.database_url)
+    context = browser.new_context(
+        viewport={"width": width, "height": WIDTHS[width]},
+        locale=LOCALES[language],
+        color_scheme=theme,  # type: ignore[arg-type]
+        has_touch=width < 600,
+    )
+    page = context.new_page()
+    page.on("pageerror", lambda error: wrong.append(f"a script failed: {error}"))
+
+    def keep(name: str) -> None:
+        settle(page)
+        whole(page, width)
+        label = f"{name}-{width}-{theme}-{language}"
+        page.screenshot(path=FOLDER / f"{label}.png", animations="disabled")
+        wrong.extend(f"{label}: {problem}" for problem in dict.fromkeys(problems(page, language, names=names)))
+
+    page.goto(site.address)
+    page.wait_for_selector(".st-key-kehu_demo_manager button")
+    keep("signin")
+    page.locator(".st-key-kehu_demo_manager button").click()
+    page.wait_for_selector(".st-key-kehu_demo_manager", state="detached")
+    settle(page)
+    for view in views:
+        if view.only_width not in (None, width) or (view.name != view.path and theme != PARTS_IN[width]):
+            continue
+        query = "&".join(filter(None, (f"id={customer_id}" if view.path == "customer" else "", view.query)))
+        page.set_viewport_size({"width": width, "height": WIDTHS[width]})
+        page.evaluate("localStorage.clear()")  # it remembers an opened menu
+        path = "" if view.path == SCREENS[0].path else view.path  # Streamlit's first page answers at "/" alone
+        page.goto(f"{site.address}/{path}?{query}")
+        try:
+            settle(page)
+            if view.act:
+                view.act(page)
+                page.wait_for_timeout(300)
+            keep(view.name)
+        except PlaywrightError as error:
+            wrong.append(f"{view.name}-{width}-{theme}-{language}: {str(error).splitlines()[0]}")
+    context.close()
+    return wrong
+
+
+def main(arguments: list[str]) -> int:
+    """The status is 1 when something is wrong; the pictures are there in any case."""
+    parser = argparse.ArgumentParser(prog="python -m tests.shots", description="Pictures of every screen.")
+    parser.add_argument("--only", nargs="+", metavar="SCREEN", help="of these screens", default=None)
+    parser.add_argument("--width", type=int, choices=WIDTHS, nargs="+", default=list(WIDTHS))
+    parser.add_argument("--theme", choices=THEMES, nargs="+", default=list(THEMES))
+    parser.add_argument("--language", choices=LOCALES, nargs="+", default=list(LOCALES))
+    args = parser.parse_args(arguments)
+    views = [view for view in VIEWS if args.only is None or view.path in args.only or view.name in args.only]
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    wrong: list[str] = []
+    with demo_url() as url, tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        site = Site(url, Path(folder), {"KEHU_DEMO_CARDS": "1"})
+        site.start()
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        try:
+            for width, theme, language in itertools.product(args.width, args.theme, args.language):
+                wrong += take(browser, site, views, width, theme, language)
+                print(f"{width} px, {theme}, {language}: done", flush=True)
+        finally:
+            browser.close()
+            site.stop()
+    print(f"Pictures in {FOLDER.relative_to(ROOT)}")
+    for line in wrong:
+        print(line)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,237 @@
+"""The manual says what the code does: every screen, every limit, every figure, every right, every setting."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from api import health
+from components import period
+from db import customer, customers, history, metrics, migrate, offers, overview, passwords, sessions, undo
+from db.permissions import Permission
+from db.rights import ROLES
+from db.words import LANGUAGES, catalogue
+from pages import BY_PATH, SCREENS
+from tests import manual, strings
+
+DOCS = strings.ROOT / "docs"
+PAGES = ("signin", *(screen.path for screen in SCREENS))
+MOST_WORDS = 700
+
+
+def of_page(path: str, name: str) -> int:
+    """A constant of a screen's script, which cannot be imported without being run."""
+    tree = ast.parse((strings.ROOT / BY_PATH[path].file).read_text("utf-8"))
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=found)], value=ast.Constant(value=int(value))) if found == name:
+                return value
+    raise AssertionError(f"{path} has no constant {name}")
+
+
+def limit_of(query: object) -> int:
+    """How many rows a query gives when its screen does not say."""
+    found: int = inspect.signature(query).parameters["limit"].default  # type: ignore[arg-type]
+    return found
+
+
+def minutes(time: timedelta) -> int:
+    return int(time.total_seconds()) // 60
+
+
+PASSWORD = (passwords.MIN_LENGTH, passwords.MAX_BYTES, passwords.TRIES, minutes(passwords.LOCK))
+SESSION = (minutes(sessions.IDLE) // 60, sessions.LIFE.days)
+LIMITS: dict[str, tuple[int, ...]] = {
+    "signin": (*PASSWORD, *SESSION, passwords.LINK_LIFE.days),
+    "overview": (
+        overview.MOST_DAYS,
+        metrics.NOT_KNOWN_DAYS,
+        metrics.ACTIVE_DAYS,
+        metrics.LOST_DAYS,
+        *(days // 7 for days in period.PRESETS.values()),
+    ),
+    "customers": (
+        customers.PAGE,
+        customers.ENOUGH_HITS,
+        customers.MOST_NEEDLE,
+        customers.MOST_HITS,
+        customers.MOST_EXPORTED,
+        minutes(offers.LIFE),
+    ),
+    "customer": (
+        *customer.LIMITS.values(),
+        customer.MOST_NOTE,
+        of_page("customer", "ORDERS"),
+        of_page("customer", "LINES"),
+        limit_of(customer.notes),
+        limit_of(customer.campaigns),
+        limit_of(history.of_customer),
+    ),
+    "changes": (of_page("changes", "PAGE"), history.MOST_ROWS, undo.MOST_ROWS, minutes(offers.LIFE)),
+    "account": (*PASSWORD, *SESSION, sessions.MOST_DEVICES),
+    "operations": (
+        *SESSION,
+        passwords.TRIES,
+        minutes(passwords.LOCK),
+        passwords.LINK_LIFE.days,
+        migrate.LOCK_TIMEOUT_MS // 1_000,
+        migrate.STATEMENT_TIMEOUT_MS // 60_000,
+    ),
+}
+
+
+def pages_of(path: str) -> list[Path]:
+    if path == "operations":
+        return [DOCS / "operations.md"]
+    return [DOCS / folder / f"{path}.md" for folder in manual.FOLDERS.values()]
+
+
+def said(language: str, message: str) -> str:
+    forms = catalogue(language).get(message)
+    return forms[0] if forms else message
+
+
+def test_every_screen_has_its_page_in_both_languages_and_no_page_is_left_over() -> None:
+    assert set(manual.FOLDERS) == set(LANGUAGES)
+    for folder in manual.FOLDERS.values():
+        assert {p.stem for p in (DOCS / folder).glob("*.md")} == {*PAGES, "rights"}
+    for language, folder in manual.FOLDERS.items():
+        for screen in SCREENS:
+            first = (DOCS / folder / f"{screen.path}.md").read_text("utf-8").splitlines()[0]
+            assert first == f"# {said(language, screen.title)}"
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_are_short(path: str) -> None:
+    for page in pages_of(path):
+        assert len(re.findall(r"[\u4e00-\u9fff]{2}|[A-Za-z]+", page.read_text("utf-8"))) <= MOST_WORDS, page.name
+
+
+@pytest.mark.parametrize("path", LIMITS)
+def test_limits_are_those_of_the_code(path: str) -> None:
+    for page in pages_of(path):
+        numbers = {int(n.replace(",", "")) for n in re.findall(r"\d[\d,]*\d|\d", page.read_text("utf-8"))}
+        assert set(LIMITS[path]) - numbers == set(), page
+
+
+@pytest.mark.parametrize("language", manual.FOLDERS)
+def test_printed_parts_are_what_the_code_prints(language: str) -> None:
+    for page in manual.pages(language):
+        text = page.read_text("utf-8")
+        assert text == manual.printed(text, language), f"{page.name}: python -m tests.manual"
+
+
+@pytest.mark.parametrize("language", manual.FOLDERS)
+def test_figures_stages_and_rights_are_printed(language: str) -> None:
+    folder = DOCS / manual.FOLDERS[language]
+    assert set(re.findall(r"<!-- (\w+) -->", (folder / "overview.md").read_text("utf-8"))) == {
+        "metrics",
+        "stages",
+        "end",
+    }
+    assert set(re.findall(r"<!-- (\w+) -->", (folder / "rights.md").read_text("utf-8"))) == {
+        "matrix",
+        "processes",
+        "end",
+    }
+    for metric in metrics.METRICS.values():
+        row = f"| {said(language, metric.name)} | {said(language, metric.formula)} |"
+        assert row in (folder / "overview.md").read_text("utf-8")
+
+
+def test_every_permission_has_its_words() -> None:
+    assert set(manual.MEANING) == set(Permission)
+
+
+@pytest.mark.parametrize("path", [*PAGES, "rights"])
+def test_what_pages_call_by_name_is_called_so_on_the_screen(path: str) -> None:
+    """Words in bold are names of buttons, fields and tabs, or what the page itself begins a paragraph with."""
+    for language, folder in manual.FOLDERS.items():
+        known = {said(language, message).rstrip("。.") for message in strings.extracted()}
+        for name in re.findall(r"\*\*([^*]+)\*\*", (DOCS / folder / f"{path}.md").read_text("utf-8")):
+            if name.rstrip("。.") not in known:
+                assert name.rstrip("。.") in ITS_OWN[language], f"{folder}/{path}.md: {name}"
+
+
+ITS_OWN = {
+    "en": {
+        "Your first password",
+        "How long you stay signed in",
+        "In the demo",
+        "Not known",
+        "Lifecycle",
+        "Running campaigns",
+        "Filters",
+        "Analysts and marketers",
+    },
+    "zh_CN": {
+        "首个密码",
+        "登录能保持多久",
+        "演示环境",
+        "“未知”不等于零",
+        "生命周期",
+        "进行中的营销活动",
+        "筛选",
+        "分析师和营销",
+    },
+}
+
+
+@pytest.mark.parametrize("language", manual.FOLDERS)
+def test_refusals_are_quoted_as_they_are_worded(language: str) -> None:
+    """The first column of "when it is refused": sentences of messages, with … for what changes."""
+
+    def gist(sentence: str) -> str:
+        return re.sub(r"…+|\{\w+\}|\d[\d,]*", "…", sentence).replace(" ", "").rstrip(".。")
+
+    messages = [gist(said(language, message)) for message in strings.extracted()]
+    wrong = []
+    for page in manual.pages(language):
+        refused = page.read_text("utf-8").partition("|---|---|\n")[2]
+        for quoted in re.findall(r"^\| ([^|]+) \|", refused, re.MULTILINE):
+            for sentence in re.split(r"(?<=[.。]) ?", quoted.strip()):
+                if not any(gist(sentence) in message for message in messages):
+                    wrong.append(f"{page.stem}: {sentence}")
+    assert wrong == []
+
+
+def test_chinese_pages_are_written_as_the_catalogue_is() -> None:
+    han = r"[\u4e00-\u9fff]"
+    wrong = []
+    for page in sorted((DOCS / "zh").glob("*.md")):
+        text = re.sub(r"`[^`]*`|\]\([^)]*\)|<!--.*?-->", " ", page.read_text("utf-8"))
+        for pattern in (
+            rf"{han}[,;:!?]|[,;:!?]{han}|[()]{han}|{han}[()]",
+            rf"{han}[A-Za-z0-9]|[A-Za-z0-9]{han}",
+            r"[!！]",
+        ):
+            wrong += [f"{page.name}: {found}" for found in re.findall(rf".{{0,8}}(?:{pattern}).{{0,8}}", text)]
+    assert wrong == []
+
+
+def test_links_lead_somewhere() -> None:
+    for page in DOCS.rglob("*.md"):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_setting_is_documented_and_every_documented_one_is_read() -> None:
+    places = [*strings.sources(), *(strings.ROOT / "tests").rglob("*.py"), strings.ROOT / "Makefile"]
+    # Not in this file, where a name would prove nothing.
+    read = set().union(
+        *(re.findall(r"\bKEHU_[A-Z_]+\b", p.read_text("utf-8")) for p in places if p != Path(__file__).resolve())
+    )
+    table = set(re.findall(r"^\| `(KEHU_[A-Z_]+)` \|", (DOCS / "operations.md").read_text("utf-8"), re.MULTILINE))
+    assert table == read
+
+
+def test_operations_names_the_roles_that_migrations_make() -> None:
+    text = (DOCS / "operations.md").read_text("utf-8")
+    assert [role for role in ROLES if f"`{role}`" not in text] == []
+    assert "within three seconds" in text
+    assert health.TIMEOUT_MS == 3_000

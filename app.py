@@ -7,18 +7,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import streamlit as st
 from starlette.middleware import Middleware
 from starlette.routing import Route
 from streamlit import config
 
+import components
 from api import auth, exports, guard, health, log
 from components import page
-from db import connection
+from db import connection, passwords
 
-# What a first visit would otherwise wait for.
-WARM = ("pandas", "plotly.graph_objects", "pyarrow", "components.signin")
+# What a first visit would otherwise wait for; the shell is a script and no module.
+WARM = [f"components.{module.name}" for module in iter_modules(components.__path__) if module.name != "shell"]
 
 log.configure()
 config.set_option("server.allowedHosts", guard.allowed_hosts())
@@ -29,6 +31,7 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
     """Import everything heavy, then take it out of the garbage collector's rounds."""
     for name in WARM:
         import_module(name)
+    passwords.nobodys_hash()
     gc.collect()
     gc.freeze()
     yield

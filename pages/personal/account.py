@@ -22,7 +22,7 @@ def browser(user_agent: str) -> str:
     """'Firefox · Windows' from what a browser says of itself."""
     programs = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "Chrome": "Chrome", "Safari": "Safari"}
     systems = {"Android": "Android", "iPhone": "iPhone", "iPad": "iPad", "Windows": "Windows", "Mac OS X": "Mac"}
-    program = next((name for mark, name in programs.items() if re.search(rf"\b{mark}/", user_agent)), _("A browser"))
+    program = next((name for mark, name in programs.items() if re.search(rf"{mark}/", user_agent)), _("A browser"))
     system = next((name for mark, name in (systems | {"Linux": "Linux"}).items() if mark in user_agent), "")
     return wording.line(program, system)
 

@@ -119,8 +119,8 @@ _LOOK = r"""
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
   while (walk.nextNode()) {
     const text = walk.currentNode.textContent.trim(), e = walk.currentNode.parentElement
-    if (!text || e.closest("script, style, noscript, canvas, [data-testid='stIconMaterial'], title")) continue
-    if (!seen(e)) continue
+    if (!text || e.closest("script, style, noscript, canvas, title") || !seen(e)) continue
+    if (getComputedStyle(e).fontFamily.includes("Material Symbols")) continue
     texts.push({ text, data: !!e.closest("td, .ytick, .bartext") })
     const style = getComputedStyle(e)
     if (/hidden|clip/.test(style.overflowX) && e.scrollWidth > e.clientWidth + 1 && !e.closest("svg"))
@@ -345,8 +345,9 @@ def main(arguments: list[str]) -> int:
         finally:
             browser.close()
             site.stop()
+        failures = [line for line in site.log.read_text("utf-8").splitlines() if '"event": "error"' in line]
     print(f"Pictures in {FOLDER.relative_to(ROOT)}")
-    for line in wrong:
+    for line in (*wrong, *failures):
         print(line)
     return 1 if wrong else 0
 

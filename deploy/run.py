@@ -283,6 +283,6 @@ def _is_empty(server: Server) -> bool:
     """Whether nobody has put anything in yet: a user's own data and the demo's are never mixed."""
     with psycopg.connect(server.url().replace("+psycopg", "", 1)) as conn:
         for table in ("customers", "products", "campaigns"):
-            if conn.execute(sql.SQL("SELECT FROM {} LIMIT 1").format(sql.Identifier(table))).fetchone():
+            if conn.execute(sql.SQL("SELECT FROM {} LIMIT 1").format(sql.Identifier(table))).rowcount:
                 return False
     return True

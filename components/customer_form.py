@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from components import wording
 from db.errors import Conflict, Invalid
 from db.words import _
 
@@ -119,9 +120,15 @@ def explain(error: Invalid) -> None:
 
 
 def clash(error: Conflict) -> None:
-    """Remember both sides of a stale save for `choose`."""
+    """Remember both sides of a stale save for `choose`; what was wrong with an earlier try is not any more."""
+    for name in ("problems", "refused"):
+        st.session_state.pop(f"{KEY}_{name}", None)
     st.session_state[f"{KEY}_clash"] = (error.rows, error.details["version"])
     st.rerun()
+
+
+def _side(side: str, value: str) -> str:
+    return f"{_('Mine') if side == 'mine' else _('Theirs')}: {wording.plain(value) or '–'}"
 
 
 def choose() -> bool:
@@ -136,7 +143,7 @@ def choose() -> bool:
         kept[row["column"]] = st.radio(
             labels()[row["column"]],
             ["mine", "theirs"],
-            format_func=lambda side, row=row: f"{_('Mine') if side == 'mine' else _('Theirs')}: {row[side] or '–'}",
+            format_func=lambda side, row=row: _side(side, row[side]),
             key=f"{KEY}_clash_{row['column']}",
         )
     if st.button(_("Go on with these values"), type="primary", key=f"{KEY}_clash_done"):

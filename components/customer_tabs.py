@@ -33,6 +33,8 @@ def months(monthly: pd.DataFrame, *, currency: str) -> None:
 
 def categories(top: pd.DataFrame, *, currency: str) -> None:
     """What the customer spends most on."""
+    if top.empty:
+        return
     with st.container(border=True):
         st.markdown("**" + _("Categories · {currency} · most spent first").format(currency=currency) + "**")
         charts.bars(
@@ -125,7 +127,8 @@ def notes(rows: pd.DataFrame, *, zone: str, may_write: bool, hidden: bool) -> tu
     for row in rows.itertuples():
         with st.container(border=True, gap="small"):
             with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-                st.caption(f"{wording.person(row.author)} · {format.instant(row.created_at, zone)}", width="content")
+                author = wording.plain(wording.person(row.author))
+                st.caption(f"{author} · {format.instant(row.created_at, zone)}", width="content")
                 if may_write and st.button(
                     _("Delete"), icon=":material/delete:", key=f"customer_note_delete_{row.id}", type="tertiary"
                 ):
@@ -147,8 +150,8 @@ def history(rows: pd.DataFrame, *, zone: str, may_undo: bool) -> int | None:
                     st.caption(_("undone"), width="content")
                 elif may_undo and row.source != "demo" and _undo_button(int(row.id)):
                     asked = int(row.id)
-            where = history_lines.source(row.source)
-            st.caption(f"{wording.person(row.actor)} · {format.instant(row.made_at, zone)} · {where} · #{row.id}")
+            actor, where = wording.plain(wording.person(row.actor)), history_lines.source(row.source)
+            st.caption(f"{actor} · {format.instant(row.made_at, zone)} · {where} · #{row.id}")
             history_lines.draw(_lines(row.details))
     return asked
 

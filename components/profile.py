@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from typing import Any
+from urllib.parse import quote
 
 import streamlit as st
 
@@ -26,11 +27,13 @@ def header(customer: Any, stage_name: str) -> None:
         if customer.archived_at:
             st.badge(_("Archived"), color="red")
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-        st.caption(_("Owner: {name}").format(name=wording.person(customer.owner)), width="content")
+        owner = wording.plain(wording.person(customer.owner))
+        st.caption(_("Owner: {name}").format(name=owner), width="content")
         if customer.phone:
-            st.link_button(customer.phone, f"tel:+{text.digits(customer.phone)}", icon=":material/call:")
+            st.link_button(wording.plain(customer.phone), f"tel:+{text.digits(customer.phone)}", icon=":material/call:")
         if customer.email:
-            st.link_button(wording.plain(customer.email), f"mailto:{customer.email}", icon=":material/mail:")
+            address = quote(customer.email, safe="@")
+            st.link_button(wording.plain(customer.email), f"mailto:{address}", icon=":material/mail:")
 
 
 def figures(customer: Any, *, currency: str, today: date) -> None:

@@ -45,13 +45,18 @@ VALUES = {
     "Under 15K": N_("under 15K"),
 }
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~$:.])")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~$:.&])")
+# Streamlit makes icons, arrows, dashes and links even of what is escaped: such signs are kept apart.
+_TOGETHER = re.compile(
+    r"(?<=:)(?=material/|streamlit:|//)|(?<=-)(?=[->])|(?<=<)(?=[-=])|(?<=[>~])(?==)|(?<=www)(?=\.)", re.IGNORECASE
+)
+_JOINER = "\u2060"  # no width; text.clean() takes it out of what is copied back into a form
 _CAMPAIGN = re.compile(r"Campaign (\d+)")
 
 
 def plain(text: str) -> str:
     """A user's text for a place that reads markdown: shown as it is, never as markup."""
-    return _MARKDOWN.sub(r"\\\1", text)
+    return _MARKDOWN.sub(r"\\\1", _TOGETHER.sub(_JOINER, text))
 
 
 def translated(value: str) -> str:

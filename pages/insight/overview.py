@@ -36,7 +36,7 @@ with top:
         _("Overview"),
         wording.line(
             format.days(shown.period.start, shown.period.end),
-            wording.translated(region) if region else _("All regions"),
+            wording.plain(wording.translated(region)) if region else _("All regions"),
             wording.freshness(shown.waiting_since),
             wording.demo(settings.demo_days),
         ),

@@ -95,11 +95,8 @@ def _publish(key: str, code: str, default: str) -> str:
     return code
 
 
-def saved(change_set_id: int | None, text: str, *, leave_to: str | None = None, forget: Sequence[str] = ()) -> None:
+def saved(change_set_id: int, text: str, *, leave_to: str | None = None, forget: Sequence[str] = ()) -> None:
     """After a command: offer its undo, empty the given widgets, and draw the screen (or another one) anew."""
-    if change_set_id is None:
-        st.toast(text)
-        return
     page.offer_undo(change_set_id, text)
     for key in forget:
         st.session_state.pop(key, None)

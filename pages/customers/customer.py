@@ -37,9 +37,8 @@ if may_edit:
             done = data.write(
                 customer.assign, actor=viewer, customer_ids=[found.id], owner_id=owner_id, screen="customer"
             )
-            controls.saved(
-                done, _("Handed over to {name}.").format(name=wording.person(people[owner_id])), leave_to="customers"
-            )
+            name = wording.plain(wording.person(people[owner_id]))
+            controls.saved(done, _("Handed over to {name}.").format(name=name), leave_to="customers")
         case ("archive", archived):
             done = data.write(
                 customer.archive, actor=viewer, customer_id=found.id, archived=archived, screen="customer"
@@ -59,8 +58,12 @@ if may_edit and customer_form.is_open(found.id) and not customer_form.choose():
         except Conflict as error:
             customer_form.clash(error)
         else:
-            customer_form.close()
-            controls.saved(result.change_set_id, customer_form.told(result.changed, result.merged_with))
+            said = customer_form.told(result.changed, result.merged_with)
+            if result.change_set_id is None:
+                st.info(said)
+            else:
+                customer_form.close()
+                controls.saved(result.change_set_id, said)
 
 profile.figures(found, currency=settings.currency, today=today)
 tabs = {

@@ -46,14 +46,14 @@ format: $(FOR_DEV) ## put the code into its form
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-shots: $(FOR_DEV) system ## pictures of every screen, in shots/
+shots: $(FOR_DEV) system ## pictures of every screen, in .data/shots/
 	$(PY) -m tests.shots $(ARGS)
 
 bench: $(FOR_RUN) ## measure at scale: make bench ARGS='--help'
 	$(PY) -m benchmarks $(ARGS)
 
 clean: ## remove the environment and caches; the data in .data stays
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis shots
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.data/*' -prune -exec rm -rf {} +
 
 $(FOR_RUN): requirements.txt

@@ -58,13 +58,13 @@ def get(conn: Connection, *, viewer: Viewer, username: str) -> User:
     return _user(row)
 
 
-def id_of(conn: Connection, *, viewer: Viewer, username: str) -> int:
-    """The id behind a user name; "-" is nobody's. Raises NotFound."""
+def named(conn: Connection, *, viewer: Viewer, username: str) -> tuple[int, str]:
+    """Id and name behind a user name, for everybody; "-" is nobody's, and nobody has no name. Raises NotFound."""
     viewer.require(Permission.USERS_READ)
-    found = conn.scalar(select(_users.id).where(_users.username == username_of(username)))
+    found = conn.execute(select(_users.id, _users.name).where(_users.username == username_of(username))).one_or_none()
     if found is None:
         raise _unknown(username)
-    return int(found)
+    return found.id, found.name
 
 
 # --- commands --------------------------------------------------------------------------------------------------------

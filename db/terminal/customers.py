@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from db import clock, customer, customers, overview, passwords, settings, users
+from db import clock, customer, customers, overview, settings, text, users
 from db.connection import begin
 from db.errors import Invalid, NotFound
 from db.metrics import METRICS, N_, STAGE_NAMES, STAGE_RULES, Stage
@@ -34,6 +34,8 @@ def _search_options(parser: ArgumentParser) -> None:
 
 
 def _search(args: Namespace) -> Output:
+    if args.text and not text.match_key(args.text):
+        raise Invalid(_("There is nothing to search by in this text."))
     viewer = viewer_of(args)
     with begin(viewer) as conn:
         kept = settings.get(conn)
@@ -94,11 +96,16 @@ def _customer(args: Namespace) -> Output:
         if made:
             one = customer.get(conn, viewer=viewer, customer_id=one.id, today=today)
         if args.assign is not None:
-            owner_id = users.id_of(conn, viewer=viewer, username=args.assign)
+            owner_id, owner = users.named(conn, viewer=viewer, username=args.assign)
             made.append(customer.assign(conn, customer_ids=[one.id], owner_id=owner_id, **command))
-            one = _handed_over(conn, viewer, one, owner_id, args.assign, today)
+            one = _handed_over(conn, viewer, one, owner_id, owner, today)
     data = dataclasses.asdict(one) | {"currency": kept.currency, "change_set_ids": made}
-    return Output(data, _profile(one, kept, hidden=viewer.masked, made=made))
+    said = _profile(one, kept, hidden=viewer.masked)
+    if made:
+        said += "\n\n" + _("Saved. To take it back: {commands}").format(commands=_undo_commands(made))
+    elif values:
+        said += "\n\n" + _("Nothing was changed: the values stood there already.")
+    return Output(data, said)
 
 
 def _handed_over(
@@ -108,7 +115,7 @@ def _handed_over(
     try:
         return customer.get(conn, viewer=viewer, customer_id=one.id, today=today)
     except NotFound:
-        return dataclasses.replace(one, owner_id=owner_id, owner=passwords.username_of(owner))
+        return dataclasses.replace(one, owner_id=owner_id, owner=owner)
 
 
 def _values(given: list[str]) -> dict[str, str]:
@@ -123,7 +130,7 @@ def _values(given: list[str]) -> dict[str, str]:
     return values
 
 
-def _profile(one: customer.Customer, kept: settings.Settings, *, hidden: bool, made: list[int]) -> str:
+def _profile(one: customer.Customer, kept: settings.Settings, *, hidden: bool) -> str:
     withheld = _("hidden from your role")
     contact = {
         _("Company"): one.company,
@@ -165,8 +172,6 @@ def _profile(one: customer.Customer, kept: settings.Settings, *, hidden: bool, m
     ]
     if one.other_currency_orders:
         parts.append(_other_currencies(one.other_currency_orders))
-    if made:
-        parts.append(_("Saved. To take it back: {commands}").format(commands=_undo_commands(made)))
     return "\n\n".join(parts)
 
 

@@ -18,7 +18,7 @@ WRONG = "The user name or the password is wrong."
 
 
 def signed_in(page: Page) -> None:
-    expect(page.get_by_role("button", name=SIGN_OUT).first).to_be_visible()
+    expect(page.get_by_test_id("stSidebar").get_by_role("button", name=SIGN_OUT)).to_be_visible()
 
 
 def signed_out(page: Page) -> None:
@@ -99,7 +99,7 @@ def test_sign_out_ends_the_session_everywhere_in_this_browser(site: Site, page: 
     signed_in(page)
     [cookie] = [c for c in page.context.cookies() if c["name"] == "kehu_session"]
     with page.expect_response("**/auth/session") as answer:
-        page.get_by_role("button", name=SIGN_OUT).click()
+        page.get_by_test_id("stSidebar").get_by_role("button", name=SIGN_OUT).click()
     signed_out(page)
     assert answer.value.request.method == "DELETE"
     assert [c for c in page.context.cookies() if c["name"] == "kehu_session"] == []

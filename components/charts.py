@@ -51,7 +51,7 @@ def over_time(
     key: str,
 ) -> None:
     """A line over days, weeks or months, and the period before in grey where the data reaches."""
-    step = max(1, len(buckets) // 6)
+    step = math.ceil(len(buckets) / (5 if bucket == "month" else 6)) or 1
     places = list(range(len(buckets)))
     data: list[dict[str, Any]] = []
     if any(not format.unknown(v) for v in before):
@@ -87,6 +87,7 @@ def over_time(
             "tickvals": shown,
             "ticktext": [format.short_day(buckets[i], bucket) for i in shown],
             "showgrid": False,
+            "tickangle": 0,
             "fixedrange": True,
             "range": [-0.3, max(len(places) - 0.7, 0.3)],
         },

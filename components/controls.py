@@ -98,6 +98,7 @@ def _publish(key: str, code: str, default: str) -> str:
 def saved(change_set_id: int, text: str, *, leave_to: str | None = None, forget: Sequence[str] = ()) -> None:
     """After a command: offer its undo, empty the given widgets, and draw the screen (or another one) anew."""
     page.offer_undo(change_set_id, text)
+    st.toast(text, icon=":material/check_circle:")  # the offer may be out of sight on a long page
     for key in forget:
         st.session_state.pop(key, None)
     if leave_to:

@@ -52,9 +52,9 @@ def told(changed: Sequence[str], merged_with: Sequence[str]) -> str:
     names = labels()
     if not changed:
         return _("Nothing had changed, so nothing was saved.")
-    said = _("Saved: {fields}.").format(fields=", ".join(names.get(c, c) for c in changed))
+    said = _("Saved: {fields}.").format(fields=wording.listed(names.get(c, c) for c in changed))
     if merged_with:
-        theirs = ", ".join(names.get(c, c) for c in merged_with)
+        theirs = wording.listed(names.get(c, c) for c in merged_with)
         said += " " + _("Meanwhile somebody else changed {fields}; both are kept.").format(fields=theirs)
     return said
 
@@ -69,19 +69,21 @@ def draw(limits: Mapping[str, int], *, submit: str) -> tuple[dict[str, str], int
         st.error(st.session_state[f"{KEY}_refused"])
     with st.form(KEY, border=True):
         typed = {}
+        grid = st.grid(columns="auto", min_column_width=280)
         for column, label in labels().items():
             shown = f"{label} *" if column == "name" else label
             key = f"{KEY}_field_{column}_{turn}"
-            if column == "address":
-                typed[column] = st.text_area(shown, start[column], key=key, height=80)
-            else:
-                typed[column] = st.text_input(shown, start[column], key=key)
-            if column in problems:
-                st.markdown(f":red[:material/error: {problems[column]}]")
+            with (st if column == "address" else grid).container(gap="xsmall"):
+                if column == "address":
+                    typed[column] = st.text_area(shown, start[column], key=key, height=80)
+                else:
+                    typed[column] = st.text_input(shown, start[column], key=key)
+                if column in problems:
+                    st.markdown(f":red[:material/error: {wording.plain(problems[column])}]")
         st.caption(
-            _("* required. At most {name} characters in the name, {address} in the address.").format(
-                name=limits["name"], address=limits["address"]
-            )
+            _(
+                "Fields with a star are required. At most {name} characters in the name, {address} in the address."
+            ).format(name=limits["name"], address=limits["address"])
         )
         with st.container(horizontal=True):
             sent = st.form_submit_button(submit, type="primary", key=f"{KEY}_save")

@@ -39,5 +39,5 @@ def pick(rows: pd.DataFrame, *, stages: Mapping[str, str], currency: str, hidden
     }
     if hidden:
         del columns["phone"]
-    row = tables.pick_row(shown, columns, key="customers_list", height=36 * 15)
+    row = tables.pick_row(shown, columns, key="customers_list", height=36 * min(len(rows) + 1, 15) + 3)
     return None if row is None else int(rows.iloc[row]["id"])

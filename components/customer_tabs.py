@@ -150,7 +150,7 @@ def history(rows: pd.DataFrame, *, zone: str, may_undo: bool) -> int | None:
                     st.caption(_("undone"), width="content")
                 elif may_undo and row.source != "demo" and _undo_button(int(row.id)):
                     asked = int(row.id)
-            actor, where = wording.plain(wording.person(row.actor)), history_lines.source(row.source)
+            actor, where = wording.plain(wording.actor(row.actor)), history_lines.source(row.source)
             st.caption(f"{actor} · {format.instant(row.made_at, zone)} · {where} · #{row.id}")
             history_lines.draw(_lines(row.details))
     return asked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 
 from components import format
@@ -67,6 +68,16 @@ def translated(value: str) -> str:
 def person(name: str) -> str:
     """A user's name; the owner of what nobody owns is "Nobody"."""
     return name or _("Nobody")
+
+
+def actor(name: str) -> str:
+    """Who did something: a user, or Kehu itself."""
+    return name or "Kehu"
+
+
+def listed(names: Iterable[str]) -> str:
+    """'Phone, e-mail', in Chinese with its own comma."""
+    return _(", ").join(names)
 
 
 def campaign(name: str) -> str:

@@ -30,7 +30,7 @@ shown = pd.DataFrame(
     {
         "number": sets["id"],
         "when": [format.instant(at, zone) for at in sets["made_at"]],
-        "who": [wording.person(name) for name in sets["actor"]],
+        "who": [wording.actor(name) for name in sets["actor"]],
         "what": [history_lines.title(c, u) for c, u in zip(sets["command"], sets["undoes_id"], strict=True)],
         "rows": sets["rows"],
         "where": [history_lines.source(s) for s in sets["source"]],

@@ -21,7 +21,7 @@ from tests import strings
 TRANSLATED = [language for language in LANGUAGES if language != DEFAULT_LANGUAGE]
 HAN = r"[\u3400-\u4dbf\u4e00-\u9fff]"
 # The same in both languages.
-SAME = {"Kehu", "CSV", "ID"}
+SAME = {"Kehu", "CSV", "ID", ", "}
 # Names that stand in every language as they are.
 NAMES = ("客户 Kehu", "Kehu")
 # Patterns for machines: a date's, and what browsers call a system.

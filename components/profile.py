@@ -55,11 +55,7 @@ def figures(customer: Any, *, currency: str, today: date) -> None:
             help=format.day(customer.last_order_on),
         )
     if customer.other_currency_orders:
-        st.caption(
-            _("{n} orders in other currencies are not in the revenue.").format(
-                n=format.number(customer.other_currency_orders)
-            )
-        )
+        st.caption(wording.left_out(customer.other_currency_orders))
 
 
 def fields(customer: Any, *, hidden: bool) -> None:

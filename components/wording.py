@@ -8,7 +8,7 @@ from datetime import datetime
 
 from components import format
 from db import clock
-from db.words import _
+from db.words import _, ngettext
 
 
 def N_(message: str) -> str:
@@ -102,6 +102,15 @@ def demo(shift_days: int | None) -> str:
     return _("Demo: real purchases of 2017 moved by {days} days; names and contacts are made up").format(
         days=format.number(shift_days)
     )
+
+
+def left_out(orders: int) -> str:
+    """What the revenue does not hold: orders in other currencies are counted, never converted."""
+    return ngettext(
+        "{n} order in another currency is not in the revenue.",
+        "{n} orders in other currencies are not in the revenue.",
+        orders,
+    ).format(n=format.number(orders))
 
 
 def line(*parts: str) -> str:

@@ -59,7 +59,7 @@ with st.grid(columns="auto", min_column_width=122, gap="small"):
             trend=list(shown.series[key]) if key in shown.series else [],
         )
 if shown.other_currency_orders:
-    st.caption(_("{n} orders in other currencies are not in the revenue.").format(n=shown.other_currency_orders))
+    st.caption(wording.left_out(shown.other_currency_orders))
 
 left, right = st.columns([3, 2])
 with left.container(border=True, height="stretch"):

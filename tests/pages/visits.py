@@ -7,6 +7,7 @@ is in tests/browser.
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 import os
 from collections import deque
@@ -27,6 +28,7 @@ from streamlit.testing.v1 import AppTest
 
 from components import visit as visits
 from db import connection, schema, sessions
+from db import words as words_
 from db.connection import begin
 from db.embedded import Server
 from db.permissions import GATE, Viewer
@@ -80,7 +82,7 @@ def signed_in(viewer: Viewer, path: str, *, language: str = "en", **params: str)
     with begin(GATE, write=True) as conn:
         started = sessions.start(conn, user_id=viewer.user_id)
     app.session_state[visits.SESSION] = started.session_id
-    return app.run()
+    return _opened(app)
 
 
 def visitor(path: str, *, language: str = "en", **params: str) -> AppTest:
@@ -107,7 +109,13 @@ def go(app: AppTest, path: str, **params: str) -> AppTest:
     app.query_params.clear()
     app.query_params.update(params)
     app.switch_page(f"../{BY_PATH[path].file}")
-    return app.run()
+    return _opened(app)
+
+
+def _opened(app: AppTest) -> AppTest:
+    app.run()
+    app._page_hash = ""  # or every run would go back there, wherever a button has led since
+    return app
 
 
 def where(app: AppTest) -> str:
@@ -149,7 +157,14 @@ def _texts(message: Message) -> Iterator[str]:
             if isinstance(item, Message):
                 yield from _texts(item)
             elif isinstance(item, str):
-                yield item
+                yield _plain(item)
+
+
+def _plain(text: str) -> str:
+    """A chart's specification without the escapes of JSON."""
+    if not text.startswith('{"'):
+        return text
+    return json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":"))
 
 
 def grid(app: AppTest, key: str) -> pd.DataFrame:
@@ -195,6 +210,17 @@ def click(app: AppTest, key: str) -> AppTest:
     """Press the button of this key."""
     app.button(key=key).click()
     return app.run()
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """AppTest asks for the names of options in this thread, where no run has chosen a language."""
+    before = words_.language()
+    words_.use(language)
+    try:
+        yield
+    finally:
+        words_.use(before)
 
 
 def drawn(app: AppTest, key: str) -> bool:

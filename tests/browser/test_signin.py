@@ -58,7 +58,7 @@ def test_after_a_restart_locks_hold_and_a_direct_link_shows_nothing_before_sign_
     expect(page.get_by_text("Try again in 15 minutes.")).to_be_visible()
     sign_in(page, "ann")
     signed_in(page)
-    expect(page.get_by_label("Search")).to_have_value("wang")
+    expect(page.get_by_role("searchbox", name="Search")).to_have_value("wang")
     expect(page).to_have_url(f"{site.address}/customers?customers_search=wang&customers_sort=orders")
     expect(page).to_have_title("Customers · 客户 Kehu")
     assert errors == []
@@ -111,11 +111,11 @@ def test_sign_out_ends_the_session_everywhere_in_this_browser(site: Site, page: 
 def test_revocation_holds_at_the_next_click_in_a_fragment(site: Site, page: Page) -> None:
     page.goto(f"{site.address}/customers")
     sign_in(page, "ann")
-    expect(page.get_by_label("Search")).to_be_visible()
+    expect(page.get_by_role("searchbox", name="Search")).to_be_visible()
     revoke(site, "ann")
-    page.get_by_label("Search").fill("wang")
+    page.get_by_role("searchbox", name="Search").fill("wang")
     signed_out(page)
-    expect(page.get_by_label("Search")).to_have_count(0)
+    expect(page.get_by_role("searchbox", name="Search")).to_have_count(0)
     page.reload()
     signed_out(page)
 
@@ -185,7 +185,7 @@ def test_what_was_typed_survives_the_end_of_the_session_for_the_same_user_only(
 def test_database_away_is_a_sentence_and_it_recovers(site: Site, server: Server, page: Page) -> None:
     page.goto(f"{site.address}/customers")
     sign_in(page, "cho")
-    expect(page.get_by_label("Search")).to_be_visible()
+    expect(page.get_by_role("searchbox", name="Search")).to_be_visible()
     name = make_url(site.database_url).database
     admin = make_url(server.admin_url()).set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(admin, autocommit=True) as conn:

@@ -1,7 +1,7 @@
 """`python -m db`: Kehu in the terminal. Parses the command line, runs one command, says how it ended.
 
 Exit codes: 0 done, 1 a bug, 2 usage, 3 refused, 4 not found, 5 invalid, 6 conflict, 7 unavailable; 130 interrupted,
-141 when nobody reads the output any more. docs/cli.md describes every command.
+141 when the output cannot be written. docs/cli.md describes every command.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from db.words import _
 
 COMMANDS = (*admin.COMMANDS, *customers.COMMANDS, *history.COMMANDS)
 LANGUAGES = {"en": "en", "zh": "zh_CN"}
-INTERRUPTED, NOBODY_READS = 130, 141
+INTERRUPTED, NOT_WRITTEN = 130, 141
 
 
 class Parser(argparse.ArgumentParser):
@@ -51,7 +51,7 @@ def parser() -> Parser:
         if group not in groups:
             groups[group] = groups[""].add_parser(group, help=_("the people who use Kehu")).add_subparsers(**kwargs)
         summary = _(command.help)
-        added = groups[group].add_parser(name, help=summary, description=summary[:1].upper() + summary[1:] + ".")
+        added = groups[group].add_parser(name, help=summary, description=summary[:1].upper() + summary[1:])
         _everywhere(added)
         command.options(added)
         added.set_defaults(run=command.run)
@@ -83,11 +83,14 @@ def main(argv: list[str] | None = None) -> int:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         code = _run(given)
-        sys.stdout.flush()
-    except BrokenPipeError:
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            print(_("The output could not be written: {reason}.").format(reason=error.strerror), file=sys.stderr)
         # What is still in the buffer goes nowhere, without a word.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return NOBODY_READS
+        return NOT_WRITTEN
     except KeyboardInterrupt:
         return INTERRUPTED
     return code

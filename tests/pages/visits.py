@@ -27,6 +27,7 @@ from streamlit.components.v2.component_manager import BidiComponentManager
 from streamlit.testing.v1 import AppTest
 
 from components import visit as visits
+from components import wording
 from db import connection, schema, sessions
 from db import words as words_
 from db.connection import begin
@@ -40,6 +41,20 @@ TIMEOUT = 60
 REFUSAL = "Your role does not include this screen. Ask an administrator if you need it."
 SIGN_IN = "Sign in to work with your customers."
 BROKEN = "Something went wrong on our side. Try again; if it stays, tell an administrator this number: {id}."
+
+# What somebody might type or paste into any field, and how it is stored.
+HOSTILE = {
+    "<script>alert(1)</script>": "<script>alert(1)</script>",
+    "'; drop table customers; --": "'; drop table customers; --",
+    "a\u202eb\u2066c\u200bd": "abcd",
+    "a\0b\x1b": "ab",
+    "![x](http://evil.example)": "![x](http://evil.example)",
+    ":red[x] :material/home: $x$ **b** `c`": ":red[x] :material/home: $x$ **b** `c`",
+    "{name} %s %(x)s \\ & &lt;b&gt;": "{name} %s %(x)s \\ & &lt;b&gt;",
+    "  \t😀 ｆｕｌｌ　ｗｉｄｔｈ １２  ": "😀 full width 12",
+}
+TOO_LONG = "x" * 10_001
+_PLAIN = {"text", "dataframe", "text_input", "text_area", "selectbox", "plotly_chart"}
 
 _numbers = itertools.count(1)
 _bugs: deque[logging.LogRecord] = deque(maxlen=1)
@@ -141,6 +156,14 @@ def words(app: AppTest) -> str:
 def body(app: AppTest) -> str:
     """The same of the screen alone, without the sidebar."""
     return "\n".join(itertools.chain.from_iterable(map(_told, app.main)))
+
+
+def markup_of(app: AppTest, text: str) -> list[str]:
+    """Where the text stands as it is in something that reads markdown."""
+    if wording.plain(text) == text:
+        return []
+    read = (node for node in app._tree if getattr(node, "type", "") not in _PLAIN)
+    return [str(node) for node in read if any(text in told for told in _told(node))]
 
 
 def _told(node: Any) -> Iterator[str]:

@@ -10,12 +10,20 @@ from pypinyin import Style, lazy_pinyin
 
 MAX_TEXT = 10_000
 
-# Zero-width and bidirectional controls: invisible in a form, they make equal names unequal and can reorder a line.
-_INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb]")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+# What shows nothing in a form makes equal names unequal, stands for an empty name or reorders a line: zero-width and
+# bidirectional controls, fillers, language tags.
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
+    "\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
+_LINE_END = re.compile(r"\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 _SPACE = re.compile(r"[^\S\n]+")
-_HAN = re.compile(r"([\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])")
-_DIGIT = re.compile(r"\D+")
+_HAN = re.compile(r"([〇\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af])")
+_NAME = re.compile(rf"(?:{_HAN.pattern}){{2,4}}")
+# Chooses between forms of one character; the form is the writer's, the character is what is searched.
+_VARIANT = re.compile("[\ufe00-\ufe0f]")
+_LETTERS = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "ð": "d", "þ": "th"})
 
 # Surnames that are read otherwise than the same character in a word (Table of General Standard Chinese Characters).
 SURNAMES = {
@@ -58,12 +66,12 @@ SURNAMES = {
 
 
 def clean(value: str | None, *, multiline: bool = False) -> str:
-    """NFKC, without control, zero-width and bidi characters, runs of blanks folded, trimmed. `None` gives ''."""
+    """NFKC, without control, invisible and bidi characters, runs of blanks folded, trimmed. `None` gives ''."""
     if not value:
         return ""
-    text = unicodedata.normalize("NFKC", value)
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = _INVISIBLE.sub("", _CONTROL.sub("", text))
+    # Taken out first: what stood between two characters that combine must not keep them apart.
+    visible = _INVISIBLE.sub("", _CONTROL.sub("", _LINE_END.sub("\n", value)))
+    text = unicodedata.normalize("NFKC", visible)
     if not multiline:
         text = text.replace("\n", " ")
     return _SPACE.sub(" ", text).strip()
@@ -75,18 +83,20 @@ def has_han(value: str) -> bool:
 
 
 def unaccent(value: str) -> str:
-    """Latin letters without their marks: 'Müller' → 'Muller'."""
-    return "".join(c for c in unicodedata.normalize("NFD", value) if not unicodedata.combining(c))
+    """Letters without their marks, in lower case also those that Unicode does not take apart: 'müłler' → 'muller'."""
+    apart = _VARIANT.sub("", unicodedata.normalize("NFD", value))
+    return "".join(c for c in apart if not unicodedata.combining(c)).translate(_LETTERS)
 
 
 def match_key(value: str | None) -> str:
     """The form in which names, e-mails and companies are compared: cleaned, lower case, unaccented."""
-    return unaccent(clean(value).casefold())
+    return _SPACE.sub(" ", unaccent(clean(value).casefold())).strip()
 
 
 @lru_cache(maxsize=65_536)
 def _syllables(name: str) -> tuple[str, ...]:
-    for length in (2, 1):
+    # Two to four characters are a person's name; a company's is read as the words that it is made of.
+    for length in (2, 1) if _NAME.fullmatch(name.split(" ", maxsplit=1)[0]) else ():
         surname, given = name[:length], name[length:]
         if surname in SURNAMES and given:
             return (*SURNAMES[surname].split(), *lazy_pinyin(given, style=Style.NORMAL))
@@ -113,8 +123,8 @@ def sort_key(value: str | None) -> str:
 
 
 def digits(value: str | None) -> str:
-    """Only the digits, full-width ones folded: '+86 138-0013 8000' → '8613800138000'."""
-    return _DIGIT.sub("", clean(value))
+    """Only the digits, those of other scripts folded: '+86 138-0013 8000' → '8613800138000'."""
+    return "".join(str(unicodedata.decimal(c)) for c in clean(value) if c.isdecimal())
 
 
 def spaced(value: str | None) -> str:

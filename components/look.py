@@ -8,19 +8,25 @@ _CSS = """
 <style>
   [data-testid="stMainBlockContainer"] { padding: 2.6rem 2.5rem 4rem; max-width: 1600px; }
   [data-testid="stSidebarHeader"] { height: 2.2rem; padding-bottom: 0; }
+  /* Who one is stands at the sidebar's foot. */
+  [data-testid="stSidebarUserContent"] { min-height: calc(100dvh - 5rem); padding-bottom: 1rem; display: flex; }
+  [data-testid="stSidebarUserContent"] > div { flex: 1; display: flex; }
+  .st-key-kehu_errand { position: absolute; height: 0; }
   /* Its buttons speak English only, and the whole table is one click away as an export of ours. */
   [data-testid="stElementToolbar"] { display: none; }
   [data-testid="stButtonGroup"] button { min-height: 40px; }
   [data-testid="stPageLink"] a { min-height: 36px; }
-  [data-testid="stMetricValue"] { overflow: visible; }
   [data-testid="stMarkdownContainer"] table { width: 100%; font-size: 0.95em; }
   [data-testid="stMarkdownContainer"] :is(th, td) { border-left: none !important; border-right: none !important; }
   [data-testid="stMarkdownContainer"] th { font-weight: 500; opacity: 0.75; }
   @media (max-width: 640px) {
-    [data-testid="stMainBlockContainer"] { padding: 3rem 1rem 4rem; }
-    [data-testid="stPageLink"] a, button { min-height: 40px; }
-    input, textarea, select { font-size: 16px !important; }  /* smaller ones make a phone zoom in */
+    [data-testid="stMainBlockContainer"] { padding: 3.6rem 1rem 4rem; }
     [data-testid="stMarkdownContainer"] table { display: block; overflow-x: auto; white-space: nowrap; }
+  }
+  /* A finger is 40 px wide, and a phone enlarges the whole page for any field in smaller letters than 16 px. */
+  @media (pointer: coarse), (max-width: 640px) {
+    .stApp button[data-testid^="stBaseButton"], .stApp [data-testid="stPageLink"] a { min-height: 40px; }
+    .stApp input, .stApp textarea { font-size: 16px !important; min-height: 40px; }
   }
 </style>
 """

@@ -16,20 +16,6 @@ ICON = (
     '<text x="16" y="23" font-size="20" text-anchor="middle" fill="#FFF" font-family="sans-serif">客</text></svg>'
 )
 
-# What the theme cannot say: less air above a screen, who one is at the sidebar's foot, no trace of the errand, fingers.
-STYLE = """<style>
-.stMainBlockContainer { padding-top: 3.5rem; padding-bottom: 4rem }
-[data-testid="stSidebarUserContent"] { min-height: calc(100dvh - 5rem); padding-bottom: 1rem; display: flex }
-[data-testid="stSidebarUserContent"] > div { flex: 1; display: flex }
-.st-key-kehu_errand { position: absolute; height: 0 }
-@media (max-width: 640px) { .stMainBlockContainer { padding-top: 4.2rem } }
-/* A finger is 40 px wide, and a phone enlarges the whole page for any field in smaller letters than 16 px. */
-@media (pointer: coarse) {
-  .stApp button[data-testid^="stBaseButton"], .stApp [data-testid="stPageLink"] a { min-height: 40px }
-  .stApp input, .stApp textarea { font-size: 16px !important; min-height: 40px }
-}
-</style>"""
-
 
 def main() -> None:
     with data.run("") as run, page.guard():
@@ -46,8 +32,6 @@ def main() -> None:
         run.screen = screen.path
         st.set_page_config(page_title=f"{_(screen.title)} · 客户 Kehu", page_icon=ICON, layout="wide")
         look.apply()
-
-        st.html(STYLE)
         visit.send_errand()
         link = st.query_params.get("link")
         if away:

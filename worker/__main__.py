@@ -16,7 +16,7 @@ from worker.tasks import app, conninfo, drain, log, make_months, stopping, told
 PAUSE_S = (0.5, 1.0, 2.0, 5.0)
 """Waits between attempts to reach the database; the last is repeated."""
 
-POLL_S = 2.0
+POLL_S = 1.0
 """A deferred job is announced by the database; this is how often the worker looks by itself."""
 
 HEARTBEAT_S = 5.0
@@ -66,6 +66,7 @@ async def _work(stop: asyncio.Event) -> None:
         work = asyncio.create_task(
             app.run_worker_async(
                 name="kehu",
+                concurrency=2,  # a long check does not hold up the figures
                 fetch_job_polling_interval=POLL_S,
                 update_heartbeat_interval=HEARTBEAT_S,
                 stalled_worker_timeout=STALLED_S,

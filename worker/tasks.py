@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from datetime import UTC, datetime
@@ -83,9 +84,16 @@ def make_months() -> None:
 
 @app.periodic(cron="* * * * *", queueing_lock="refresh_metrics every minute")
 @app.task(name="refresh_metrics", queue="default", retry=again)
-def refresh_metrics(timestamp: int | None = None) -> None:
-    """Deferred by each writer in its transaction (public.defer_refresh), and every minute in case one was lost."""
-    drain()
+async def refresh_metrics(timestamp: int | None = None) -> None:
+    """Deferred by each writer in its transaction (public.defer_refresh), and every minute in case one was lost.
+
+    What waits behind this job was committed before and is done by it: the others are dropped, not run one by one.
+    """
+    await app.connector.execute_query_async(
+        "DELETE FROM procrastinate_jobs WHERE id IN (SELECT id FROM procrastinate_jobs "
+        "WHERE task_name = 'refresh_metrics' AND status = 'todo' FOR UPDATE SKIP LOCKED)"
+    )
+    await asyncio.to_thread(drain)
 
 
 @app.periodic(cron="7 2 * * *", queueing_lock="make_event_months")

@@ -277,6 +277,17 @@ def test_every_line_of_the_log_is_json_and_none_holds_a_value(
     assert any("db/derived.py" in place for place in failed["error"]["where"])
 
 
+def test_a_thousand_changes_are_a_few_jobs(people: make.People, owner: Connection, start: Start) -> None:
+    customer = sold(people.ann.user_id)
+    process = start().ready()
+    with begin_owner() as conn:
+        conn.execute(text("SELECT count(public.defer_refresh()) FROM generate_series(1, 1000)"))
+        conn.execute(insert(schema.touched_customers).values(customer_id=customer, touched_at=clock.now()))
+    wait(lambda: not queued(owner) and not [job for job in jobs(owner) if job[1] in ("todo", "doing")], 10)
+    assert process.end() == 0
+    assert not [line for line in process.lines if line["level"] != "info"], process.raw
+
+
 def test_the_job_of_a_dead_worker_is_given_back(owner: Connection, clone: str, start: Start) -> None:
     with begin_owner() as conn:
         conn.execute(text("SELECT public.defer_refresh()"))

@@ -129,7 +129,7 @@ def _screens(username: str, rounds: int) -> list[dict[str, Any]]:
     return rows
 
 
-class _timed_reads:  # noqa: N801 — reads as a verb in `with`
+class _timed_reads:
     """Adds up wall and CPU of every data.read of a run; a nested read counts once."""
 
     def __init__(self, spent: list[tuple[float, float]]) -> None:

@@ -114,7 +114,7 @@ def _round_step(rough: float) -> float:
     return next(power * m for m in (1, 2, 2.5, 5, 10) if power * m >= rough)
 
 
-def bars(names: Sequence[str], values: Sequence[int], texts: Sequence[str], *, key: str, alt: str) -> None:
+def bars(names: Sequence[str], values: Sequence[float], texts: Sequence[str], *, key: str, alt: str) -> None:
     """Horizontal bars in the given order, labelled directly, starting at zero."""
     data = [
         {

@@ -99,8 +99,6 @@ def saved(change_set_id: int, text: str, *, leave_to: str | None = None, forget:
     """After a command: offer its undo, empty the given widgets, and draw the screen (or another one) anew."""
     page.offer_undo(change_set_id, text)
     st.toast(text, icon=":material/check_circle:")  # the offer may be out of sight on a long page
-    for key in forget:
-        st.session_state.pop(key, None)
     if leave_to:
         places.go(leave_to)
     st.rerun()

@@ -38,7 +38,7 @@ def opened(values: Mapping[str, Any], customer_id: int, version: int) -> None:
 
 def close() -> None:
     """Forget the form and what was typed into it."""
-    for key in [k for k in st.session_state if isinstance(k, str) and k.startswith(KEY)]:
+    for key in [k for k in st.session_state if str(k).startswith(KEY)]:
         del st.session_state[key]
 
 
@@ -133,6 +133,16 @@ def _side(side: str, value: str) -> str:
     return f"{_('Mine') if side == 'mine' else _('Theirs')}: {wording.plain(value) or '–'}"
 
 
+def _choice(row: Mapping[str, Any]) -> str:
+    """One column's two values; gives 'mine' or 'theirs'."""
+
+    def named(side: str) -> str:
+        return _side(side, row[side])
+
+    key = f"{KEY}_clash_{row['column']}"
+    return str(st.radio(labels()[row["column"]], ("mine", "theirs"), format_func=named, key=key))
+
+
 def choose() -> bool:
     """Both sides, column by column; True while the user still has to choose. The choice goes back into the form."""
     found = st.session_state.get(f"{KEY}_clash")
@@ -140,14 +150,7 @@ def choose() -> bool:
         return False
     rows, version = found
     st.warning(_("Somebody saved this customer while you were editing. Choose which values to keep."))
-    kept = {}
-    for row in rows:
-        kept[row["column"]] = st.radio(
-            labels()[row["column"]],
-            ["mine", "theirs"],
-            format_func=lambda side, row=row: _side(side, row[side]),
-            key=f"{KEY}_clash_{row['column']}",
-        )
+    kept = {row["column"]: _choice(row) for row in rows}
     if st.button(_("Go on with these values"), type="primary", key=f"{KEY}_clash_done"):
         for row in rows:
             st.session_state[f"{KEY}_opened_{row['column']}"] = row["theirs"]

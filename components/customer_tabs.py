@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -101,13 +101,13 @@ def campaigns(rows: pd.DataFrame) -> None:
         _("{n} times, first on {day}").format(n=r.redemptions, day=format.day(r.first_redeemed_on))
         if r.redemptions
         else _("no")
-        for r in rows.itertuples()
+        for r in _each(rows)
     ]
     tables.small(
         pd.DataFrame(
             {
                 _("Campaign"): [wording.campaign(c) for c in rows["campaign"]],
-                _("Days"): [format.days(r.starts_on, r.ends_on) for r in rows.itertuples()],
+                _("Days"): [format.days(r.starts_on, r.ends_on) for r in _each(rows)],
                 _("Redeemed"): redeemed,
             }
         )
@@ -118,13 +118,16 @@ def notes(rows: pd.DataFrame, *, zone: str, may_write: bool, hidden: bool) -> tu
     """The notes, newest first; gives ('add', text) or ('delete', note id)."""
     asked: tuple[str, Any] | None = None
     if may_write:
+        turn = st.session_state.get("customer_note_turn", 0)  # a new field after each note; a refused one stays
         with st.form("customer_note", clear_on_submit=False, border=True):
-            body = st.text_area(_("New note"), key="customer_note_body", height=90, placeholder=_("What happened?"))
+            body = st.text_area(
+                _("New note"), key=f"customer_note_body_{turn}", height=90, placeholder=_("What happened?")
+            )
             if st.form_submit_button(_("Add note"), type="primary", key="customer_note_add"):
                 asked = ("add", body)
     if rows.empty:
         st.caption(_("No notes yet."))
-    for row in rows.itertuples():
+    for row in _each(rows):
         with st.container(border=True, gap="small"):
             with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
                 author = wording.plain(wording.person(row.author))
@@ -137,12 +140,17 @@ def notes(rows: pd.DataFrame, *, zone: str, may_write: bool, hidden: bool) -> tu
     return asked
 
 
+def note_added() -> None:
+    """Empty the field of the new note at the next drawing."""
+    st.session_state["customer_note_turn"] = st.session_state.get("customer_note_turn", 0) + 1
+
+
 def history(rows: pd.DataFrame, *, zone: str, may_undo: bool) -> int | None:
     """Who changed what and when; gives the change set to undo."""
     asked: int | None = None
     if rows.empty:
         st.caption(_("No changes yet."))
-    for row in rows.itertuples():
+    for row in _each(rows):
         with st.container(border=True, gap="small"):
             with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
                 st.markdown("**" + history_lines.title(row.command, row.undoes_id) + "**", width="content")
@@ -154,6 +162,11 @@ def history(rows: pd.DataFrame, *, zone: str, may_undo: bool) -> int | None:
             st.caption(f"{actor} · {format.instant(row.made_at, zone)} · {where} · #{row.id}")
             history_lines.draw(_lines(row.details))
     return asked
+
+
+def _each(rows: pd.DataFrame) -> Iterator[Any]:
+    """The rows as named tuples; their fields have the types that the query's docstring gives."""
+    yield from rows.itertuples()
 
 
 def _undo_button(change_set_id: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import TypeGuard
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_datetime, format_skeleton
@@ -15,45 +16,46 @@ from db.words import _, language, ngettext
 Value = Decimal | int | float | None
 
 
+def known(value: Value) -> TypeGuard[Decimal | int | float]:
+    """False for None and NaN."""
+    return value is not None and not (isinstance(value, float) and math.isnan(value))
+
+
 def unknown(value: Value) -> bool:
     """True for None and NaN."""
-    return value is None or (isinstance(value, float) and math.isnan(value))
+    return not known(value)
 
 
 def number(value: Value) -> str:
     """155848 → '155,848'."""
-    return _("not known") if unknown(value) else format_decimal(value, locale=language())
+    return format_decimal(value, locale=language()) if known(value) else _("not known")
 
 
 def money(value: Value, currency: str) -> str:
     """4596039.58 → '$4,596,039.58', in Chinese 'US$4,596,039.58'."""
-    return _("not known") if unknown(value) else format_currency(value, currency, locale=language())
+    return format_currency(value, currency, locale=language()) if known(value) else _("not known")
 
 
 def percent(value: Value) -> str:
     """A share: 0.4567 → '45.7%'."""
-    return _("not known") if unknown(value) else format_decimal(value, "0.0%", locale=language())
+    return format_decimal(value, "0.0%", locale=language()) if known(value) else _("not known")
 
 
 def short(value: Value, unit: str, currency: str) -> str:
     """As a card shows a count, money or rate: '$4.6M', in Chinese 'US$459.6万'; small numbers in full."""
-    if value is None or unknown(value):
+    if not known(value):
         return _("not known")
     if unit == "rate":
         return percent(value)
     if unit == "count":
-        return (
-            number(value)
-            if abs(value) < 100_000
-            else format_compact_decimal(value, locale=language(), fraction_digits=1)
-        )
-    if abs(value) < 10_000:
+        return number(value) if abs(float(value)) < 100_000 else compact(value)
+    if abs(float(value)) < 10_000:
         return money(value, currency)
     return format_compact_currency(value, currency, locale=language(), fraction_digits=1)
 
 
-def compact(value: float) -> str:
-    """A mark on an axis: 60000 → '60K', in Chinese '6万'."""
+def compact(value: Decimal | float) -> str:
+    """A large number in short: 60000 → '60K', in Chinese '6万'."""
     return format_compact_decimal(value, locale=language(), fraction_digits=1)
 
 

@@ -38,7 +38,8 @@ def header(customer: Any, stage_name: str) -> None:
 
 def figures(customer: Any, *, currency: str, today: date) -> None:
     """Orders, revenue, average basket, first and last order."""
-    basket = customer.revenue / customer.orders if customer.orders else None
+    own_orders = customer.orders - customer.other_currency_orders
+    basket = customer.revenue / own_orders if own_orders else None
     with st.grid(columns="auto", min_column_width=130, gap="small"):
         st.metric(_("Orders"), format.number(customer.orders), border=True)
         st.metric(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
@@ -32,7 +32,9 @@ def _cell(text: str) -> str:
     return wording.plain(text.replace("\n", " ")) or " "
 
 
-def pick_row(frame: pd.DataFrame, columns: Mapping[str, Any], *, key: str, height: int | str = "auto") -> int | None:
+def pick_row(
+    frame: pd.DataFrame, columns: Mapping[str, Any], *, key: str, height: int | Literal["auto"] = "auto"
+) -> int | None:
     """A grid of the named columns; gives the position of the row that was clicked, None without one."""
     chosen = st.dataframe(
         frame,
@@ -41,7 +43,7 @@ def pick_row(frame: pd.DataFrame, columns: Mapping[str, Any], *, key: str, heigh
         hide_index=True,
         key=f"{key}_{_fingerprint(frame)}",  # other rows are another table: a choice must not pass to a stranger
         on_select="rerun",
-        selection_mode=["single-row", "single-cell"],
+        selection_mode=("single-row", "single-cell"),
         height=height,
         row_height=36,
     )

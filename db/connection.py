@@ -58,7 +58,7 @@ def _preamble(viewer: Viewer, *, write: bool, timeout_ms: int) -> str:
     parts = [
         sql.SQL("SET TRANSACTION ISOLATION LEVEL {}, {}").format(sql.SQL(isolation), sql.SQL(mode)),
         sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)),
-        sql.SQL("SET LOCAL search_path = {}").format(sql.SQL(SEARCH_PATH[role])),  # type: ignore[arg-type]
+        sql.SQL("SET LOCAL search_path = {}").format(sql.SQL(SEARCH_PATH[role])),
         _owners(viewer.owner_ids),
         sql.SQL("SET LOCAL kehu.user_id = {}").format(sql.Literal(str(viewer.user_id))),
         sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(timeout_ms)),
@@ -85,12 +85,11 @@ def begin(viewer: Viewer, *, write: bool = False, timeout_ms: int = STATEMENT_TI
     Reads are one REPEATABLE READ snapshot and cannot write. Raises Unavailable when the database does not answer or a
     statement exceeds `timeout_ms`, Refused when PostgreSQL denies a privilege.
     """
-    with translated():
-        with engine().connect() as conn, conn.begin():
-            conn.exec_driver_sql(_preamble(viewer, write=write, timeout_ms=timeout_ms), execution_options=AS_WRITTEN)
-            conn.info["kehu_areas"] = set()
-            yield conn
-            _move_generations(conn)
+    with translated(), engine().connect() as conn, conn.begin():
+        conn.exec_driver_sql(_preamble(viewer, write=write, timeout_ms=timeout_ms), execution_options=AS_WRITTEN)
+        conn.info["kehu_areas"] = set()
+        yield conn
+        _move_generations(conn)
 
 
 def bump(conn: Connection, areas: Iterable[str]) -> None:
@@ -115,9 +114,8 @@ def _move_generations(conn: Connection) -> None:
 @contextmanager
 def begin_owner() -> Iterator[Connection]:
     """A transaction as the owner of the schema, past all rights: for migrations and nothing else."""
-    with translated():
-        with engine().connect() as conn, conn.begin():
-            yield conn
+    with translated(), engine().connect() as conn, conn.begin():
+        yield conn
 
 
 @contextmanager

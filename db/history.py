@@ -21,7 +21,7 @@ def of_customer(conn: Connection, *, viewer: Viewer, customer_id: int, limit: in
     viewer.require(Permission.CUSTOMERS_READ)
     h, s, u = schema.changes.c, schema.change_sets.c, schema.users.c
     rows = conn.execute(
-        select(s.id, s.made_at, u.name.label("actor"), s.command, s.source, s.screen, s.reason, s.undoes_id, h)
+        select(s.id, s.made_at, u.name.label("actor"), s.command, s.source, s.screen, s.reason, s.undoes_id, *h)
         .select_from(
             schema.changes.join(schema.change_sets, s.id == h.change_set_id).join(schema.users, u.id == s.actor_id)
         )
@@ -95,7 +95,7 @@ def _detail(row: Any) -> dict[str, Any]:
     known = {"table": table.name, "id": row[h.row_id], "customer_id": row[h.customer_id], "action": row[h.action]}
     shown = [
         c
-        for c in table.columns.keys()
+        for c in (column.name for column in table.columns)
         if c in before.keys() | after.keys()
         and not table.c[c].info.get("derived")
         and c not in ("version", "created_at", "updated_at")

@@ -37,6 +37,9 @@ def make(conn: Connection, *, actor: Viewer, kind: str, params: Mapping[str, Any
     actor.require(get(kind).permission)
     now = clock.now()
     token = secrets.token_urlsafe(32)
+    # What the last files were filtered by may hold a customer's name: it is kept only as long as it is of use.
+    forgotten = update(schema.exports).where(_c.user_id == actor.user_id, _c.expires_at <= now)
+    conn.execute(forgotten.values(params={}))
     conn.execute(
         insert(schema.exports).values(
             user_id=actor.user_id,
@@ -61,5 +64,5 @@ def take(conn: Connection, *, viewer: Viewer, token: str) -> Offer | None:
 
 
 def note(conn: Connection, *, offer_id: int, rows: int) -> None:
-    """Write down that the file was fetched whole, and how many rows it had. What it was filtered by is forgotten."""
+    """Write down that the file was fetched whole, and how many rows it had."""
     conn.execute(update(schema.exports).where(_c.id == offer_id).values(downloaded_at=clock.now(), rows=rows))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, Connection, case, func, select
 
-from db import schema
+from db import schema, sessions
 from db.errors import NotFound, Refused
 from db.passwords import username_of
 from db.permissions import NOBODY, Role, Viewer
@@ -56,10 +56,4 @@ def _first(conn: Connection, where: ColumnElement[bool]) -> tuple[Viewer, bool] 
     ).one_or_none()
     if row is None:
         return None
-    role = Role(row.role)
-    owners: tuple[int, ...] = ()
-    if role is Role.SALES:
-        owners = (row.id,)
-    elif role is Role.MANAGER:
-        owners = tuple(sorted({NOBODY, row.id, *(row.team or ())}))
-    return Viewer(row.id, row.username, role, owners), bool(row.active)
+    return sessions.viewer_of(row.id, row.username, Role(row.role), row.team), bool(row.active)

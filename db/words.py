@@ -29,7 +29,7 @@ def catalogue(language: str) -> dict[str, tuple[str, ...]]:
         forms = message.string if isinstance(message.string, tuple | list) else (message.string,)
         key = message.id[0] if isinstance(message.id, tuple | list) else message.id
         if key and all(forms):
-            found[key] = tuple(forms)
+            found[key] = tuple(str(form) for form in forms)
     return found
 
 

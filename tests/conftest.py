@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,13 +29,19 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A PostgreSQL of this run alone; not durable."""
+def server() -> Iterator[Server]:
+    """A PostgreSQL of this run alone; not durable.
+
+    In a folder of its own: pytest closes its common one to other users whenever another run starts, and as root
+    PostgreSQL runs as another user.
+    """
     binaries = os.environ.get("KEHU_TEST_SERVER")
-    found = Server(tmp_path_factory.mktemp("server"), durable=False, binaries=Path(binaries) if binaries else None)
+    folder = Path(tempfile.mkdtemp(prefix="kehu-tests-"))
+    found = Server(folder, durable=False, binaries=Path(binaries) if binaries else None)
     found.start()
     yield found
     found.stop()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -97,7 +97,8 @@ elif tab == "notes":
     match customer_tabs.notes(written, zone=settings.time_zone, may_write=may_edit, hidden=viewer.masked):
         case ("add", body):
             done = data.write(customer.add_note, actor=viewer, customer_id=found.id, body=body, screen="customer")
-            controls.saved(done, _("Note added."), forget=("customer_note_body",))
+            customer_tabs.note_added()
+            controls.saved(done, _("Note added."))
         case ("delete", note_id):
             done = data.write(
                 customer.delete_note, actor=viewer, customer_id=found.id, note_id=note_id, screen="customer"

@@ -84,14 +84,15 @@ $(PY):
 		echo "Kehu: Python 3.11 or newer is needed, and none was found: install one, or name it: make PYTHON=… run." >&2; \
 	fi; exit 1
 
-# Browser tests and pictures use the system's Chromium, and Chinese needs a font.
+# Browser tests and pictures use the system's Chromium, driven by a program that needs libatomic; Chinese needs a font.
 system:
 	@has_browser() { command -v chromium || command -v chromium-browser || command -v google-chrome; }; \
 	has_font() { fc-list :lang=zh 2>/dev/null | grep -q .; }; \
-	has_browser >/dev/null && has_font && exit 0; \
+	has_library() { [ "$$(uname)" != Linux ] || ls /lib/*/libatomic.so.1 /usr/lib*/libatomic.so.1 2>/dev/null | grep -q .; }; \
+	has_browser >/dev/null && has_font && has_library && exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "Installing Chromium and a Chinese font for the browser tests"; \
 		export DEBIAN_FRONTEND=noninteractive; \
-		apt-get update && apt-get install -y --no-install-recommends chromium fontconfig fonts-noto-cjk && exit 0; \
+		apt-get update && apt-get install -y --no-install-recommends chromium fontconfig fonts-noto-cjk libatomic1 && exit 0; \
 	fi; \
-	echo "Kehu: the browser tests need Chromium and a Chinese font (Debian: apt install chromium fonts-noto-cjk)." >&2
+	echo "Kehu: the browser tests need Chromium and a Chinese font (Debian: apt install chromium fonts-noto-cjk libatomic1)." >&2

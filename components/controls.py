@@ -7,11 +7,15 @@ language; a link must open the same for both, so choices here keep their code th
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import streamlit as st
 
-from components import page, places
+from components import data, history_lines, page, places
+from db import undo
+from db.errors import Conflict
+from db.permissions import Viewer
+from db.words import _
 
 
 def select(key: str, label: str, options: Sequence[str], everything: str, named: Callable[[str], str]) -> str:
@@ -93,6 +97,16 @@ def _publish(key: str, code: str, default: str) -> str:
             st.query_params[key] = wanted
     st.session_state[f"{key}_in_url"] = wanted
     return code
+
+
+def take_back(change_set_id: int, *, viewer: Viewer, screen: str, people: Mapping[int, str]) -> None:
+    """Undo a change set. What stands in its way is shown; `people` are the names of owners by their id."""
+    try:
+        undone = data.write(undo.undo, actor=viewer, change_set_id=change_set_id, source="screen", screen=screen)
+    except Conflict as error:
+        history_lines.conflict(error, people=people)
+    else:
+        saved(undone.change_set_id, _("Change {id} is undone.").format(id=change_set_id))
 
 
 def saved(change_set_id: int, text: str, *, leave_to: str | None = None, forget: Sequence[str] = ()) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from components import charts, controls, format, history_lines, tables, wording
+from db.errors import Invalid
 from db.words import _
 
 
@@ -115,7 +116,7 @@ def campaigns(rows: pd.DataFrame) -> None:
 
 
 def notes(rows: pd.DataFrame, *, zone: str, may_write: bool, hidden: bool) -> tuple[str, Any] | None:
-    """The notes, newest first; gives ('add', text) or ('delete', note id)."""
+    """The notes, newest first; gives ('add', text) or ('delete', note id). A refusal is drawn under the new note."""
     asked: tuple[str, Any] | None = None
     if may_write:
         turn = st.session_state.get("customer_note_turn", 0)  # a new field after each note; a refused one stays
@@ -125,6 +126,9 @@ def notes(rows: pd.DataFrame, *, zone: str, may_write: bool, hidden: bool) -> tu
             )
             if st.form_submit_button(_("Add note"), type="primary", key="customer_note_add"):
                 asked = ("add", body)
+        refusal = st.session_state.pop("customer_note_refused", None)
+        if refusal:
+            st.error(refusal)
     if rows.empty:
         st.caption(_("No notes yet."))
     for row in _each(rows):
@@ -145,8 +149,14 @@ def note_added() -> None:
     st.session_state["customer_note_turn"] = st.session_state.get("customer_note_turn", 0) + 1
 
 
-def history(rows: pd.DataFrame, *, zone: str, may_undo: bool) -> int | None:
-    """Who changed what and when; gives the change set to undo."""
+def note_refused(error: Invalid) -> None:
+    """Say under the field what is wrong with the note, which stays there."""
+    st.session_state["customer_note_refused"] = " ".join([error.message, *error.fields.values()])
+    st.rerun()
+
+
+def history(rows: pd.DataFrame, *, people: Mapping[int, str], zone: str, may_undo: bool) -> int | None:
+    """Who changed what and when; gives the change set to undo. `people` are the names of owners by their id."""
     asked: int | None = None
     if rows.empty:
         st.caption(_("No changes yet."))
@@ -160,7 +170,7 @@ def history(rows: pd.DataFrame, *, zone: str, may_undo: bool) -> int | None:
                     asked = int(row.id)
             actor, where = wording.plain(wording.actor(row.actor)), history_lines.source(row.source)
             st.caption(f"{actor} · {format.instant(row.made_at, zone)} · {where} · #{row.id}")
-            history_lines.draw(_lines(row.details))
+            history_lines.draw(_lines(row.details), people=people)
     return asked
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
+from components import wording
+from db.errors import Conflict
+from db.permissions import NOBODY
 from db.words import _
 
 
@@ -65,30 +68,40 @@ def column(name: str) -> str:
     return names.get(name, name)
 
 
-def value(raw: Any) -> str:
-    """A value as text; a dash for nothing. Never markup: st.text draws it."""
-    if raw is None or raw == "":
+def value(name: str, raw: Any, people: Mapping[int, str]) -> str:
+    """A value of a column as text; a dash for nothing. Never markup: st.text draws it."""
+    if name == "archived_at":
+        return _("yes") if _there(raw) else _("no")
+    if not _there(raw) or raw == "":
         return "–"
+    if name == "owner_id":
+        return wording.person({NOBODY: "", **people}.get(int(raw), f"#{int(raw)}"))
     if isinstance(raw, bool):
         return _("yes") if raw else _("no")
     return str(raw)
 
 
-def draw(lines: Sequence[dict[str, Any]], *, most: int = 20) -> None:
-    """One line for each value: what it was, what it became. More than `most` are counted, not hidden silently."""
+def draw(lines: Sequence[dict[str, Any]], *, people: Mapping[int, str], most: int = 20) -> None:
+    """One line for each value: what it was, what it became. More than `most` are counted, not hidden silently.
+
+    `people` are the names of owners by their id.
+    """
+    _each(lines, "before", "after", people, most)
+
+
+def conflict(error: Conflict, *, people: Mapping[int, str], most: int = 20) -> None:
+    """Why an undo was refused, and the values that stand in its way: what the change made of them, what they are."""
+    st.warning(error.message, icon=":material/info:")
+    _each([row for row in error.rows if row["column"]], "after", "now", people, most)
+
+
+def _each(lines: Sequence[dict[str, Any]], one: str, other: str, people: Mapping[int, str], most: int) -> None:
     for line in lines[:most]:
-        st.text(f"{column(line['column'])}: {value(line['before'])} → {value(line['after'])}")
+        name = line["column"]
+        st.text(f"{column(name)}: {value(name, line[one], people)} → {value(name, line[other], people)}")
     if len(lines) > most:
         st.caption(_("and {n} more values").format(n=len(lines) - most))
 
 
 def _there(raw: Any) -> bool:
     return raw is not None and not pd.isna(raw)
-
-
-def conflicts(rows: Sequence[dict[str, Any]], *, most: int = 20) -> None:
-    """The values that stand in the way of an undo: what the change made of them, what they are now."""
-    for row in rows[:most]:
-        st.text(f"{column(row['column'])}: {value(row['after'])} → {value(row['now'])}")
-    if len(rows) > most:
-        st.caption(_("and {n} more values").format(n=len(rows) - most))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from components import controls, customer_actions, customer_form, customer_tabs, data, page, places, profile, wording
-from db import customer, history, undo
+from db import customer, customers, history
 from db.errors import Conflict, Invalid
 from db.metrics import STAGE_NAMES, Stage
 from db.permissions import Permission
@@ -27,8 +27,8 @@ found = data.read(customer.get, viewer=viewer, customer_id=int(asked), today=tod
 may_edit = viewer.can(Permission.CUSTOMERS_EDIT)
 profile.header(found, _(STAGE_NAMES[Stage(found.stage)]))
 
+people = data.read(customer.assignees, viewer=viewer) if viewer.can(Permission.CUSTOMERS_ASSIGN) else {}
 if may_edit:
-    people = data.read(customer.assignees, viewer=viewer) if viewer.can(Permission.CUSTOMERS_ASSIGN) else {}
     match customer_actions.bar(found, people=people):
         case ("edit", _nothing):
             customer_form.opened(vars(found), found.id, found.version)
@@ -96,7 +96,10 @@ elif tab == "notes":
     written = data.read(customer.notes, **one)
     match customer_tabs.notes(written, zone=settings.time_zone, may_write=may_edit, hidden=viewer.masked):
         case ("add", body):
-            done = data.write(customer.add_note, actor=viewer, customer_id=found.id, body=body, screen="customer")
+            try:
+                done = data.write(customer.add_note, actor=viewer, customer_id=found.id, body=body, screen="customer")
+            except Invalid as error:
+                customer_tabs.note_refused(error)
             customer_tabs.note_added()
             controls.saved(done, _("Note added."))
         case ("delete", note_id):
@@ -106,10 +109,10 @@ elif tab == "notes":
             controls.saved(done, _("Note deleted."))
 elif tab == "history":
     made = data.read(history.of_customer, **one)
+    names = data.read(customers.owners, viewer=viewer) | people
     may_undo = viewer.can(Permission.CHANGES_UNDO)
-    change = customer_tabs.history(made, zone=settings.time_zone, may_undo=may_undo)
+    change = customer_tabs.history(made, people=names, zone=settings.time_zone, may_undo=may_undo)
     if change:
-        undone = data.write(undo.undo, actor=viewer, change_set_id=change, source="screen", screen="customer")
-        controls.saved(undone.change_set_id, _("Change {id} is undone.").format(id=change))
+        controls.take_back(change, viewer=viewer, screen="customer", people=names)
 else:
     profile.fields(found, hidden=viewer.masked)

@@ -6,8 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from components import controls, data, exports, format, history_lines, page, places, tables, wording
-from db import history, undo
-from db.errors import Conflict
+from db import customer, customers, history
 from db.permissions import Permission
 from db.words import _
 
@@ -69,15 +68,12 @@ with right:
         if pd.notna(chosen["customer_id"]):
             places.link("customer", _("Open the customer"), icon=":material/person:", id=str(chosen["customer_id"]))
         details = data.read(history.details, viewer=viewer, change_set_id=set_id)
-        history_lines.draw([line for line in details.to_dict("records") if line["column"]])
+        people = data.read(customers.owners, viewer=viewer)
+        if viewer.can(Permission.CUSTOMERS_ASSIGN):
+            people |= data.read(customer.assignees, viewer=viewer)
+        history_lines.draw([line for line in details.to_dict("records") if line["column"]], people=people)
         if len(details) >= history.MOST_ROWS:
             st.caption(_("The first {n} rows are shown.").format(n=history.MOST_ROWS))
         undoable = pd.isna(chosen["undone_by"]) and viewer.can(Permission(chosen["permission"]))
         if undoable and st.button(_("Undo"), icon=":material/undo:", key=f"changes_undo_{set_id}"):
-            try:
-                undone = data.write(undo.undo, actor=viewer, change_set_id=set_id, source="screen", screen="changes")
-            except Conflict as error:
-                st.warning(error.message)
-                history_lines.conflicts(error.rows)
-            else:
-                controls.saved(undone.change_set_id, _("Change {id} is undone.").format(id=set_id))
+            controls.take_back(set_id, viewer=viewer, screen="changes", people=people)

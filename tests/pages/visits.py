@@ -10,6 +10,7 @@ import itertools
 import json
 import logging
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -164,6 +165,11 @@ def markup_of(app: AppTest, text: str) -> list[str]:
         return []
     read = (node for node in app._tree if getattr(node, "type", "") not in _PLAIN)
     return [str(node) for node in read if any(text in told for told in _told(node))]
+
+
+def said(app: AppTest) -> str:
+    """What a person reads of the screen: without the escapes of markdown and the signs that keep others apart."""
+    return re.sub(r"\\(.)", r"\1", body(app)).replace("\u2060", "")
 
 
 def _told(node: Any) -> Iterator[str]:

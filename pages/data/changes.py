@@ -23,6 +23,8 @@ found = data.read(history.sets, viewer=viewer, before_id=before_id, limit=PAGE +
 sets, more = found.head(PAGE), len(found) > PAGE
 if sets.empty:
     st.info(_("No changes yet. Whatever people edit appears here and can be undone."))
+    if before_id is not None:
+        places.link("changes", _("Newest"), icon=":material/first_page:")
     st.stop()
 
 shown = pd.DataFrame(
@@ -52,7 +54,7 @@ with left:
         key="changes_list",
     )
     with st.container(horizontal=True):
-        if before_id:
+        if before_id is not None:
             places.link("changes", _("Newest"), icon=":material/first_page:")
         if more:
             places.link("changes", _("Older"), icon=":material/chevron_right:", before=str(sets["id"].min()))
@@ -75,5 +77,10 @@ with right:
         if len(details) >= history.MOST_ROWS:
             st.caption(_("The first {n} rows are shown.").format(n=history.MOST_ROWS))
         undoable = pd.isna(chosen["undone_by"]) and viewer.can(Permission(chosen["permission"]))
-        if undoable and st.button(_("Undo"), icon=":material/undo:", key=f"changes_undo_{set_id}"):
-            controls.take_back(set_id, viewer=viewer, screen="changes", people=people)
+        if undoable:
+            loaded = chosen["source"] == "demo"
+            with st.popover(_("Undo"), icon=":material/undo:") if loaded else st.container():
+                if loaded:
+                    st.caption(_("A load that is taken back is not kept: it comes back only by loading it again."))
+                if st.button(_("Undo"), icon=":material/undo:", key=f"changes_undo_{set_id}"):
+                    controls.take_back(set_id, viewer=viewer, screen="changes", people=people)

@@ -183,3 +183,11 @@ def test_permission_is_asked_first(screen: Screen) -> None:
     first = next(s for s in statements[1:] if not isinstance(s, ast.Import | ast.ImportFrom))
     assert ast.unparse(first) == f"viewer = page.require(Permission.{Permission(screen.permission).name})"
     assert len(source.splitlines()) <= MOST_LINES
+
+
+@each_screen
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_manual_has_a_page(screen: Screen, language: str) -> None:
+    page = ROOT / "docs" / language / f"{screen.path}.md"
+    assert page.exists()
+    assert page.read_text("utf-8").startswith("# ")

@@ -104,6 +104,8 @@ SELECT (SELECT count(*) FROM metrics) AS customers, (SELECT count(*) FROM days) 
 # `same` is true when the orders are those that the metrics were made of: then the customer can at most have moved, and
 # what it adds to daily_sales is subtracted there and added here. Otherwise what it added before is no longer known, and
 # the sums of its keys are taken anew: right for orders that came or went, at the cost of reading those keys' orders.
+# It is not seen when orders of a customer come and others go between two refreshes and number, revenue, first and last
+# day stay the same (a batch taken back and loaded again with other days while no worker runs): `check` finds that.
 _REFRESH = """
 WITH taken AS (
     DELETE FROM touched_customers

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
 
 import streamlit as st
 
 from components import data, history_lines, page, places
-from db import undo
 from db.errors import Conflict
 from db.permissions import Viewer
 from db.words import _
@@ -99,18 +99,20 @@ def _publish(key: str, code: str, default: str) -> str:
     return code
 
 
-def take_back(change_set_id: int, *, viewer: Viewer, screen: str, people: Mapping[int, str]) -> None:
-    """Undo a change set. What stands in its way is shown; `people` are the names of owners by their id."""
+def take_back(
+    undo: Callable[..., Any], change_set_id: int, *, viewer: Viewer, screen: str, people: Mapping[int, str]
+) -> None:
+    """Undo a change set by the given command. What stands in its way is shown; `people`: owners by id."""
     try:
-        undone = data.write(undo.undo, actor=viewer, change_set_id=change_set_id, source="screen", screen=screen)
+        undone = data.write(undo, actor=viewer, change_set_id=change_set_id, source="screen", screen=screen)
     except Conflict as error:
         history_lines.conflict(error, people=people)
     else:
         saved(undone.change_set_id, _("Change {id} is undone.").format(id=change_set_id))
 
 
-def saved(change_set_id: int, text: str, *, leave_to: str | None = None, forget: Sequence[str] = ()) -> None:
-    """After a command: offer its undo, empty the given widgets, and draw the screen (or another one) anew."""
+def saved(change_set_id: int, text: str, *, leave_to: str | None = None) -> None:
+    """After a command: offer its undo, and draw the screen (or another one) anew."""
     page.offer_undo(change_set_id, text)
     st.toast(text, icon=":material/check_circle:")  # the offer may be out of sight on a long page
     if leave_to:

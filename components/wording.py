@@ -99,7 +99,7 @@ def demo(shift_days: int | None) -> str:
     """What the demo data is, in a sentence; '' for a company's own data."""
     if shift_days is None:
         return ""
-    return _("Demo: real purchases of 2017 moved by {days} days; names and contacts are made up").format(
+    return _("Demo: “The Complete Journey” of 2017, moved by {days} days; names and contacts are made up").format(
         days=format.number(shift_days)
     )
 

@@ -26,6 +26,9 @@ from db.words import _
 
 Row = Mapping[str, Any]
 
+LARGEST_ID = 2**63 - 1
+"""Numbers beyond it, from an address for instance, name no row; PostgreSQL would call them an error."""
+
 KEPT = ("version", "updated_at")
 """Columns that this module alone sets."""
 

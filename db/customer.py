@@ -101,7 +101,7 @@ def get(conn: Connection, *, viewer: Viewer, customer_id: int, today: date) -> C
         )
         .where(c.id == customer_id)
     )
-    row = conn.execute(query).mappings().first()
+    row = conn.execute(query).mappings().first() if customer_id <= changes.LARGEST_ID else None
     if row is None:
         raise NotFound(_("There is no customer {id} that you may see.").format(id=customer_id))
     return Customer(**row)
@@ -251,7 +251,8 @@ def save(
     opened = now | _changed_since(conn, customer_id, int(now["version"]) - version)
     # What was loaded before there were rules may stay; what is typed now is checked.
     typed = {c: v for c, v in given.items() if v != opened[c]}
-    patch = {c: v for c, v in checked(typed, required=("name",)).items() if v not in (opened[c], now[c])}
+    fine = checked(typed, required=("name",) if "name" in typed else ())
+    patch = {c: v for c, v in fine.items() if v not in (opened[c], now[c])}
     theirs = sorted(c for c, was in opened.items() if now[c] != was and not _apart(c))
     clash = [c for c in theirs if c in patch]
     if clash:
@@ -395,8 +396,7 @@ def checked(values: Mapping[str, str], *, required: tuple[str, ...] = ()) -> dic
     for c, v in row.items():
         if len(v) > LIMITS[c]:
             problems[c] = _("{n} characters are too many; at most {most}.").format(n=f"{len(v):,}", most=LIMITS[c])
-        elif c in required and not v:
-            problems[c] = _("This must not be empty.")
+    problems |= {c: _("This must not be empty.") for c in required if not row.get(c)}
     if row.get("email") and "email" not in problems:
         try:
             row["email"] = validate_email(row["email"], check_deliverability=False).normalized
@@ -438,8 +438,8 @@ def _start(conn: Connection, actor: Viewer, command: str, source: str, screen: s
 
 def _locked(conn: Connection, customer_id: int) -> dict[str, Any]:
     """The row as it is now, locked until the commit."""
-    row = conn.execute(select(schema.customers).where(schema.customers.c.id == customer_id).with_for_update())
-    found = row.mappings().first()
+    query = select(schema.customers).where(schema.customers.c.id == customer_id).with_for_update()
+    found = conn.execute(query).mappings().first() if customer_id <= changes.LARGEST_ID else None
     if found is None:
         raise NotFound(_("There is no customer {id} that you may see.").format(id=customer_id))
     return dict(found)

@@ -8,6 +8,7 @@ import pandas as pd
 from sqlalchemy import Connection, func, select
 
 from db import schema
+from db.changes import LARGEST_ID
 from db.errors import NotFound
 from db.permissions import Permission, Viewer
 from db.words import _
@@ -75,7 +76,7 @@ def sets(conn: Connection, *, viewer: Viewer, before_id: int | None = None, limi
 def details(conn: Connection, *, viewer: Viewer, change_set_id: int, limit: int = MOST_ROWS) -> pd.DataFrame:
     """The changes of a set as lines: table, id, customer_id, action, column, before, after. Cut at `limit` rows."""
     viewer.require(Permission.CHANGES_READ)
-    if conn.scalar(select(_S.id).where(_S.id == change_set_id)) is None:
+    if change_set_id > LARGEST_ID or conn.scalar(select(_S.id).where(_S.id == change_set_id)) is None:
         raise NotFound(_("There is no change {id} that you may see.").format(id=change_set_id))
     rows = conn.execute(select(schema.changes).where(_H.change_set_id == change_set_id).order_by(_H.id).limit(limit))
     lines = [line for row in rows.mappings() for line in _detail(row)["lines"]]

@@ -46,6 +46,12 @@ def upgrade(conn: Connection, revision: str = "head") -> str | None:
     return before
 
 
+def analyze() -> None:
+    """Tell the planner what a large load has brought; only the owner of the tables may."""
+    with begin_owner() as conn:
+        conn.exec_driver_sql("ANALYZE")
+
+
 def migrate() -> tuple[str | None, str]:
     """Open the owner's transaction and upgrade; gives (revision before, revision now)."""
     with begin_owner() as conn:

@@ -58,9 +58,7 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     Role.MARKETER: frozenset(_EVERYONE),
     Role.ADMIN: frozenset(_EDITORS | {P.CHANGES_READ, P.USERS_MANAGE, P.DEMO_LOAD}),
     Role.GATE: frozenset({P.SESSIONS_CHECK}),
-    Role.WORKER: frozenset(
-        {P.CHANGES_READ, P.CUSTOMERS_READ, P.DEMO_LOAD, P.METRICS_REFRESH, P.USERS_MANAGE}
-    ),
+    Role.WORKER: frozenset({P.CHANGES_READ, P.CUSTOMERS_READ, P.DEMO_LOAD, P.METRICS_REFRESH, P.USERS_MANAGE}),
 }
 
 # One database role per set of privileges: two kinds of people with the same row and column rights share one.

@@ -308,7 +308,7 @@ def _functions() -> Iterator[str]:
     yield from _definer("data_since() RETURNS date LANGUAGE sql STABLE", "SELECT min(day) FROM daily_sales", everybody)
     yield from _definer(
         "defer_refresh() RETURNS void LANGUAGE sql",
-        "SELECT jobs.procrastinate_defer_jobs_v1(ARRAY[ROW('default', 'refresh_metrics', 0, 'refresh_metrics', NULL, "
+        "SELECT jobs.procrastinate_defer_jobs_v1(ARRAY[ROW('default', 'refresh_metrics', 0, NULL, NULL, "
         "'{{}}'::jsonb, NULL)::jobs.procrastinate_job_to_defer_v1]);",
         "kehu_scoped, kehu_admin, kehu_worker",
         path="jobs",

@@ -55,7 +55,8 @@ def undo(
     Raises NotFound, Refused, Invalid (already undone, too large, a load), Conflict.
     """
     actor.require(Permission.CHANGES_UNDO)
-    found = conn.execute(select(schema.change_sets).where(schema.change_sets.c.id == change_set_id)).mappings().first()
+    query = select(schema.change_sets).where(schema.change_sets.c.id == change_set_id)
+    found = conn.execute(query).mappings().first() if change_set_id <= changes.LARGEST_ID else None
     if found is None:
         raise NotFound(_("There is no change {id} that you may see.").format(id=change_set_id))
     permission = Permission(found["permission"])

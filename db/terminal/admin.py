@@ -49,10 +49,12 @@ def _demo(args: Namespace) -> Output:
     if args.if_empty and os.environ.get("DATABASE_URL"):
         return Output(nothing, "")
     (viewer_of(args) if asked(args) else WORKER).require(Permission.DEMO_LOAD)
-    from db import demo
+    from db import demo, migrate
 
     try:
         loaded = demo.load(progress=_progress())
+        if loaded.loaded:
+            migrate.analyze()
     except Conflict as error:
         if args.if_empty and "table" in error.details:
             return Output(nothing, "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from components import controls, customer_actions, customer_form, customer_tabs, data, page, places, profile, wording
-from db import customer, customers, history
+from db import customer, customers, history, undo
 from db.errors import Conflict, Invalid
 from db.metrics import STAGE_NAMES, Stage
 from db.permissions import Permission
@@ -113,6 +113,6 @@ elif tab == "history":
     may_undo = viewer.can(Permission.CHANGES_UNDO)
     change = customer_tabs.history(made, people=names, zone=settings.time_zone, may_undo=may_undo)
     if change:
-        controls.take_back(change, viewer=viewer, screen="customer", people=names)
+        controls.take_back(undo.undo, change, viewer=viewer, screen="customer", people=names)
 else:
     profile.fields(found, hidden=viewer.masked)

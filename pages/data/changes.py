@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from components import controls, data, exports, format, history_lines, page, places, tables, wording
-from db import customer, customers, history
+from db import customer, customers, history, undo
 from db.permissions import Permission
 from db.words import _
 
@@ -83,4 +83,4 @@ with right:
                 if loaded:
                     st.caption(_("A load that is taken back is not kept: it comes back only by loading it again."))
                 if st.button(_("Undo"), icon=":material/undo:", key=f"changes_undo_{set_id}"):
-                    controls.take_back(set_id, viewer=viewer, screen="changes", people=people)
+                    controls.take_back(undo.undo, set_id, viewer=viewer, screen="changes", people=people)

@@ -113,7 +113,7 @@ def test_a_manager_sees_the_sets_of_the_team_and_their_rows_only(people: make.Pe
     assert sets(people.max)["id"].tolist() == [made.both, made.others]
     assert [line["after"] for line in details(people.mia, made.both)] == ["Wuhan"]
     assert [line["after"] for line in details(people.max, made.both)] == ["Lhasa"]
-    for set_id in (made.others, made.team, 10**12):
+    for set_id in (made.others, made.team, 10**12, 10**30):
         with pytest.raises(NotFound, match=f"There is no change {set_id} that you may see"):
             details(people.mia, set_id)
     for viewer in (people.ann, people.ana, people.mark):

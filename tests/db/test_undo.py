@@ -382,7 +382,7 @@ def test_others_cannot_tell_a_change_that_is_not_theirs_from_none(people: make.P
     done = save(people.ann, customer_id, city="Wuhan")
     for who in (people.bo, people.cho, people.max):
         messages = set()
-        for set_id in (done, made, 10**12):
+        for set_id in (done, made, 10**12, 10**30):
             with pytest.raises(NotFound) as caught:
                 undo(who, set_id)
             messages.add(caught.value.message.replace(str(set_id), "#"))

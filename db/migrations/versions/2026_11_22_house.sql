@@ -550,7 +550,7 @@ GRANT EXECUTE ON FUNCTION public.waiting_since() TO kehu_scoped, kehu_masked, ke
 CREATE OR REPLACE FUNCTION public.data_since() RETURNS date LANGUAGE sql STABLE SECURITY DEFINER SET search_path = "public", pg_temp AS $f$ SELECT min(day) FROM daily_sales $f$;
 REVOKE ALL ON FUNCTION public.data_since() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION public.data_since() TO kehu_scoped, kehu_masked, kehu_admin, kehu_worker;
-CREATE OR REPLACE FUNCTION public.defer_refresh() RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = "jobs", pg_temp AS $f$ SELECT jobs.procrastinate_defer_jobs_v1(ARRAY[ROW('default', 'refresh_metrics', 0, 'refresh_metrics', NULL, '{}'::jsonb, NULL)::jobs.procrastinate_job_to_defer_v1]); $f$;
+CREATE OR REPLACE FUNCTION public.defer_refresh() RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = "jobs", pg_temp AS $f$ SELECT jobs.procrastinate_defer_jobs_v1(ARRAY[ROW('default', 'refresh_metrics', 0, NULL, NULL, '{}'::jsonb, NULL)::jobs.procrastinate_job_to_defer_v1]); $f$;
 REVOKE ALL ON FUNCTION public.defer_refresh() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION public.defer_refresh() TO kehu_scoped, kehu_admin, kehu_worker;
 GRANT USAGE ON SCHEMA jobs TO kehu_worker;

@@ -15,23 +15,25 @@ import streamlit as st
 from components import data, history_lines, page, places
 from db.errors import Conflict
 from db.permissions import Viewer
-from db.words import _
+from db.words import _, language
 
 
 def select(key: str, label: str, options: Sequence[str], everything: str, named: Callable[[str], str]) -> str:
     """A filter: '' stands for all and is called `everything`; an unknown code in the URL counts as all."""
     codes = ["", *options]
-    _adopt(key, codes)
     chosen: str | None = st.selectbox(
-        label, codes, format_func=lambda code: named(code) if code else everything, key=key, width=180
+        label,
+        codes,
+        format_func=lambda code: named(code) if code else everything,
+        key=_adopted(key, codes),
+        width=180,
     )
     return _publish(key, chosen or "", "")
 
 
 def order(key: str, label: str, options: Sequence[str], named: Callable[[str], str]) -> str:
     """A choice of which there is always one; the first is the default."""
-    _adopt(key, options)
-    chosen: str = st.selectbox(label, options, format_func=named, key=key, width=150)
+    chosen: str = st.selectbox(label, options, format_func=named, key=_adopted(key, options), width=150)
     return _publish(key, chosen, options[0])
 
 
@@ -39,14 +41,14 @@ def switch(
     key: str, label: str, options: Sequence[str], named: Callable[[str], str], *, default: str, hidden: bool = False
 ) -> str:
     """A row of buttons of which one is pressed."""
-    _adopt(key, options)
+    adopted = _adopted(key, options)
     chosen: str | None = st.segmented_control(
         label,
         options,
-        default=None if key in st.session_state else default,
+        default=None if adopted in st.session_state else default,
         required=True,
         format_func=named,
-        key=key,
+        key=adopted,
         wrap=True,
         label_visibility="collapsed" if hidden else "visible",
     )
@@ -77,14 +79,18 @@ def _turner_key(key: str) -> str:
     return f"{key}_{zlib.crc32(repr(st.session_state[f'{key}_about']).encode()):08x}"
 
 
-def _adopt(key: str, codes: Sequence[str]) -> None:
-    """Take the code from the URL when the tab opens or the address was changed by hand."""
+def _adopted(key: str, codes: Sequence[str]) -> str:
+    """The control's own key, its code taken from the URL when it is new or the address was changed by hand.
+
+    The browser holds the names of options: in another language it is another control.
+    """
+    adopted = f"{key}_{language()}"
     written = st.query_params.get(key)
-    if written == st.session_state.get(f"{key}_in_url"):
-        return
-    st.session_state[f"{key}_in_url"] = written
-    if written in codes:
-        st.session_state[key] = written
+    if adopted not in st.session_state or written != st.session_state.get(f"{key}_in_url"):
+        st.session_state[f"{key}_in_url"] = written
+        if written in codes:
+            st.session_state[adopted] = written
+    return adopted
 
 
 def _publish(key: str, code: str, default: str) -> str:

@@ -21,6 +21,7 @@ from tests.pages.visits import (
     TOO_LONG,
     body,
     click,
+    control,
     count,
     database,
     drawn,
@@ -115,7 +116,7 @@ def test_a_link_opens_its_part(people: make.People, buyer: int, tab: str) -> Non
 def test_parts_go_into_the_link_by_code(people: make.People, buyer: int) -> None:
     app = sound(signed_in(people.ann, "customer", language="zh_CN", id=str(buyer)))
     with speaking("zh_CN"):
-        app.button_group(key="customer_tab").set_value("history")
+        control(app, "customer_tab").set_value("history")
         sound(app.run())
     assert app.query_params == {"id": str(buyer), "customer_tab": "history"}
 

@@ -20,6 +20,7 @@ from tests.pages.visits import (
     TOO_LONG,
     body,
     click,
+    control,
     count,
     database,
     drawn,
@@ -284,7 +285,7 @@ def test_masked_roles_see_nobody(people: make.People, who: str) -> None:
 
 def test_a_manager_sees_the_team_and_what_nobody_has(people: make.People) -> None:
     assert names(opened(people.max)) == ["Of another team"]
-    assert opened(people.max).selectbox(key="customers_owner").options == ["All owners", "Nobody", "Cho", "Max"]
+    assert control(opened(people.max), "customers_owner").options == ["All owners", "Nobody", "Cho", "Max"]
 
 
 # --- new customers ---------------------------------------------------------------------------------------------------
@@ -347,7 +348,7 @@ def test_whatever_is_typed_into_the_form_of_a_new_customer(people: make.People, 
     send(app, phone="", email="")
     row = stored(int(app.query_params["id"]))
     assert {row[column] for column in FREE} == {HOSTILE[typed]}
-    app.button_group(key="customer_tab").set_value("details")
+    control(app, "customer_tab").set_value("details")
     assert HOSTILE[typed] in body(sound(app.run()))
     assert markup_of(app, HOSTILE[typed]) == []
     assert count("change_sets", "customers") == (before[0] + 1, before[1] + 1)

@@ -16,7 +16,19 @@ from db.embedded import Server
 from db.metrics import METRICS
 from db.permissions import Viewer
 from tests import make
-from tests.pages.visits import body, click, database, metrics, revoke, signed_in, sound, speaking, within_run, words
+from tests.pages.visits import (
+    body,
+    click,
+    control,
+    database,
+    metrics,
+    revoke,
+    signed_in,
+    sound,
+    speaking,
+    within_run,
+    words,
+)
 
 TODAY = date(2026, 11, 20)
 LAST = date(2026, 11, 10)
@@ -122,8 +134,8 @@ def test_a_link_opens_its_period_and_region(
 def test_choices_go_into_the_link_by_code(people: make.People) -> None:
     app = shown(people.root, language="zh_CN")
     with speaking("zh_CN"):
-        app.button_group(key="overview_period").set_value("28d")
-        app.selectbox(key="overview_region").set_value("North")
+        control(app, "overview_period").set_value("28d")
+        control(app, "overview_region").set_value("North")
         sound(app.run())
         assert app.query_params == {"overview_period": "28d", "overview_region": "North"}
         assert "地区" in body(app)
@@ -131,8 +143,8 @@ def test_choices_go_into_the_link_by_code(people: make.People) -> None:
     assert "Region" in body(sound(english))
     assert app.query_params == {"overview_period": "28d", "overview_region": "North"}
     assert metrics(english)["Revenue"] == "$70.00"
-    app.button_group(key="overview_period").set_value("84d")
-    app.selectbox(key="overview_region").set_value("")
+    control(app, "overview_period").set_value("84d")
+    control(app, "overview_region").set_value("")
     app.run()
     assert app.query_params == {}
 
@@ -176,7 +188,7 @@ def test_nothing_of_others(people: make.People) -> None:
 
 
 def app_regions(app: AppTest) -> list[str]:
-    return list(app.selectbox(key="overview_region").options)
+    return list(control(app, "overview_region").options)
 
 
 # --- nonsense in the link --------------------------------------------------------------------------------------------
@@ -211,7 +223,7 @@ def test_nonsense_gives_a_sentence_or_the_default(people: make.People, params: d
 def test_gone_session_shows_the_sign_in(people: make.People) -> None:
     app = shown(people.ann)
     revoke(app)
-    app.button_group(key="overview_period").set_value("28d")
+    control(app, "overview_period").set_value("28d")
     app.run()
     assert "Sign in" in body(app)
     assert not metrics(app)

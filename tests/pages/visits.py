@@ -235,6 +235,12 @@ def translated(text: str, language: str) -> str:
 # --- doing -----------------------------------------------------------------------------------------------------------
 
 
+def control(app: AppTest, key: str) -> Any:
+    """A choice that stands in the URL: components.controls makes one for each language."""
+    [found] = [w for w in [*app.selectbox, *app.button_group] if w.key in [f"{key}_{code}" for code in LANGUAGES]]
+    return found
+
+
 def click(app: AppTest, key: str) -> AppTest:
     """Press the button of this key."""
     app.button(key=key).click()

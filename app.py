@@ -15,9 +15,10 @@ from starlette.routing import Route
 from streamlit import config
 
 import components
-from api import auth, exports, guard, health, log
+from api import auth, exports, guard, health, home, log
 from components import page
 from db import connection, passwords
+from pages import SCREENS
 
 # What a first visit would otherwise wait for; the shell is a script and no module.
 WARM = [f"components.{module.name}" for module in iter_modules(components.__path__) if module.name != "shell"]
@@ -49,6 +50,7 @@ app = st.App(
     lifespan=lifespan,
     routes=[
         Route("/healthz", health.health),
+        Route(f"/{SCREENS[0].path}", home.home),
         Route("/auth/session", auth.session, methods=["POST", "DELETE"]),
         Route("/exports/{token}", exports.download),
     ],

@@ -101,7 +101,7 @@ def campaigns(rows: pd.DataFrame) -> None:
     redeemed = [
         _("{n} times, first on {day}").format(n=r.redemptions, day=format.day(r.first_redeemed_on))
         if r.redemptions
-        else _("no")
+        else _("not redeemed")
         for r in _each(rows)
     ]
     tables.small(

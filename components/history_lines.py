@@ -61,7 +61,7 @@ def column(name: str) -> str:
         "archived_at": _("Archived"),
         "body": _("Note"),
         "role": _("Role"),
-        "active": _("Active"),
+        "active": _("May sign in"),
         "team_id": _("Team"),
         "username": _("User name"),
     }

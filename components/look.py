@@ -11,7 +11,7 @@ _CSS = """
   /* Who one is stands at the sidebar's foot. */
   [data-testid="stSidebarUserContent"] { min-height: calc(100dvh - 5rem); padding-bottom: 1rem; display: flex; }
   [data-testid="stSidebarUserContent"] > div { flex: 1; display: flex; }
-  .st-key-kehu_errand { position: absolute; height: 0; }
+  .st-key-kehu_errand, .st-key-kehu_fold { position: absolute; height: 0; }
   /* Its buttons speak English only, and the whole table is one click away as an export of ours. */
   [data-testid="stElementToolbar"] { display: none; }
   [data-testid="stButtonGroup"] button { min-height: 40px; }
@@ -31,7 +31,22 @@ _CSS = """
 </style>
 """
 
+# Streamlit folds its own navigation on a phone after a tap; ours has to be folded by hand.
+_FOLD = """
+export default function (component) {
+  const before = window.kehuScreen
+  window.kehuScreen = component.data.screen
+  if (before === undefined || before === window.kehuScreen || window.innerWidth > 768) return
+  const sidebar = document.querySelector('[data-testid="stSidebar"]')
+  if (!sidebar || sidebar.getBoundingClientRect().right < 50) return
+  sidebar.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click()
+}
+"""
+_folder = st.components.v2.component("kehu_folder", js=_FOLD)
 
-def apply() -> None:
-    """Write the rules into the page; they draw nothing."""
+
+def apply(screen: str) -> None:
+    """Write the rules into the page, and fold the phone's menu once it has led to another screen."""
     st.html(_CSS)
+    with st.container(key="kehu_fold"):
+        _folder(key="kehu_folder", data={"screen": screen}, height=1)

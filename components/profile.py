@@ -41,18 +41,20 @@ def figures(customer: Any, *, currency: str, today: date) -> None:
     own_orders = customer.orders - customer.other_currency_orders
     basket = customer.revenue / own_orders if own_orders else None
     with st.grid(columns="auto", min_column_width=130, gap="small"):
-        st.metric(_("Orders"), format.number(customer.orders), border=True)
+        st.metric(_("Orders"), format.number(customer.orders), border=True, height="stretch")
         st.metric(
             _("Revenue"),
             format.short(customer.revenue, "money", currency),
             border=True,
+            height="stretch",
             help=_("Exactly: {value}").format(value=format.money(customer.revenue, currency)),
         )
-        st.metric(_("Average basket"), format.short(basket, "money", currency), border=True)
+        st.metric(_("Average basket"), format.short(basket, "money", currency), border=True, height="stretch")
         st.metric(
             _("Last order"),
             format.ago(customer.last_order_on, today) if customer.last_order_on else "–",
             border=True,
+            height="stretch",
             help=format.day(customer.last_order_on),
         )
     if customer.other_currency_orders:

@@ -31,7 +31,7 @@ def main() -> None:
         screen = next(s for s in SCREENS if places[s.path] is chosen)
         run.screen = screen.path
         st.set_page_config(page_title=f"{_(screen.title)} · 客户 Kehu", page_icon=ICON, layout="wide")
-        look.apply()
+        look.apply(screen.path)
         visit.send_errand()
         link = st.query_params.get("link")
         if away:

@@ -73,8 +73,11 @@ with right:
         people = data.read(customers.owners, viewer=viewer)
         if viewer.can(Permission.CUSTOMERS_ASSIGN):
             people |= data.read(customer.assignees, viewer=viewer)
-        history_lines.draw([line for line in details.to_dict("records") if line["column"]], people=people)
-        if len(details) >= history.MOST_ROWS:
+        lines = [line for line in details.to_dict("records") if line["column"]]
+        history_lines.draw(lines, people=people)
+        if not lines:
+            st.caption(_("{n} rows were added; what they hold stands in them.").format(n=format.number(chosen["rows"])))
+        elif len(details) >= history.MOST_ROWS:
             st.caption(_("The first {n} rows are shown.").format(n=history.MOST_ROWS))
         undoable = pd.isna(chosen["undone_by"]) and viewer.can(Permission(chosen["permission"]))
         if undoable:

@@ -259,7 +259,7 @@ class Server:
         # initdb keeps the lock open: should this process be killed, nobody begins anew while initdb is still writing.
         done = self._run(account, "initdb", command, "making the database", pass_fds=(lock,))
         if done.returncode:
-            raise EmbeddedError(f"The database could not be made in {self.directory}: {_last_line(done.stderr)}")
+            raise EmbeddedError(f"The database could not be made in {self.directory}: {_reason(done.stderr)}")
         password.unlink()
         with (aside / "cluster" / "postgresql.conf").open("a") as file:
             file.write("\ninclude_if_exists = '../kehu.conf'  # written at each start; ALTER SYSTEM overrules it\n")
@@ -352,7 +352,7 @@ class Server:
     def _pg_ctl(self, account: embedded_user.Account, command: Sequence[str], doing: str) -> None:
         done = self._run(account, "pg_ctl", [*command, "-D", str(self.cluster)], doing)
         if done.returncode:
-            said = self._startup_message() or _last_line(done.stderr or done.stdout)
+            said = self._startup_message() or _reason(done.stderr or done.stdout)
             raise EmbeddedError(
                 f"PostgreSQL failed {doing} in {self.directory}: {said} "
                 f"(more in {self.cluster / 'startup.log'} and {self.cluster / 'log'})"
@@ -458,7 +458,7 @@ class Server:
                     ) from error
                 if waited > START_TIMEOUT:
                     raise EmbeddedError(
-                        f"PostgreSQL in {self.directory} does not answer: {_last_line(str(error))}"
+                        f"PostgreSQL in {self.directory} does not answer: {_reason(str(error))}"
                     ) from error
                 if waited - said > 2:
                     _say(f"waiting for the database, {waited:.0f} s so far")
@@ -517,9 +517,11 @@ def _is_private(folder: Path, uid: int) -> bool:
     return stat.S_ISDIR(found.st_mode) and found.st_uid == uid and not stat.S_IMODE(found.st_mode) & 0o077
 
 
-def _last_line(text: str) -> str:
+def _reason(text: str) -> str:
+    """The line of a program's complaints that names the cause: the first, for what follows is clearing up."""
     lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it gave no reason"
+    named = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "error", "could not"))]
+    return (named or lines[-1:] or ["it gave no reason"])[0]
 
 
 def _say(text: str) -> None:

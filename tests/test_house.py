@@ -28,6 +28,7 @@ MAY_IMPORT = {
 }
 # One file's own need, each with its reason.
 ALSO = {
+    "app.py": {"pages"},  # the address of the first screen
     "components/data.py": {"db.connection", "db.schema", "db.sessions", "sqlalchemy"},  # the bridge
     "components/exports.py": {"db.exports", "db.offers"},  # hands their functions to read and write
     "components/page.py": {"db.sessions", "db.settings", "db.undo"},  # the run's session; the undo of a message

@@ -11,7 +11,7 @@ _CSS = """
   /* Who one is stands at the sidebar's foot. */
   [data-testid="stSidebarUserContent"] { min-height: calc(100dvh - 5rem); padding-bottom: 1rem; display: flex; }
   [data-testid="stSidebarUserContent"] > div { flex: 1; display: flex; }
-  .st-key-kehu_errand, .st-key-kehu_fold { position: absolute; height: 0; }
+  .st-key-kehu_errand, .st-key-kehu_fold { position: absolute; width: 0; height: 0; }
   /* Its buttons speak English only, and the whole table is one click away as an export of ours. */
   [data-testid="stElementToolbar"] { display: none; }
   [data-testid="stButtonGroup"] button { min-height: 40px; }

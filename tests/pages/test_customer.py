@@ -32,6 +32,7 @@ from tests.pages.visits import (
     pick,
     revoke,
     said,
+    sign_in,
     signed_in,
     sound,
     speaking,
@@ -396,16 +397,26 @@ class role:
             conn.execute(update(schema.users).where(schema.users.c.id == self.viewer.user_id).values(role=value.value))
 
 
-def test_gone_session_shows_the_sign_in_and_saves_nothing(people: make.People) -> None:
-    app = click(opened(people.ann, added(people.ann)), "customer_edit")
+@pytest.mark.parametrize("who", ["ann", "mia"])
+def test_gone_session_shows_the_sign_in_and_saves_nothing(people: make.People, who: str) -> None:
+    customer_id = added(people.ann)
+    app = click(opened(people.ann, customer_id), "customer_edit")
     revoke(app)
     before = count(*RECORD)
     field(app, "name").set_value("Too late")
     sound(click(app, "customer_form_save"))
     assert SIGN_IN in body(app)
     assert not drawn(app, "customer_form_save")
+    assert "Too late" not in words(app)
     assert len(app.sidebar) == 0
     assert count(*RECORD) == before
+    sound(sign_in(app, getattr(people, who)))
+    if who == "ann":
+        assert field(app, "name").value == "Too late"
+        assert "Saved: Name." in body(edit(app))
+    else:
+        assert not drawn(app, "customer_form_save")
+        assert "Too late" not in words(app)
 
 
 # --- undo in the history ---------------------------------------------------------------------------------------------

@@ -119,7 +119,7 @@ def installation(prepared: Installation) -> Iterator[Installation]:
     prepared.launched.clear()
 
 
-def until(holds: Callable[[], bool], seconds: float = 30) -> None:
+def until(holds: Callable[[], bool], seconds: float = 90) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "waited in vain"

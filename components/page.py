@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from components import data, visit
+from components import data, history_lines, visit
 from db import undo as undo_
 from db.errors import Conflict, Invalid, KehuError, NotFound, Refused, Unavailable
 from db.permissions import Permission, Viewer
@@ -221,5 +221,9 @@ def undo_bar(viewer: Viewer, screen: str) -> None:
         del st.session_state[UNDO]
         place.empty()
         with guard():
-            data.write(undo_.undo, actor=viewer, change_set_id=offer["id"], source="screen", screen=screen)
-            st.toast(_("Taken back."), icon=":material/undo:")
+            try:
+                data.write(undo_.undo, actor=viewer, change_set_id=offer["id"], source="screen", screen=screen)
+            except Conflict as error:
+                history_lines.conflict(error, people={})
+            else:
+                st.toast(_("Taken back."), icon=":material/undo:")

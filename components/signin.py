@@ -21,7 +21,7 @@ from streamlit_authenticator.controllers import AuthenticationController
 from streamlit_authenticator.models import AuthenticationModel
 from streamlit_authenticator.utilities import Encryptor
 
-from components import data, visit
+from components import data, visit, wording
 from db import clock, passwords, sessions, words
 from db.errors import KehuError, NotFound
 from db.words import _, ngettext
@@ -171,7 +171,7 @@ def link_screen(token: str) -> None:
             return
         st.markdown(
             _("Welcome, {name}. Choose the password for your user name **{username}**.").format(
-                name=person.name or person.username, username=person.username
+                name=wording.plain(person.name or person.username), username=wording.plain(person.username)
             )
         )
         with st.form("kehu_link"):

@@ -61,6 +61,7 @@ def _preamble(viewer: Viewer, *, write: bool, timeout_ms: int) -> str:
         sql.SQL("SET LOCAL search_path = {}").format(sql.SQL(SEARCH_PATH[role])),
         _owners(viewer.owner_ids),
         sql.SQL("SET LOCAL kehu.user_id = {}").format(sql.Literal(str(viewer.user_id))),
+        sql.SQL("SET LOCAL TimeZone = 'UTC'"),  # images in history hold instants as text
         sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(timeout_ms)),
         sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_TIMEOUT_MS)),
         sql.SQL("SET LOCAL idle_in_transaction_session_timeout = {}").format(sql.Literal(IDLE_TIMEOUT_MS)),

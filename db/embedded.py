@@ -242,8 +242,13 @@ class Server:
         password.chmod(0o600)
         account.give(password)
         modern = self._major() >= 17
+        # Trigrams ask the character type which letters are letters: under plain C no Chinese one is.
         locale = (
-            ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if modern else ["--locale=C.UTF-8"]
+            ["--locale=C", "--lc-ctype=C.UTF-8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+            if modern and sys.platform == "linux"
+            else ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+            if modern
+            else ["--locale=C.UTF-8"]
         )
         command = [
             "-D",

@@ -163,7 +163,8 @@ class Launcher:
     def _signals(self) -> Iterator[None]:
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
         for number, handler in before.items():
-            if handler is not signal.SIG_IGN:  # as `nohup` asks
+            # `nohup` asks that a closed terminal be ignored; a script's `&` asks it of Ctrl-C, and is not obeyed.
+            if number != signal.SIGHUP or handler is not signal.SIG_IGN:
                 signal.signal(number, self._note)
         try:
             yield

@@ -34,9 +34,26 @@ _FACTS = sql.SQL("""
         coalesce(sum(amount) FILTER (WHERE currency = %(currency)s), 0) AS revenue,
         (count(*) FILTER (WHERE currency <> %(currency)s))::integer AS other_currency_orders,
         min(placed_on) AS first_order_on,
-        max(placed_on) AS last_order_on
+        max(placed_on) AS last_order_on,
+        coalesce(bit_xor(hashtextextended(concat_ws(' ', id, placed_on, placed_at, currency, amount), 0)), 0)
+            AS orders_digest
     FROM orders
 """)
+
+# Orders with what each is the first of: of all of its customer's, of its day, its ISO week, its month.
+_PLACES = """
+    SELECT customer_id, placed_on, currency, amount,
+        (before IS NULL)::integer AS is_new,
+        (before IS DISTINCT FROM placed_on)::integer AS of_day,
+        (before IS NULL OR before < date_trunc('week', placed_on::timestamp))::integer AS of_week,
+        (before IS NULL OR before < date_trunc('month', placed_on::timestamp))::integer AS of_month
+    FROM (
+        SELECT *, lag(placed_on) OVER (PARTITION BY customer_id ORDER BY placed_on, placed_at, id) AS before
+        FROM orders {of}
+    ) AS following
+"""
+
+_DAY_COLUMNS = sql.SQL("orders, revenue, new_customers, first_of_day, first_of_week, first_of_month")
 
 _UPSERT_METRICS = sql.SQL("""
     ON CONFLICT (customer_id) DO UPDATE SET
@@ -45,6 +62,7 @@ _UPSERT_METRICS = sql.SQL("""
         orders = excluded.orders,
         revenue = excluded.revenue,
         other_currency_orders = excluded.other_currency_orders,
+        orders_digest = excluded.orders_digest,
         rolled_owner_id = excluded.rolled_owner_id,
         rolled_region = excluded.rolled_region,
         refreshed_at = excluded.refreshed_at
@@ -54,7 +72,10 @@ _UPSERT_DAYS = sql.SQL("""
     ON CONFLICT (day, owner_id, region, currency) DO UPDATE SET
         orders = excluded.orders,
         revenue = excluded.revenue,
-        new_customers = excluded.new_customers
+        new_customers = excluded.new_customers,
+        first_of_day = excluded.first_of_day,
+        first_of_week = excluded.first_of_week,
+        first_of_month = excluded.first_of_month
 """)
 
 _REBUILD = """
@@ -65,8 +86,9 @@ WITH facts AS MATERIALIZED (
 ),
 metrics AS (
     INSERT INTO customer_metrics (customer_id, first_order_on, last_order_on, orders, revenue, other_currency_orders,
-        rolled_owner_id, rolled_region, refreshed_at)
-    SELECT id, first_order_on, last_order_on, orders, revenue, other_currency_orders, owner_id, region, %(now)s
+        orders_digest, rolled_owner_id, rolled_region, refreshed_at)
+    SELECT id, first_order_on, last_order_on, orders, revenue, other_currency_orders, orders_digest, owner_id, region,
+        %(now)s
     FROM facts
     {upsert_metrics}
     RETURNING 1
@@ -74,21 +96,17 @@ metrics AS (
 gone AS (
     DELETE FROM customer_metrics AS m WHERE NOT EXISTS (SELECT FROM customers AS c WHERE c.id = m.customer_id)
 ),
-ranked AS (
-    SELECT customer_id, placed_on, currency, amount,
-        row_number() OVER (PARTITION BY customer_id ORDER BY placed_on, placed_at, id) AS nth
-    FROM orders
-),
 sums AS MATERIALIZED (
-    SELECT r.placed_on AS day, f.owner_id, f.region, r.currency, count(*)::integer AS orders,
-        sum(r.amount) AS revenue, (count(*) FILTER (WHERE r.nth = 1))::integer AS new_customers
-    FROM ranked AS r
-    JOIN facts AS f ON f.id = r.customer_id
+    SELECT p.placed_on AS day, f.owner_id, f.region, p.currency, count(*)::integer AS orders,
+        sum(p.amount) AS revenue, sum(p.is_new)::integer AS new_customers, sum(p.of_day)::integer AS first_of_day,
+        sum(p.of_week)::integer AS first_of_week, sum(p.of_month)::integer AS first_of_month
+    FROM ({places}) AS p
+    JOIN facts AS f ON f.id = p.customer_id
     GROUP BY 1, 2, 3, 4
 ),
 days AS (
-    INSERT INTO daily_sales (day, owner_id, region, currency, orders, revenue, new_customers)
-    SELECT day, owner_id, region, currency, orders, revenue, new_customers FROM sums
+    INSERT INTO daily_sales (day, owner_id, region, currency, {day_columns})
+    SELECT day, owner_id, region, currency, {day_columns} FROM sums
     {upsert_days}
     RETURNING 1
 ),
@@ -104,8 +122,7 @@ SELECT (SELECT count(*) FROM metrics) AS customers, (SELECT count(*) FROM days) 
 # `same` is true when the orders are those that the metrics were made of: then the customer can at most have moved, and
 # what it adds to daily_sales is subtracted there and added here. Otherwise what it added before is no longer known, and
 # the sums of its keys are taken anew: right for orders that came or went, at the cost of reading those keys' orders.
-# It is not seen when orders of a customer come and others go between two refreshes and number, revenue, first and last
-# day stay the same (a batch taken back and loaded again with other days while no worker runs): `check` finds that.
+# The digest tells orders with equal totals apart; a hash that another PostgreSQL computes otherwise costs only time.
 _REFRESH = """
 WITH taken AS (
     DELETE FROM touched_customers
@@ -115,8 +132,9 @@ WITH taken AS (
 work AS MATERIALIZED (
     SELECT t.customer_id, c.id IS NOT NULL AS stands, c.owner_id, c.region, f.*,
         m.customer_id IS NOT NULL AS rolled, m.rolled_owner_id, m.rolled_region,
-        (m.orders, m.revenue, m.other_currency_orders, m.first_order_on, m.last_order_on) IS NOT DISTINCT FROM
-        (f.orders, f.revenue, f.other_currency_orders, f.first_order_on, f.last_order_on) AS same
+        (m.orders, m.revenue, m.other_currency_orders, m.first_order_on, m.last_order_on, m.orders_digest)
+        IS NOT DISTINCT FROM
+        (f.orders, f.revenue, f.other_currency_orders, f.first_order_on, f.last_order_on, f.orders_digest) AS same
     FROM (SELECT DISTINCT customer_id FROM taken) AS t
     LEFT JOIN customers AS c ON c.id = t.customer_id
     LEFT JOIN customer_metrics AS m ON m.customer_id = t.customer_id
@@ -147,16 +165,12 @@ placed AS MATERIALIZED (
 ranked AS MATERIALIZED (
     SELECT o.*
     FROM (SELECT customer_id FROM moved UNION SELECT customer_id FROM placed) AS p
-    CROSS JOIN LATERAL (
-        SELECT customer_id, placed_on, currency, amount,
-            (row_number() OVER (ORDER BY placed_on, placed_at, id) = 1)::integer AS is_first
-        FROM orders
-        WHERE customer_id = p.customer_id
-    ) AS o
+    CROSS JOIN LATERAL ({places_of_p}) AS o
 ),
 pieces AS (
     SELECT r.placed_on AS day, side.owner_id, side.region, r.currency, side.sign AS orders,
-        side.sign * r.amount AS revenue, side.sign * r.is_first AS new_customers
+        side.sign * r.amount AS revenue, side.sign * r.is_new AS new_customers, side.sign * r.of_day AS first_of_day,
+        side.sign * r.of_week AS first_of_week, side.sign * r.of_month AS first_of_month
     FROM ranked AS r
     JOIN moved AS m ON m.customer_id = r.customer_id
     CROSS JOIN LATERAL (
@@ -165,31 +179,38 @@ pieces AS (
     WHERE side.owner_id IS NOT NULL
         AND NOT EXISTS (SELECT FROM stale AS s WHERE s.owner_id = side.owner_id AND s.region = side.region)
     UNION ALL
-    SELECT r.placed_on, p.owner_id, p.region, r.currency, 1, r.amount, r.is_first
+    SELECT r.placed_on, p.owner_id, p.region, r.currency, 1, r.amount, r.is_new, r.of_day, r.of_week, r.of_month
     FROM ranked AS r
     JOIN placed AS p ON p.customer_id = r.customer_id
     UNION ALL
-    SELECT d.day, d.owner_id, d.region, d.currency, -d.orders, -d.revenue, -d.new_customers
+    SELECT d.day, d.owner_id, d.region, d.currency, -d.orders, -d.revenue, -d.new_customers, -d.first_of_day,
+        -d.first_of_week, -d.first_of_month
     FROM daily_sales AS d
     JOIN stale AS s ON s.owner_id = d.owner_id AND s.region = d.region
 ),
 change AS (
     SELECT day, owner_id, region, currency, sum(orders)::integer AS orders, sum(revenue) AS revenue,
-        sum(new_customers)::integer AS new_customers
+        sum(new_customers)::integer AS new_customers, sum(first_of_day)::integer AS first_of_day,
+        sum(first_of_week)::integer AS first_of_week, sum(first_of_month)::integer AS first_of_month
     FROM pieces
     GROUP BY 1, 2, 3, 4
-    HAVING (sum(orders), sum(revenue), sum(new_customers)) <> (0, 0, 0)
+    HAVING (sum(orders), sum(revenue), sum(new_customers), sum(first_of_day), sum(first_of_week), sum(first_of_month))
+        <> (0, 0, 0, 0, 0, 0)
 ),
 outcome AS MATERIALIZED (
     SELECT c.day, c.owner_id, c.region, c.currency, coalesce(d.orders, 0) + c.orders AS orders,
-        coalesce(d.revenue, 0) + c.revenue AS revenue, coalesce(d.new_customers, 0) + c.new_customers AS new_customers
+        coalesce(d.revenue, 0) + c.revenue AS revenue,
+        coalesce(d.new_customers, 0) + c.new_customers AS new_customers,
+        coalesce(d.first_of_day, 0) + c.first_of_day AS first_of_day,
+        coalesce(d.first_of_week, 0) + c.first_of_week AS first_of_week,
+        coalesce(d.first_of_month, 0) + c.first_of_month AS first_of_month
     FROM change AS c
     LEFT JOIN daily_sales AS d
         ON (d.day, d.owner_id, d.region, d.currency) = (c.day, c.owner_id, c.region, c.currency)
 ),
 days AS (
-    INSERT INTO daily_sales (day, owner_id, region, currency, orders, revenue, new_customers)
-    SELECT day, owner_id, region, currency, orders, revenue, new_customers FROM outcome WHERE orders <> 0
+    INSERT INTO daily_sales (day, owner_id, region, currency, {day_columns})
+    SELECT day, owner_id, region, currency, {day_columns} FROM outcome WHERE orders <> 0
     {upsert_days}
 ),
 emptied AS (
@@ -202,8 +223,9 @@ gone AS (
 ),
 metrics AS (
     INSERT INTO customer_metrics (customer_id, first_order_on, last_order_on, orders, revenue, other_currency_orders,
-        rolled_owner_id, rolled_region, refreshed_at)
-    SELECT customer_id, first_order_on, last_order_on, orders, revenue, other_currency_orders, owner_id, region, %(now)s
+        orders_digest, rolled_owner_id, rolled_region, refreshed_at)
+    SELECT customer_id, first_order_on, last_order_on, orders, revenue, other_currency_orders, orders_digest, owner_id,
+        region, %(now)s
     FROM work
     WHERE stands
     {upsert_metrics}
@@ -236,24 +258,17 @@ WITH busy AS (
     FROM touched_customers AS t
     JOIN customer_metrics AS m ON m.customer_id = t.customer_id
 ),
-sold AS MATERIALIZED (
-    SELECT customer_id, id, placed_on, currency, amount
-    FROM orders
-    WHERE (placed_on - DATE '2000-01-01') %% %(one_in)s = %(turn)s
-),
-firsts AS MATERIALIZED (
-    SELECT c.customer_id, f.id
-    FROM (SELECT DISTINCT customer_id FROM sold) AS c
-    CROSS JOIN LATERAL (
-        SELECT id FROM orders WHERE customer_id = c.customer_id ORDER BY placed_on, placed_at, id LIMIT 1
-    ) AS f
+buyers AS MATERIALIZED (
+    SELECT DISTINCT customer_id FROM orders WHERE (placed_on - DATE '2000-01-01') %% %(one_in)s = %(turn)s
 ),
 sums AS (
-    SELECT s.placed_on AS day, m.rolled_owner_id AS owner_id, m.rolled_region AS region, s.currency,
-        count(*) AS orders, sum(s.amount) AS revenue, count(*) FILTER (WHERE s.id = f.id) AS new_customers
-    FROM sold AS s
-    JOIN firsts AS f ON f.customer_id = s.customer_id
-    JOIN customer_metrics AS m ON m.customer_id = s.customer_id
+    SELECT o.placed_on AS day, m.rolled_owner_id AS owner_id, m.rolled_region AS region, o.currency,
+        count(*) AS orders, sum(o.amount) AS revenue, sum(o.is_new) AS new_customers, sum(o.of_day) AS first_of_day,
+        sum(o.of_week) AS first_of_week, sum(o.of_month) AS first_of_month
+    FROM buyers AS p
+    CROSS JOIN LATERAL ({places_of_p}) AS o
+    JOIN customer_metrics AS m ON m.customer_id = p.customer_id
+    WHERE (o.placed_on - DATE '2000-01-01') %% %(one_in)s = %(turn)s
     GROUP BY 1, 2, 3, 4
 ),
 stored AS (
@@ -262,7 +277,8 @@ stored AS (
 SELECT day, owner_id, region, currency
 FROM sums AS s
 FULL JOIN stored AS d USING (day, owner_id, region, currency)
-WHERE (s.orders, s.revenue, s.new_customers) IS DISTINCT FROM (d.orders, d.revenue, d.new_customers)
+WHERE (s.orders, s.revenue, s.new_customers, s.first_of_day, s.first_of_week, s.first_of_month)
+    IS DISTINCT FROM (d.orders, d.revenue, d.new_customers, d.first_of_day, d.first_of_week, d.first_of_month)
     AND (owner_id, region) NOT IN (SELECT owner_id, region FROM busy)
 ORDER BY 1, 2, 3, 4
 """
@@ -344,5 +360,12 @@ def _lock(conn: Connection) -> None:
 
 def _run(conn: Connection, template: LiteralString, **values: Any) -> CursorResult[Any]:
     """One statement of this module, its shared pieces filled in and its values bound."""
-    written = sql.SQL(template).format(facts=_FACTS, upsert_metrics=_UPSERT_METRICS, upsert_days=_UPSERT_DAYS)
+    written = sql.SQL(template).format(
+        facts=_FACTS,
+        places=sql.SQL(_PLACES).format(of=sql.SQL("")),
+        places_of_p=sql.SQL(_PLACES).format(of=sql.SQL("WHERE customer_id = p.customer_id")),
+        day_columns=_DAY_COLUMNS,
+        upsert_metrics=_UPSERT_METRICS,
+        upsert_days=_UPSERT_DAYS,
+    )
     return conn.exec_driver_sql(written.as_string(), values)

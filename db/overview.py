@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import pandas as pd
-from sqlalchemy import ARRAY, ColumnElement, Connection, Date, Integer, and_, case, func, literal, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, select
 
 from db import schema
 from db.errors import Invalid
@@ -51,6 +56,21 @@ class Period:
     def bucket(self) -> str:
         """What a chart of this period steps by: day up to 45 days, ISO week up to 400, else month."""
         return "day" if self.days <= 45 else "week" if self.days <= 400 else "month"
+
+    @cached_property
+    def bucket_of_days(self) -> list[date]:
+        """For each day of the period the first day, within it, of its bucket."""
+        starts: list[date] = []
+        for n in range(self.days):
+            day = self.start + timedelta(days=n)
+            begins = n == 0 or {"day": True, "week": day.weekday() == 0, "month": day.day == 1}[self.bucket]
+            starts.append(day if begins else starts[-1])
+        return starts
+
+    @cached_property
+    def buckets(self) -> list[date]:
+        """The first days of all buckets, in order."""
+        return list(dict.fromkeys(self.bucket_of_days))
 
 
 @dataclass(frozen=True)
@@ -117,43 +137,38 @@ def overview(
     before = period.before
     data_since: date | None = conn.scalar(select(func.data_since()))
     comparable = data_since is not None and data_since <= before.start
-    daily = _daily(conn, before.start, period.end, region)
-    currencies = daily[daily["currency"] != currency]
-    own = daily[daily["currency"] == currency]
-    now, then = _within(own, period), _within(own, before)
-    days = pd.date_range(period.start, period.end, freq="D")
-    bucket_of = _bucket_of(days, period)
-    people, active = _people(conn, period, before, region, sorted(set(bucket_of)))
+    sales = _sales(conn, before.start, period.end, region)
+    now = _totals(s for s in sales if s.day >= period.start)
+    then = _totals(s for s in sales if s.day < period.start)
+    whole = first_day is None or last_day is None or (period.start <= first_day and last_day <= period.end)
+    people = _all_people(conn, region) if whole else _people(conn, period, region)
     figures = {
         "customers": Figure(_customers(conn, region)),
-        "active": Figure(people["active"], people["active_before"] if comparable else None),
+        "active": Figure(people.active, people.active_before if comparable else None),
         "new": Figure(
-            _new(_within(daily, period), period, data_since),
-            _new(_within(daily, before), before, data_since) if comparable else None,
+            _new(now, period, data_since),
+            _new(then, before, data_since) if comparable else None,
         ),
-        "revenue": Figure(_sum(now, "revenue"), _sum(then, "revenue") if comparable else None),
-        "orders": Figure(
-            int(_within(daily, period)["orders"].sum()),
-            int(_within(daily, before)["orders"].sum()) if comparable else None,
-        ),
-        "basket": Figure(_ratio(now), _ratio(then) if comparable else None, int(now["orders"].sum())),
+        "revenue": Figure(now.revenue[currency], then.revenue[currency] if comparable else None),
+        "orders": Figure(now.orders.total(), then.orders.total() if comparable else None),
+        "basket": Figure(_basket(now, currency), _basket(then, currency) if comparable else None, now.orders[currency]),
         "repeat_rate": Figure(
-            _share(people["repeat"], people["active"]),
-            _share(people["repeat_before"], people["active_before"]) if comparable else None,
-            people["active"],
+            _share(people.repeat, people.active),
+            _share(people.repeat_before, people.active_before) if comparable else None,
+            people.active,
         ),
         "retention": Figure(
-            _share(people["returned"], people["active_before"]) if comparable else None,
+            _share(people.returned, people.active_before) if comparable else None,
             None,
-            people["active_before"] if comparable else None,
+            people.active_before if comparable else None,
         ),
     }
     return Overview(
         period=period,
         currency=currency,
         figures=figures,
-        other_currency_orders=int(_within(currencies, period)["orders"].sum()),
-        series=_series(daily, own, period, data_since, pd.DataFrame({"day": days.date, "bucket": bucket_of}), active),
+        other_currency_orders=now.orders.total() - now.orders[currency],
+        series=_series(sales, period, currency, data_since, people.head),
         stages=_stages(conn, today, region),
         campaigns=_campaigns(conn, period, region),
         first_day=first_day,
@@ -175,91 +190,111 @@ def _period(start: date | None, end: date | None, first_day: date, last_day: dat
     return Period(start or max(min(first_day, chosen_end), longest), chosen_end)
 
 
-def _daily(conn: Connection, start: date, end: date, region: str) -> pd.DataFrame:
+class _Sales(NamedTuple):
+    """The roll-up of a day and currency; `first` counts the customers whose first order of the bucket it holds."""
+
+    day: date
+    currency: str
+    orders: int
+    revenue: Decimal
+    new: int
+    first_of_day: int
+    first_of_week: int
+    first_of_month: int
+
+
+@dataclass
+class _Totals:
+    """Sums over days, by currency where money or its orders are meant."""
+
+    revenue: defaultdict[str, Decimal]
+    orders: Counter[str]
+    new: int
+
+
+@dataclass(frozen=True)
+class _People:
+    """Distinct customers of a period and of the one before; `head` are those of the period's first week or month."""
+
+    active: int
+    repeat: int
+    active_before: int = 0
+    repeat_before: int = 0
+    returned: int = 0
+    head: int | None = None
+
+
+def _sales(conn: Connection, start: date, end: date, region: str) -> list[_Sales]:
     d = schema.daily_sales.c
+    sums = (d.orders, d.revenue, d.new_customers, d.first_of_day, d.first_of_week, d.first_of_month)
     query = (
-        select(
-            d.day,
-            d.currency,
-            func.sum(d.orders).label("orders"),
-            func.sum(d.revenue).label("revenue"),
-            func.sum(d.new_customers).label("new"),
-        )
+        select(d.day, d.currency, *(func.sum(column) for column in sums))
         .where(d.day.between(start, end), _of_region(d.region, region))
         .group_by(d.day, d.currency)
-        .order_by(d.day)
     )
-    rows = conn.execute(query)
-    frame = pd.DataFrame(rows.fetchall(), columns=["day", "currency", "orders", "revenue", "new"])
-    return frame.astype({"orders": "int64", "new": "int64"})
+    return [_Sales(*row) for row in conn.execute(query)]
+
+
+def _totals(sales: Iterable[_Sales]) -> _Totals:
+    found = _Totals(defaultdict(Decimal), Counter(), 0)
+    for s in sales:
+        found.revenue[s.currency] += s.revenue
+        found.orders[s.currency] += s.orders
+        found.new += s.new
+    return found
 
 
 def _of_region(column: ColumnElement[str], region: str) -> ColumnElement[bool]:
     return column == region if region else literal(True)
 
 
-def _within(frame: pd.DataFrame, period: Period) -> pd.DataFrame:
-    return frame[(frame["day"] >= period.start) & (frame["day"] <= period.end)]
-
-
-def _sum(frame: pd.DataFrame, column: str) -> Decimal:
-    return sum(frame[column], Decimal(0))
-
-
-def _ratio(frame: pd.DataFrame) -> Decimal | None:
-    orders = int(frame["orders"].sum())
-    return _sum(frame, "revenue") / orders if orders else None
+def _basket(totals: _Totals, currency: str) -> Decimal | None:
+    orders = totals.orders[currency]
+    return totals.revenue[currency] / orders if orders else None
 
 
 def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _new(frame: pd.DataFrame, period: Period, data_since: date | None) -> int | None:
+def _new(totals: _Totals, period: Period, data_since: date | None) -> int | None:
     known = known_from(data_since)
-    return int(frame["new"].sum()) if known is None or period.start >= known else None
+    return totals.new if known is None or period.start >= known else None
 
 
-def _people(
-    conn: Connection, period: Period, before: Period, region: str, buckets: list[date]
-) -> tuple[dict[str, int], dict[date, int]]:
-    """Distinct customers of both periods, and of each bucket, in one pass over the orders' days.
+def _all_people(conn: Connection, region: str) -> _People:
+    """Of a period that holds every order the viewer may see: as the metrics count them, without reading one."""
+    m = schema.customer_metrics.c
+    counts = (func.count().filter(m.orders > 0), func.count().filter(m.orders > 1))
+    active, repeat = conn.execute(select(*counts).where(_in_region(m.customer_id, region))).one()
+    return _People(active, repeat)
 
-    The counts are active, with two orders, both also of the period before, and returned (active in both).
-    """
+
+def _people(conn: Connection, period: Period, region: str) -> _People:
+    """In one pass over the orders' days; the head too, as the roll-up counts from the start of a week or month."""
     o = schema.orders.c
-    bucket = case((o.placed_on < period.start, 0), else_=_place(o.placed_on, period, buckets))  # 0: the period before
-    once = (
-        select(o.customer_id, bucket.label("bucket"), func.count().label("n"))
-        .where(o.placed_on.between(before.start, period.end), _in_region(o.customer_id, region))
-        .group_by(o.customer_id, bucket)
-        .cte("once")
+    head_ends = period.buckets[1] if len(period.buckets) > 1 else period.end + timedelta(days=1)
+    each = (
+        select(
+            func.count().filter(o.placed_on >= period.start).label("now"),
+            func.count().filter(o.placed_on < period.start).label("then"),
+            func.count().filter(o.placed_on >= period.start, o.placed_on < head_ends).label("head"),
+        )
+        .where(o.placed_on.between(period.before.start, period.end), _in_region(o.customer_id, region))
+        .group_by(o.customer_id)
+        .subquery()
+        .c
     )
-    in_period = func.coalesce(func.sum(once.c.n).filter(once.c.bucket > 0), 0).label("now")
-    in_before = func.coalesce(func.sum(once.c.n).filter(once.c.bucket == 0), 0).label("before")
-    each = select(in_period, in_before).group_by(once.c.customer_id).subquery()
-    now, then = each.c.now, each.c.before
-    counts = {
-        "active": now > 0,
-        "repeat": now > 1,
-        "active_before": then > 0,
-        "repeat_before": then > 1,
-        "returned": and_(now > 0, then > 0),
+    conditions = {
+        "active": each.now > 0,
+        "repeat": each.now > 1,
+        "active_before": each.then > 0,
+        "repeat_before": each.then > 1,
+        "returned": and_(each.now > 0, each.then > 0),
+        "head": each.head > 0,
     }
-    both = select(literal(0).label("bucket"), *(func.count().filter(c) for c in counts.values())).select_from(each)
-    active = select(once.c.bucket, func.count(), *(literal(0) for _c in range(4))).where(once.c.bucket > 0)
-    rows = {row[0]: row[1:] for row in conn.execute(both.union_all(active.group_by(once.c.bucket)))}
-    people = dict(zip(counts, rows.pop(0), strict=True))
-    return people, {buckets[i - 1]: row[0] for i, row in rows.items()}
-
-
-def _place(day: ColumnElement[date], period: Period, buckets: list[date]) -> ColumnElement[int]:
-    """The number, from 1, of the bucket that a day of the period lies in; plain arithmetic where the steps are even."""
-    if period.bucket == "month":
-        return func.width_bucket(day, literal(buckets, ARRAY(Date)))
-    step = 7 if period.bucket == "week" else 1
-    first = period.start - timedelta(days=period.start.weekday() if step == 7 else 0)
-    return type_coerce(day - literal(first, Date), Integer) // step + 1
+    row = conn.execute(select(*(func.count().filter(c).label(name) for name, c in conditions.items()))).one()
+    return _People(**row._mapping)
 
 
 def _in_region(customer_id: ColumnElement[int], region: str) -> ColumnElement[bool]:
@@ -274,42 +309,39 @@ def _customers(conn: Connection, region: str) -> int:
 
 
 def _series(
-    daily: pd.DataFrame,
-    own: pd.DataFrame,
-    period: Period,
-    data_since: date | None,
-    frame: pd.DataFrame,
-    active: dict[date, int],
+    sales: list[_Sales], period: Period, currency: str, data_since: date | None, head: int | None
 ) -> pd.DataFrame:
     """One row for each bucket of the period; days without orders are zeros, not gaps."""
-    frame["orders"] = _on_days(frame["day"], daily, "orders")
-    frame["new"] = _on_days(frame["day"], daily, "new")
-    frame["revenue"] = _on_days(frame["day"], own, "revenue")
-    frame["own_orders"] = _on_days(frame["day"], own, "orders")
-    shifted = frame["day"] - timedelta(days=period.days)
-    reached = data_since or date.max
-    frame["before"] = _on_days(shifted, own, "revenue").where(pd.Series([day >= reached for day in shifted]))
-    known = known_from(data_since) or date.min
-    frame["new"] = frame["new"].where(pd.Series([day >= known for day in frame["day"]]))
-    summed = frame.groupby("bucket")[["revenue", "orders", "own_orders", "new", "before"]].sum(skipna=False)
-    summed["active"] = [active.get(bucket, 0) for bucket in summed.index]
-    summed["basket"] = summed["revenue"] / summed["own_orders"].where(summed["own_orders"] > 0)
-    whole = summed.astype({"orders": "int64", "active": "int64"}).reset_index()
-    return whole[["bucket", "revenue", "orders", "new", "active", "before", "basket"]]
-
-
-def _on_days(days: pd.Series, daily: pd.DataFrame, column: str) -> pd.Series:
-    """The column's sum on each of the days, as float; zero on those without a row."""
-    sums = daily.groupby("day")[column].sum().to_dict()
-    return pd.Series([float(sums.get(day, 0)) for day in days], index=days.index)
-
-
-def _bucket_of(days: pd.DatetimeIndex, period: Period) -> list[date]:
-    """The first day of each day's bucket that lies in the period."""
-    if period.bucket == "day":
-        return list(days.date)
-    freq = "W-SUN" if period.bucket == "week" else "M"
-    return [max(start, period.start) for start in days.to_period(freq).start_time.date]
+    known, length = known_from(data_since) or date.min, timedelta(days=period.days)
+    places = {start: i for i, start in enumerate(period.buckets)}
+    rows: list[dict[str, Any]] = [
+        {"bucket": start, "revenue": 0.0, "orders": 0, "own": 0, "new": 0.0, "active": 0, "before": 0.0}
+        for start in period.buckets
+    ]
+    of_day = [rows[places[start]] for start in period.bucket_of_days]
+    for i, row in enumerate(of_day):
+        day = period.start + timedelta(days=i)
+        if day < known:
+            row["new"] = math.nan
+        if data_since is None or day - length < data_since:
+            row["before"] = math.nan
+    first_of = f"first_of_{period.bucket}"
+    for s in sales:
+        own = float(s.revenue) if s.currency == currency else 0.0
+        if s.day < period.start:
+            of_day[(s.day + length - period.start).days]["before"] += own
+            continue
+        row = of_day[(s.day - period.start).days]
+        row["revenue"] += own
+        row["orders"] += s.orders
+        row["own"] += s.orders if s.currency == currency else 0
+        row["new"] += s.new
+        row["active"] += getattr(s, first_of)
+    if head is not None:
+        rows[0]["active"] = head
+    for row in rows:
+        row["basket"] = row["revenue"] / row["own"] if row["own"] else math.nan
+    return pd.DataFrame(rows)[["bucket", "revenue", "orders", "new", "active", "before", "basket"]]
 
 
 def _stages(conn: Connection, today: date, region: str) -> pd.DataFrame:

@@ -412,6 +412,8 @@ customer_metrics = Table(
     Column("rolled_owner_id", BigInteger, nullable=False, server_default="0"),
     _text("rolled_region"),
     Column("refreshed_at", DateTime(timezone=True), nullable=False),
+    # Tells one set of orders from another with the same totals: db/derived.py.
+    Column("orders_digest", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("customer_id"),
     Index("customer_metrics_last_order_on_idx", "last_order_on", "customer_id"),
     Index("customer_metrics_revenue_idx", "revenue", "customer_id"),
@@ -429,6 +431,11 @@ daily_sales = Table(
     Column("orders", Integer, nullable=False),
     Column("revenue", Numeric(16, 2), nullable=False),
     Column("new_customers", Integer, nullable=False),
+    # Customers whose first order of this day, of its ISO week, of its month this is. Distinct customers do not add up,
+    # these do: over owners and regions, and over the days from a week's or month's first.
+    Column("first_of_day", Integer, nullable=False, server_default="0"),
+    Column("first_of_week", Integer, nullable=False, server_default="0"),
+    Column("first_of_month", Integer, nullable=False, server_default="0"),
     PrimaryKeyConstraint("day", "owner_id", "region", "currency"),
     Index("daily_sales_owner_id_idx", "owner_id", "day"),
     info={"rule": "rollup", "area": "metrics"},

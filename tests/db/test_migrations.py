@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.pool import NullPool
 
-from db import connection, migrate
+from db import connection, derived, migrate
+from db.connection import begin
 from db.embedded import Server
 from db.errors import Unavailable
+from db.permissions import WORKER
 from tests import conftest, make
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +102,39 @@ def test_from_nothing_step_by_step_over_data_and_again(empty: str) -> None:
     assert migrate.migrate() == (migrate.head(), migrate.head())
     with connection.begin_owner() as conn:
         assert {name: rows(conn, name) for name in kept} == kept
+
+
+def test_the_roll_up_that_stood_before_counts_active_customers_too(empty: str) -> None:
+    """What an older Kehu rolled up is added to in place; what waited in its queue is done by the next refresh."""
+    days = ("2026-02-27", "2026-02-27", "2026-03-01", "2026-03-02")  # a month ends before the week does
+    with connection.begin_owner() as conn:
+        migrate.upgrade(conn, "2026_11_22_exports")
+        old, waiting = make.customer(conn), make.customer(conn)
+        for customer in (old, waiting):
+            for day in days:
+                make.order(conn, customer, date.fromisoformat(day), "1.00")
+        conn.exec_driver_sql(
+            "INSERT INTO customer_metrics (customer_id, first_order_on, last_order_on, orders, revenue, refreshed_at) "
+            "SELECT customer_id, min(placed_on), max(placed_on), count(*), sum(amount), now() FROM orders "
+            "WHERE customer_id = %(old)s GROUP BY 1",
+            {"old": old},
+        )
+        conn.exec_driver_sql(
+            "INSERT INTO daily_sales (day, owner_id, region, currency, orders, revenue, new_customers) "
+            "SELECT placed_on, 0, '', currency, count(*), sum(amount), (placed_on = '2026-02-27')::integer FROM orders "
+            "WHERE customer_id = %(old)s GROUP BY 1, 4",
+            {"old": old},
+        )
+        conn.exec_driver_sql(
+            "INSERT INTO touched_customers (customer_id, touched_at) VALUES (%(id)s, now())", {"id": waiting}
+        )
+    migrate.migrate()
+    with begin(WORKER, write=True) as conn:
+        firsts = "SELECT first_of_day, first_of_week, first_of_month FROM daily_sales ORDER BY day"
+        assert [tuple(row) for row in conn.exec_driver_sql(firsts)] == [(1, 1, 1), (1, 0, 1), (1, 1, 0)]
+        assert derived.refresh(conn) == 1
+        assert [tuple(row) for row in conn.exec_driver_sql(firsts)] == [(2, 2, 2), (2, 0, 2), (2, 2, 0)]
+        assert derived.check(conn) == derived.Drift((), (), 0)
 
 
 def relations_of(conn: Connection) -> set[str]:

@@ -7,15 +7,12 @@ language; a link must open the same for both, so choices here keep their code th
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
 
 import streamlit as st
 
-from components import data, history_lines, page, places
-from db.errors import Conflict
-from db.permissions import Viewer
-from db.words import _, language
+from components import places, undo_bar
+from db.words import language
 
 
 def select(key: str, label: str, options: Sequence[str], everything: str, named: Callable[[str], str]) -> str:
@@ -105,22 +102,10 @@ def _publish(key: str, code: str, default: str) -> str:
     return code
 
 
-def take_back(
-    undo: Callable[..., Any], change_set_id: int, *, viewer: Viewer, screen: str, people: Mapping[int, str]
-) -> None:
-    """Undo a change set by the given command. What stands in its way is shown; `people`: owners by id."""
-    try:
-        undone = data.write(undo, actor=viewer, change_set_id=change_set_id, source="screen", screen=screen)
-    except Conflict as error:
-        history_lines.conflict(error, people=people)
-    else:
-        saved(undone.change_set_id, _("Change {id} is undone.").format(id=change_set_id))
-
-
-def saved(change_set_id: int, text: str, *, leave_to: str | None = None) -> None:
-    """After a command: offer its undo, and draw the screen (or another one) anew."""
-    page.offer_undo(change_set_id, text)
+def saved(change_set_id: int, text: str, *, leave_to: str | None = None, **params: str) -> None:
+    """After a command: offer its undo, and draw the screen (or another one, with these parameters) anew."""
+    undo_bar.offer(change_set_id, text)
     st.toast(text, icon=":material/check_circle:")  # the offer may be out of sight on a long page
     if leave_to:
-        places.go(leave_to)
+        places.go(leave_to, **params)
     st.rerun()

@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from components import charts, controls, format, history_lines, tables, wording
+from components import charts, controls, format, history_lines, tables, undo_bar, wording
 from db.errors import Invalid
+from db.permissions import Permission, Viewer
 from db.words import _
 
 
@@ -155,8 +156,9 @@ def note_refused(error: Invalid) -> None:
     st.rerun()
 
 
-def history(rows: pd.DataFrame, *, people: Mapping[int, str], zone: str, may_undo: bool) -> int | None:
-    """Who changed what and when; gives the change set to undo. `people` are the names of owners by their id."""
+def history(rows: pd.DataFrame, *, viewer: Viewer, people: Mapping[int, str], zone: str) -> None:
+    """Who changed what and when, each with its undo. `people` are the names of owners by their id."""
+    may_undo = viewer.can(Permission.CHANGES_UNDO)
     asked: int | None = None
     if rows.empty:
         st.caption(_("No changes yet."))
@@ -171,7 +173,8 @@ def history(rows: pd.DataFrame, *, people: Mapping[int, str], zone: str, may_und
             actor, where = wording.plain(wording.actor(row.actor)), history_lines.source(row.source)
             st.caption(f"{actor} · {format.instant(row.made_at, zone)} · {where} · #{row.id}")
             history_lines.draw(_lines(row.details), people=people)
-    return asked
+    if asked:
+        undo_bar.take_back(asked, viewer=viewer, screen="customer", people=people)
 
 
 def _each(rows: pd.DataFrame) -> Iterator[Any]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
+
+from db.words import _
+from pages import SCREENS
 
 _CSS = """
 <style>
@@ -11,7 +16,7 @@ _CSS = """
   /* Who one is stands at the sidebar's foot. */
   [data-testid="stSidebarUserContent"] { min-height: calc(100dvh - 5rem); padding-bottom: 1rem; display: flex; }
   [data-testid="stSidebarUserContent"] > div { flex: 1; display: flex; }
-  .st-key-kehu_errand, .st-key-kehu_fold { position: absolute; width: 0; height: 0; }
+  .st-key-kehu_errand, .st-key-kehu_fold, .st-key-kehu_themed { position: absolute; width: 0; height: 0; }
   /* Its buttons speak English only, and the whole table is one click away as an export of ours. */
   [data-testid="stElementToolbar"] { display: none; }
   [data-testid="stButtonGroup"] button { min-height: 40px; }
@@ -31,22 +36,47 @@ _CSS = """
 </style>
 """
 
-# Streamlit folds its own navigation on a phone after a tap; ours has to be folded by hand.
-_FOLD = """
+# Streamlit folds its own navigation on a phone after a tap; ours has to be folded by hand. Its choice of theme stands
+# in a menu that we hide, and in the browser's storage under each path: it is read when the page loads.
+_SCRIPT = """
 export default function (component) {
+  const { screen, theme, paths } = component.data
+  if (theme) {
+    for (const path of paths) localStorage.setItem(`stActiveTheme-${path}-v2`, JSON.stringify(theme))
+    location.reload()
+    return
+  }
   const before = window.kehuScreen
-  window.kehuScreen = component.data.screen
-  if (before === undefined || before === window.kehuScreen || window.innerWidth > 768) return
+  window.kehuScreen = screen
+  if (before === undefined || before === screen || window.innerWidth > 768) return
   const sidebar = document.querySelector('[data-testid="stSidebar"]')
   if (!sidebar || sidebar.getBoundingClientRect().right < 50) return
   sidebar.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click()
 }
 """
-_folder = st.components.v2.component("kehu_folder", js=_FOLD)
+_hand = st.components.v2.component("kehu_hand", js=_SCRIPT)
 
 
 def apply(screen: str) -> None:
     """Write the rules into the page, and fold the phone's menu once it has led to another screen."""
     st.html(_CSS)
-    with st.container(key="kehu_fold"):
-        _folder(key="kehu_folder", data={"screen": screen}, height=1)
+    _reach({"screen": screen})
+
+
+def theme_switch() -> None:
+    """A button for the other theme: this browser keeps it, and opens the page again in it."""
+    dark = st.context.theme.type == "dark"
+    if st.button(
+        _("Light") if dark else _("Dark"),
+        key="kehu_theme",
+        icon=":material/light_mode:" if dark else ":material/dark_mode:",
+        type="tertiary",
+        help=_("The page loads again; save first what you have typed."),
+    ):
+        paths = ["/", *(f"/{screen.path}" for screen in SCREENS)]
+        _reach({"theme": "Light" if dark else "Dark", "paths": paths}, key="kehu_themed")
+
+
+def _reach(data: dict[str, Any], key: str = "kehu_fold") -> None:
+    with st.container(key=key):
+        _hand(key=f"{key}_hand", data=data, height=1)

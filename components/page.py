@@ -1,4 +1,4 @@
-"""What every screen stands in: its permission, checked fragments, the heading, errors in words, the offer to undo."""
+"""What every screen stands in: its permission, checked fragments, the heading, errors in words."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from typing import Any, TypeVar
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from components import data, history_lines, visit
-from db import undo as undo_
+from components import data, visit
 from db.errors import Conflict, Invalid, KehuError, NotFound, Refused, Unavailable
 from db.permissions import Permission, Viewer
 from db.sessions import Session
@@ -25,7 +24,6 @@ from db.words import _
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-UNDO = "kehu_undo"
 ROOT = Path(__file__).parent.parent
 
 log = logging.getLogger("kehu.errors")
@@ -170,7 +168,7 @@ def _place(filename: str) -> str:
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else "/".join(path.parts[-2:])
 
 
-# --- heading and undo ------------------------------------------------------------------------------------------------
+# --- heading ---------------------------------------------------------------------------------------------------------
 
 
 def heading(title: str, context: str = "") -> DeltaGenerator:
@@ -183,47 +181,3 @@ def heading(title: str, context: str = "") -> DeltaGenerator:
     if context:
         text.caption(context)
     return row.container(horizontal=True, horizontal_alignment="right", width="content", key="kehu_actions")
-
-
-def offer_undo(change_set_id: int, text: str) -> None:
-    """Offer to take a command back: a line at the top of the next whole run, until the next command or screen but one.
-
-    `text` says what was done ("3 customers moved to Bo."), without the offer.
-    """
-    st.session_state[UNDO] = {"id": change_set_id, "text": text, "screen": None}
-
-
-def undo_bar(viewer: Viewer, screen: str) -> None:
-    """Draw the offer, if there is one. The shell calls this before the screen."""
-    offer = st.session_state.get(UNDO)
-    if not offer:
-        return
-    if offer["screen"] not in (None, screen):
-        del st.session_state[UNDO]
-        return
-    st.session_state[UNDO] = offer | {"screen": screen}
-    place = st.empty()
-    with place.container(
-        border=True,
-        horizontal=True,
-        horizontal_alignment="distribute",
-        vertical_alignment="center",
-        key="kehu_undo_bar",
-    ):
-        st.markdown(f":material/check_circle: {offer['text']}", width="content")
-        with st.container(horizontal=True, width="content"):
-            back = st.button(_("Undo"), key="kehu_undo_button", icon=":material/undo:")
-            seen = st.button(_("Hide"), key="kehu_undo_hide", type="tertiary")
-    if seen:
-        del st.session_state[UNDO]
-        place.empty()
-    if back:
-        del st.session_state[UNDO]
-        place.empty()
-        with guard():
-            try:
-                data.write(undo_.undo, actor=viewer, change_set_id=offer["id"], source="screen", screen=screen)
-            except Conflict as error:
-                history_lines.conflict(error, people={})
-            else:
-                st.toast(_("Taken back."), icon=":material/undo:")

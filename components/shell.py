@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from components import data, look, page, signin, visit, wording
+from components import data, look, page, signin, undo_bar, visit, wording
 from components.places import place
 from db.errors import Unavailable
 from db.sessions import Session
@@ -45,7 +45,7 @@ def main() -> None:
             visit.enter(found, screen.path)
             sidebar(found, places)
             with data.snapshot(found), page.guard():
-                page.undo_bar(found.viewer, screen.path)
+                undo_bar.draw(found.viewer, screen.path)
                 chosen.run()
 
 
@@ -65,6 +65,7 @@ def sidebar(found: Session, places: dict[str, st.Page]) -> None:
         with st.container(gap=None, key="kehu_who"):
             st.markdown(f"**{wording.plain(found.name)}** · {signin.role_name(found.viewer.role)}")
             other = signin.language_switch("kehu_other_language")
+            look.theme_switch()
             leaving = st.button(_("Sign out"), key="kehu_sign_out", icon=":material/logout:", type="tertiary")
     if other:
         visit.speak(found.viewer, other)

@@ -14,7 +14,7 @@ from db import changes, clock, customers, schema
 from db.connection import bump, widen
 from db.errors import Conflict, Invalid, NotFound, Refused
 from db.permissions import Permission, Role, Viewer
-from db.words import _
+from db.words import _, ngettext
 
 MOST_ROWS = 200_000
 """Rows of one change set that are taken back at once; more is refused with a sentence."""
@@ -51,7 +51,8 @@ def undo(
     """Take back one change set as a whole.
 
     Needs `changes:undo` and the permission of the original command on every row. A column that was changed since is a
-    conflict: then nothing is done and Conflict lists both sides, unless `leave_conflicts` asks to take back the rest.
+    conflict: then nothing is done and Conflict lists both sides, with `rest`, the rows that could be taken back all the
+    same; `leave_conflicts` asks for that.
     Raises NotFound, Refused, Invalid (already undone, too large, a load), Conflict.
     """
     actor.require(Permission.CHANGES_UNDO)
@@ -77,13 +78,18 @@ def undo(
         if any(row["table_name"] == schema.users.name for row in rows):
             _keep_an_administrator(conn)
         if conflicts and not (leave_conflicts and done):
-            raise Conflict(
-                _("{n} values were changed since. Nothing was undone; decide which to keep.").format(n=len(conflicts)),
-                rows=conflicts,
-            )
+            raise Conflict(_stuck(len(conflicts)), rows=conflicts, rest=done)
     if wide is not actor:
         widen(conn, actor, actor.user_id)  # back to the actor's own scope
     return Undone(set_id, done, conflicts)
+
+
+def _stuck(n: int) -> str:
+    return ngettext(
+        "{n} value was changed since. Nothing was undone; decide what to keep.",
+        "{n} values were changed since. Nothing was undone; decide what to keep.",
+        n,
+    ).format(n=n)
 
 
 def _started(

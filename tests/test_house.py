@@ -31,10 +31,12 @@ ALSO = {
     "app.py": {"pages"},  # the address of the first screen
     "components/data.py": {"db.connection", "db.schema", "db.sessions", "sqlalchemy"},  # the bridge
     "components/exports.py": {"db.exports", "db.offers"},  # hands their functions to read and write
-    "components/page.py": {"db.sessions", "db.settings", "db.undo"},  # the run's session; the undo of a message
+    "components/look.py": {"pages"},  # the theme stands under each screen's path
+    "components/page.py": {"db.sessions", "db.settings"},  # the run's session
     "components/places.py": {"pages"},  # addresses of screens
     "components/shell.py": {"db.sessions", "pages"},  # every visit: navigation and session
     "components/signin.py": {"db.passwords", "db.sessions", "streamlit_authenticator"},  # the form
+    "components/undo_bar.py": {"db.undo"},  # the undo of a message
     "components/visit.py": {"db.sessions"},  # the session of this visit
     "db/__main__.py": {"analytics"},
     "db/customer.py": {"email_validator", "phonenumbers"},  # canonical forms

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from components import controls, customer_actions, customer_form, customer_tabs, data, page, places, profile, wording
-from db import customer, customers, history, undo
+from db import customer, customers, history
 from db.errors import Conflict, Invalid
 from db.metrics import STAGE_NAMES, Stage
 from db.permissions import Permission
@@ -110,9 +110,6 @@ elif tab == "notes":
 elif tab == "history":
     made = data.read(history.of_customer, **one)
     names = data.read(customers.owners, viewer=viewer) | people
-    may_undo = viewer.can(Permission.CHANGES_UNDO)
-    change = customer_tabs.history(made, people=names, zone=settings.time_zone, may_undo=may_undo)
-    if change:
-        controls.take_back(undo.undo, change, viewer=viewer, screen="customer", people=names)
+    customer_tabs.history(made, viewer=viewer, people=names, zone=settings.time_zone)
 else:
     profile.fields(found, hidden=viewer.masked)

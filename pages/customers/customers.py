@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from components import controls, customer_form, customer_list, data, exports, page, places, profile, tables, wording
+from components import controls, customer_form, customer_list, data, exports, page, profile, tables, wording
 from db import customer, customers
 from db.customers import PAGE, SORTS, Filters
 from db.errors import Invalid
@@ -33,8 +33,7 @@ def new_customer() -> None:
     except Invalid as error:
         customer_form.problems(error)
     else:
-        page.offer_undo(set_id, _("Customer added."))
-        places.go("customer", id=str(customer_id))
+        controls.saved(set_id, _("Customer added."), leave_to="customer", id=str(customer_id))
 
 
 def filters() -> tuple[Filters, str, bool]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from components import controls, data, exports, format, history_lines, page, places, tables, wording
-from db import customer, customers, history, undo
+from components import data, exports, format, history_lines, page, places, tables, undo_bar, wording
+from db import customer, customers, history
 from db.permissions import Permission
 from db.words import _
 
@@ -86,4 +86,4 @@ with right:
                 if loaded:
                     st.caption(_("A load that is taken back is not kept: it comes back only by loading it again."))
                 if st.button(_("Undo"), icon=":material/undo:", key=f"changes_undo_{set_id}"):
-                    controls.take_back(undo.undo, set_id, viewer=viewer, screen="changes", people=people)
+                    undo_bar.take_back(set_id, viewer=viewer, screen="changes", people=people)

@@ -174,7 +174,7 @@ def test_what_was_typed_survives_the_end_of_the_session_for_the_same_user_only(
     sign_in(page, "ann")
     expect(page.get_by_label("New note")).to_have_value(typed)
     page.get_by_role("button", name="Add note").click()
-    expect(page.get_by_text("Note added.")).to_be_visible()
+    expect(page.locator(".st-key-kehu_undo_bar")).to_contain_text("Note added.")
 
     other = new_context().new_page()
     until_session_ends(other)

@@ -235,6 +235,9 @@ def test_a_saved_change_can_be_taken_back_from_the_bar(people: make.People) -> N
     sound(click(app, "kehu_undo_button"))
     assert (stored(customer_id)["phone"], stored(customer_id)["city"]) == (PHONE, "")
     assert PHONE in body(app)
+    sound(click(app, "kehu_undo_button"))  # the undo of the undo
+    assert stored(customer_id)["city"] == "Xi'an"
+    sound(click(app, "kehu_undo_hide"))
     assert not drawn(app, "kehu_undo_button")
 
 
@@ -449,9 +452,31 @@ def test_what_was_changed_since_stands_in_the_way_and_is_shown(people: make.Peop
     before = count(*RECORD)
     sound(click(app, f"customer_undo_{early.change_set_id}"))
     assert "Nothing was undone" in body(app)
-    assert "Company: Two → Three" in [text.value for text in app.main.text][-1]
+    assert next(text.value for text in app.main.text) == "Company: Two → Three"
     assert count(*RECORD) == before
     assert stored(customer_id)["city"] == "Rome"
+    sound(click(app, "kehu_stuck_rest"))
+    assert (stored(customer_id)["company"], stored(customer_id)["city"]) == ("Three", "")
+    assert "1 value stays as it is." in body(app)
+    assert not drawn(app, "kehu_stuck_rest")
+    sound(click(app, "kehu_undo_button"))  # of what was taken back alone
+    assert (stored(customer_id)["company"], stored(customer_id)["city"]) == ("Three", "Rome")
+
+
+def test_what_stands_in_the_way_may_be_left_as_it_is_or_be_all_there_is(people: make.People) -> None:
+    customer_id = added(people.ann, company="One")
+    early = saved(people.ann, customer_id, company="Two")
+    saved(people.mia, customer_id, company="Three")
+    before = count(*RECORD)
+    app = opened(people.ann, customer_id, customer_tab="history")
+    sound(click(app, f"customer_undo_{early.change_set_id}"))
+    assert not drawn(app, "kehu_stuck_rest"), "there is no rest"
+    sound(click(app, "kehu_stuck_keep"))
+    assert "Nothing was undone" not in body(app)
+    sound(click(app, f"customer_undo_{early.change_set_id}"))
+    app.switch_page("../pages/personal/account.py").run()
+    assert "Nothing was undone" not in body(sound(app)), "it is of another screen"
+    assert count(*RECORD) == before
 
 
 def test_undone_elsewhere_meanwhile(people: make.People) -> None:

@@ -11,8 +11,8 @@ from components import tables, wording
 from db.words import _
 
 
-def pick(rows: pd.DataFrame, *, stages: Mapping[str, str], currency: str, hidden: bool) -> int | None:
-    """Draw the rows; gives the id of the customer that was clicked. `hidden` leaves the contact columns out."""
+def pick(rows: pd.DataFrame, *, stages: Mapping[str, str], currency: str, hidden: bool) -> tables.Picked:
+    """Draw the rows, one of which may be clicked. `hidden` leaves the contact columns out."""
     shown = pd.DataFrame(
         {
             "name": rows["name"],
@@ -39,5 +39,5 @@ def pick(rows: pd.DataFrame, *, stages: Mapping[str, str], currency: str, hidden
     }
     if hidden:
         del columns["phone"]
-    row = tables.pick_row(shown, columns, key="customers_list", height=36 * min(len(rows) + 1, 15) + 3)
-    return None if row is None else int(rows.iloc[row]["id"])
+    height = 36 * min(len(rows) + 1, 15) + 3
+    return tables.pick_row(shown, columns, key="customers_list", widths=(7, 4), height=height)

@@ -48,8 +48,8 @@ def categories(top: pd.DataFrame, *, currency: str) -> None:
         )
 
 
-def orders(rows: pd.DataFrame, total: int, *, number: int, page_size: int, zone: str) -> int | None:
-    """The orders, newest first, with paging; gives the id of the order that was clicked."""
+def orders(rows: pd.DataFrame, total: int, *, number: int, page_size: int, zone: str) -> tables.Picked:
+    """The orders, newest first, with paging; one may be clicked."""
     shown = pd.DataFrame(
         {
             "placed": [format.instant(at, zone) for at in rows["placed_at"]],
@@ -68,11 +68,13 @@ def orders(rows: pd.DataFrame, total: int, *, number: int, page_size: int, zone:
         "discount": st.column_config.NumberColumn(_("Discount"), format="%,.2f", width="small"),
         "currency": st.column_config.TextColumn(_("Currency"), width="small"),
     }
-    row = tables.pick_row(shown, columns, key="customer_orders")
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.caption(tables.position((number - 1) * page_size, len(rows), total))
+    picked = tables.pick_row(shown, columns, key="customer_orders", widths=(6, 5))
+    with picked.below, st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.caption(tables.position((number - 1) * page_size, len(rows), total), width="content")
+        if picked.row is None:
+            st.caption(_("Click a row to see its lines."), width="content")
         controls.turner("customer_orders_page", number, -(-total // page_size))
-    return None if row is None else int(rows.iloc[row]["id"])
+    return picked
 
 
 def lines(rows: pd.DataFrame, *, most: int) -> None:

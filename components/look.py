@@ -27,6 +27,10 @@ _CSS = """
   @media (max-width: 640px) {
     [data-testid="stMainBlockContainer"] { padding: 3.6rem 1rem 4rem; }
     [data-testid="stMarkdownContainer"] table { display: block; overflow-x: auto; white-space: nowrap; }
+    /* Filters stand in pairs, and what was chosen from a list above it: below, nobody would look. */
+    [class*="st-key-kehu_filters"] > [data-testid="stElementContainer"] { flex: 0 1 calc(50% - 0.5rem) !important; }
+    [data-testid="stMain"] { overflow-anchor: none; }
+    [data-testid="stColumn"]:has([class*="st-key-kehu_beside"]) { order: -1; }
   }
   /* A finger is 40 px wide, and a phone enlarges the whole page for any field in smaller letters than 16 px. */
   @media (pointer: coarse), (max-width: 640px) {

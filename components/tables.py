@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from components import format, wording
 from db.words import _
@@ -32,24 +34,49 @@ def _cell(text: str) -> str:
     return wording.plain(text.replace("\n", " ")) or " "
 
 
+@dataclass(frozen=True)
+class Picked:
+    """The position of the clicked row, None without one, and the places below the grid and beside it."""
+
+    row: int | None
+    below: DeltaGenerator
+    beside: DeltaGenerator
+
+
 def pick_row(
-    frame: pd.DataFrame, columns: Mapping[str, Any], *, key: str, height: int | Literal["auto"] = "auto"
-) -> int | None:
-    """A grid of the named columns; gives the position of the row that was clicked, None without one."""
-    chosen = st.dataframe(
+    frame: pd.DataFrame,
+    columns: Mapping[str, Any],
+    *,
+    key: str,
+    widths: tuple[int, int],
+    height: int | Literal["auto"] = "auto",
+) -> Picked:
+    """A grid of the named columns with one row to click; it makes room, in these `widths`, once there is one."""
+    key = f"{key}_{_fingerprint(frame)}"  # other rows are another table: a choice must not pass to a stranger
+    chosen = _chosen(st.session_state.get(key), len(frame)) is not None
+    left, right = st.columns(widths if chosen else (999, 1), gap="small" if chosen else None)
+    state = left.dataframe(
         frame,
         column_order=list(columns),
         column_config=dict(columns),
         hide_index=True,
-        key=f"{key}_{_fingerprint(frame)}",  # other rows are another table: a choice must not pass to a stranger
+        key=key,
         on_select="rerun",
         selection_mode=("single-row", "single-cell"),
         height=height,
         row_height=36,
     )
-    picked = chosen["selection"]
+    return Picked(
+        _chosen(state, len(frame)), left.container(), right.container(key=f"kehu_beside_{key}") if chosen else right
+    )
+
+
+def _chosen(state: Any, length: int) -> int | None:
+    if not state:
+        return None
+    picked = state["selection"]
     rows = picked["rows"] or [row for row, _column in picked["cells"]]
-    return int(rows[0]) if rows and rows[0] < len(frame) else None
+    return int(rows[0]) if rows and rows[0] < length else None
 
 
 def _fingerprint(frame: pd.DataFrame) -> str:

@@ -87,9 +87,11 @@ elif tab == "purchases":
         rows, total = data.read(customer.purchases, offset=(number - 1) * ORDERS, limit=ORDERS, **one)
         if not rows.empty:
             break
-    order_id = customer_tabs.orders(rows, total, number=number, page_size=ORDERS, zone=settings.time_zone)
-    if order_id:
-        customer_tabs.lines(data.read(customer.order_lines, order_id=order_id, limit=LINES, **one), most=LINES)
+    picked = customer_tabs.orders(rows, total, number=number, page_size=ORDERS, zone=settings.time_zone)
+    if picked.row is not None:
+        order_id = int(rows.iloc[picked.row]["id"])
+        with picked.beside:
+            customer_tabs.lines(data.read(customer.order_lines, order_id=order_id, limit=LINES, **one), most=LINES)
 elif tab == "campaigns":
     customer_tabs.campaigns(data.read(customer.campaigns, **one))
 elif tab == "notes":

@@ -51,7 +51,7 @@ def filters() -> tuple[Filters, str, bool]:
     )
     owners = data.read(customers.owners, viewer=viewer)
     regions = data.read(customers.regions, viewer=viewer)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="bottom", key="kehu_filters"):
         region = controls.select("customers_region", _("Region"), regions, _("All regions"), wording.translated)
         stage = controls.select("customers_stage", _("Stage"), list(stages), _("All stages"), stages.__getitem__)
         owner = controls.select(
@@ -84,19 +84,19 @@ def listing() -> None:
         else:
             st.info(_("No customers yet."))
         return
-    left, right = st.columns([7, 4])
-    with left:
-        chosen = customer_list.pick(found.rows, stages=stages, currency=settings.currency, hidden=viewer.masked)
-        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.caption(tables.position((number - 1) * PAGE, len(found.rows), found.total, more=found.more))
-            controls.turner("customers_page", number, -(-found.total // PAGE))
-            if viewer.can(Permission.CUSTOMERS_EXPORT):
-                exports.button("customers", {"filters": vars(narrowed)}, viewer=viewer, key="customers_export")
-    with right:
-        if chosen is None:
-            st.caption(_("Click a row to see the customer here."))
-        else:
-            one = data.read(customer.get, viewer=viewer, customer_id=chosen, today=today)
+    picked = customer_list.pick(found.rows, stages=stages, currency=settings.currency, hidden=viewer.masked)
+    with picked.below, st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        place = tables.position((number - 1) * PAGE, len(found.rows), found.total, more=found.more)
+        st.caption(place, width="content")
+        if picked.row is None:
+            st.caption(_("Click a row to see the customer."), width="content")
+        controls.turner("customers_page", number, -(-found.total // PAGE))
+        if viewer.can(Permission.CUSTOMERS_EXPORT):
+            exports.button("customers", {"filters": vars(narrowed)}, viewer=viewer, key="customers_export")
+    if picked.row is not None:
+        chosen = int(found.rows.iloc[picked.row]["id"])
+        one = data.read(customer.get, viewer=viewer, customer_id=chosen, today=today)
+        with picked.beside:
             profile.quick_view(
                 one,
                 stage_name=stages[one.stage],

@@ -38,35 +38,35 @@ shown = pd.DataFrame(
         "state": [_("undone") if pd.notna(u) else "" for u in sets["undone_by"]],
     }
 )
-left, right = st.columns([5, 3])
-with left:
-    row = tables.pick_row(
-        shown,
-        {
-            "number": st.column_config.NumberColumn(_("Number"), format="#%d", width="small"),
-            "when": st.column_config.TextColumn(_("When")),
-            "who": st.column_config.TextColumn(_("Who")),
-            "what": st.column_config.TextColumn(_("What")),
-            "rows": st.column_config.NumberColumn(_("Rows"), format="localized", width="small"),
-            "where": st.column_config.TextColumn(_("Where")),
-            "state": st.column_config.TextColumn(_("State"), width="small"),
-        },
-        key="changes_list",
-    )
-    with st.container(horizontal=True):
-        if before_id is not None:
-            places.link("changes", _("Newest"), icon=":material/first_page:")
-        if more:
-            places.link("changes", _("Older"), icon=":material/chevron_right:", before=str(sets["id"].min()))
-        exports.button("changes", {}, viewer=viewer, key="changes_export")
-with right:
-    if row is None:
-        st.caption(_("Click a row to see what was changed."))
-        st.stop()
-    chosen = sets.iloc[row]
+picked = tables.pick_row(
+    shown,
+    {
+        "number": st.column_config.NumberColumn(_("Number"), format="#%d", width="small"),
+        "when": st.column_config.TextColumn(_("When")),
+        "who": st.column_config.TextColumn(_("Who")),
+        "what": st.column_config.TextColumn(_("What")),
+        "rows": st.column_config.NumberColumn(_("Rows"), format="localized", width="small"),
+        "where": st.column_config.TextColumn(_("Where")),
+        "state": st.column_config.TextColumn(_("State"), width="small"),
+    },
+    key="changes_list",
+    widths=(5, 3),
+)
+with picked.below, st.container(horizontal=True, vertical_alignment="center"):
+    if picked.row is None:
+        st.caption(_("Click a row to see what was changed."), width="content")
+    if before_id is not None:
+        places.link("changes", _("Newest"), icon=":material/first_page:")
+    if more:
+        places.link("changes", _("Older"), icon=":material/chevron_right:", before=str(sets["id"].min()))
+    exports.button("changes", {}, viewer=viewer, key="changes_export")
+if picked.row is None:
+    st.stop()
+with picked.beside:
+    chosen = sets.iloc[picked.row]
     set_id = int(chosen["id"])
     with st.container(border=True):
-        st.markdown(f"**#{set_id} · {shown.iloc[row]['what']}**")
+        st.markdown(f"**#{set_id} · {shown.iloc[picked.row]['what']}**")
         if pd.notna(chosen["customer_id"]):
             places.link("customer", _("Open the customer"), icon=":material/person:", id=str(chosen["customer_id"]))
         details = data.read(history.details, viewer=viewer, change_set_id=set_id)

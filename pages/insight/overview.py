@@ -8,6 +8,7 @@ import streamlit as st
 from analytics.intervals import wilson
 from components import cards, charts, controls, data, format, page, period, tables, wording
 from db import customers, overview
+from db.errors import Invalid
 from db.metrics import METRICS, STAGE_NAMES, STAGE_RULES, Stage
 from db.permissions import Permission
 from db.words import _
@@ -18,19 +19,17 @@ today = page.today()
 first_day, last_day = data.read(overview.span, viewer=viewer)
 
 top = st.container()
-with st.container(horizontal=True, vertical_alignment="bottom", key="overview_filters"):
+with st.container(horizontal=True, vertical_alignment="bottom"):
     start, end = period.choose("overview", last_day=last_day, today=today)
     regions = data.read(customers.regions, viewer=viewer)
     region = controls.select("overview_region", _("Region"), regions, _("All regions"), wording.translated)
-shown = data.read(
-    overview.overview,
-    viewer=viewer,
-    today=today,
-    currency=settings.currency,
-    start=start,
-    end=end,
-    region=region,
-)
+question = {"today": today, "currency": settings.currency, "start": start, "end": end, "region": region}
+try:
+    shown = data.read(overview.overview, viewer=viewer, **question)
+except Invalid:
+    with top:
+        page.heading(_("Overview"))
+    raise
 with top:
     page.heading(
         _("Overview"),

@@ -37,7 +37,7 @@ from tests.pages.visits import (
 
 TODAY = date(2026, 11, 20)
 PHONE, EMAIL = "+86 138 0013 8000", "xiaoming@example.com"
-CLICK = "Click a row to see the customer here."
+CLICK = "Click a row to see the customer."
 NONE = "No customer matches. Remove a filter or try another spelling."
 FREE = ("name", "company", "region", "city", "address")
 

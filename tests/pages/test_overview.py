@@ -217,7 +217,9 @@ OWN = "Oct 14, 2026 – Nov 10, 2026 · All regions"
     ids=lambda value: str(value)[:40],
 )
 def test_nonsense_gives_a_sentence_or_the_default(people: make.People, params: dict[str, str], told: str) -> None:
-    assert told in body(shown(people.root, **params))
+    app = shown(people.root, **params)
+    assert told in body(app)
+    assert app.title[0].value == "Overview"
 
 
 def test_gone_session_shows_the_sign_in(people: make.People) -> None:

@@ -44,7 +44,7 @@ SHOWN = {
         "Lifecycle · customers today",
         "No orders yet. They appear here as soon as the first ones are loaded.",
     ),
-    "customers": ("Click a row to see the customer here.", "No customers yet."),
+    "customers": ("Click a row to see the customer.", "No customers yet."),
     "customer": ("Purchases", "No customer is chosen. Open one from the list."),
     "changes": (
         "Click a row to see what was changed.",

@@ -29,14 +29,12 @@ def _layout(**more: Any) -> dict[str, Any]:
     return base | more
 
 
+_CONFIG = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "responsive": True}
+
+
 def _draw(data: list[dict[str, Any]], layout: dict[str, Any], *, key: str, alt: str) -> None:
     """A figure as plain dicts: building go.Figure objects costs more than drawing them."""
-    st.plotly_chart(
-        {"data": data, "layout": layout},
-        key=key,
-        alt=alt,
-        config={"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "responsive": True},
-    )
+    st.plotly_chart({"data": data, "layout": layout}, key=key, alt=alt, config=_CONFIG)
 
 
 def over_time(
@@ -136,3 +134,113 @@ def bars(names: Sequence[str], values: Sequence[float], texts: Sequence[str], *,
         bargap=0.35,
     )
     _draw(data, layout, key=key, alt=alt)
+
+
+def steps(names: Sequence[str], values: Sequence[int], texts: Sequence[str], *, key: str, alt: str) -> int | None:
+    """The bars of a funnel, each as long as its part of the first; gives the position of the bar that was clicked."""
+    top = max(values, default=0)
+    bar = {
+        "type": "bar",
+        "orientation": "h",
+        "y": list(names),
+        "x": list(values),
+        "text": list(texts),
+        "textposition": ["inside" if value > top * 0.55 else "outside" for value in values],
+        "insidetextanchor": "start",
+        "cliponaxis": False,
+        "marker": {"color": BLUE},
+        "hoverinfo": "skip",
+    }
+    layout = _layout(
+        height=56 * len(names) + 24,
+        xaxis={"visible": False, "range": [0, top * 1.02 or 1], "fixedrange": True},
+        yaxis={"autorange": "reversed", "fixedrange": True, "automargin": True, "ticksuffix": "  "},
+        bargap=0.25,
+        hovermode="closest",
+        clickmode="event+select",
+    )
+    clicked = st.plotly_chart(
+        {"data": [bar], "layout": layout}, key=key, alt=alt, config=_CONFIG, on_select="rerun", selection_mode="points"
+    )
+    points = clicked["selection"]["points"]
+    return int(points[0]["point_index"]) if points else None
+
+
+def whiskers(
+    names: Sequence[str],
+    rates: Sequence[float],
+    intervals: Sequence[tuple[float, float]],
+    texts: Sequence[str],
+    *,
+    key: str,
+    alt: str,
+) -> None:
+    """Rates as dots with their intervals as whiskers, in the given order, on one axis from zero."""
+    top = max((high for _low, high in intervals), default=0)
+    dots = {
+        "type": "scatter",
+        "mode": "markers",
+        "y": list(names),
+        "x": list(rates),
+        "error_x": {
+            "type": "data",
+            "symmetric": False,
+            "array": [high - rate for rate, (_low, high) in zip(rates, intervals, strict=True)],
+            "arrayminus": [rate - low for rate, (low, _high) in zip(rates, intervals, strict=True)],
+            "color": GREY,
+            "thickness": 1.5,
+            "width": 4,
+        },
+        "marker": {"color": BLUE, "size": 9},
+        "customdata": list(texts),
+        "hovertemplate": "%{customdata}<extra></extra>",
+    }
+    step = _round_step(top / 4) if top > 0 else 0.25
+    marks = [step * i for i in range(int(top * 1.04 / step) + 1)]
+    layout = _layout(
+        height=26 * len(names) + 44,
+        hovermode="closest",
+        xaxis={
+            "range": [0, top * 1.04 or 1],
+            "tickvals": marks,
+            "ticktext": [format.percent(mark) for mark in marks],
+            "fixedrange": True,
+            "zeroline": False,
+        },
+        yaxis={
+            "range": [len(names) - 0.4, -0.6],
+            "fixedrange": True,
+            "automargin": True,
+            "ticksuffix": "  ",
+            "showgrid": False,
+        },
+    )
+    _draw([dots], layout, key=key, alt=alt)
+
+
+def columns(names: Sequence[str], values: Sequence[float], texts: Sequence[str], *, key: str, alt: str) -> None:
+    """Upright bars over equal steps of time, few of them named."""
+    step = math.ceil(len(names) / 6) or 1
+    places = list(range(len(names)))
+    bar = {
+        "type": "bar",
+        "x": places,
+        "y": list(values),
+        "marker": {"color": BLUE},
+        "customdata": list(texts),
+        "hovertemplate": "%{customdata}<extra></extra>",
+    }
+    layout = _layout(
+        height=220,
+        bargap=0.15,
+        hovermode="closest",
+        xaxis={
+            "tickvals": places[::step],
+            "ticktext": list(names)[::step],
+            "showgrid": False,
+            "tickangle": 0,
+            "fixedrange": True,
+        },
+        yaxis=_axis(max(values, default=0)),
+    )
+    _draw([bar], layout, key=key, alt=alt)

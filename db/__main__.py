@@ -20,12 +20,12 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from db import connection, words
 from db.embedded import EmbeddedError
 from db.errors import KehuError, Unavailable
-from db.terminal import admin, customers, history
+from db.terminal import admin, campaigns, customers, history
 from db.terminal.command import Usage
 from db.terminal.output import conflict, encoded
 from db.words import _
 
-COMMANDS = (*admin.COMMANDS, *customers.COMMANDS, *history.COMMANDS)
+COMMANDS = (*admin.COMMANDS, *customers.COMMANDS, *campaigns.COMMANDS, *history.COMMANDS)
 LANGUAGES = {"en": "en", "zh": "zh_CN"}
 INTERRUPTED, NOT_WRITTEN = 130, 141
 

@@ -64,6 +64,7 @@ def load(*, progress: Progress = quiet, source: str = "demo") -> Loaded:
     with begin(WORKER) as conn:
         before = _standing(conn)
     if before:
+        _complete(progress)
         return before
     progress(0.0, _("Reading the purchases of 2017"))
     demo = demo_data.build(demo_data.read(), today=clock.today(demo_data.ZONE), progress=progress)
@@ -122,7 +123,7 @@ def write(conn: Connection, demo: Demo, *, actor: Viewer, source: str, progress:
     )
     lines = f"{demo.counts['lines_of_placeholder_products']:,}"
     progress(0.96, unknown.format(lines=lines, products=demo.counts["placeholder_products"]))
-    _write_campaigns(conn, recorded, demo, ids, batch_id)
+    _write_campaigns(conn, recorded, demo, ids, products, batch_id)
     progress(0.97, _("Totals of each customer and day"))
     derived.rebuild(conn)
     bump(conn, ["campaigns", "customers", "orders"])
@@ -313,7 +314,9 @@ def _chunks(rows: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, int]]:
         yield chunk, start + len(chunk)
 
 
-def _write_campaigns(conn: Connection, set_id: int, demo: Demo, ids: dict[int, int], batch_id: int) -> None:
+def _write_campaigns(
+    conn: Connection, set_id: int, demo: Demo, ids: dict[int, int], products: dict[int, int], batch_id: int
+) -> None:
     rows = [{k: v for k, v in row.items() if k != "number"} for row in demo.campaigns]
     numbers = [row["number"] for row in demo.campaigns]
     campaigns = dict(zip(numbers, changes.insert(conn, set_id, "campaigns", rows), strict=True))
@@ -323,6 +326,7 @@ def _write_campaigns(conn: Connection, set_id: int, demo: Demo, ids: dict[int, i
         named = named.drop(columns=["household", "number"]).astype(object)
         return cast(list[dict[str, Any]], named.where(named.notna(), None).to_dict("records"))
 
+    _write_promoted(conn, demo.promoted, campaigns, products, batch_id)
     members = [row | {"batch_id": batch_id} for row in rows_of(demo.members)]
     conn.execute(insert(schema.campaign_members), members)
     # Partitions last: making one locks the table's readers out until the commit.
@@ -331,6 +335,40 @@ def _write_campaigns(conn: Connection, set_id: int, demo: Demo, ids: dict[int, i
     partitions.make_ahead(conn, today=clock.today(demo_data.ZONE))
     events = [row | {"batch_id": batch_id, "kind": "redeemed"} for row in rows_of(demo.events)]
     conn.execute(insert(schema.campaign_events), events)
+
+
+def _write_promoted(
+    conn: Connection, promoted: pd.DataFrame, campaigns: dict[int, int], products: dict[int, int], batch_id: int
+) -> None:
+    rows = pd.DataFrame({"campaign_id": promoted["number"].map(campaigns), "product_id": promoted["sku"].map(products)})
+    _stage(conn, "demo_promoted", "campaign_id bigint, product_id bigint", rows)
+    conn.exec_driver_sql(
+        "INSERT INTO campaign_products (campaign_id, product_id, batch_id) "
+        "SELECT campaign_id, product_id, %(batch_id)s FROM demo_promoted",
+        {"batch_id": batch_id},
+    )
+
+
+def _complete(progress: Progress) -> None:
+    """Add what a demo lacks that was loaded before campaigns had products; nothing where it has them."""
+    with begin(WORKER, write=True, timeout_ms=TIMEOUT_MS) as conn:
+        _lock(conn)
+        c, b = schema.campaigns.c, schema.batches.c
+        if conn.execute(select(schema.campaign_products.c.campaign_id).limit(1)).first():
+            return
+        batch_id = conn.scalar(select(b.id).where(b.source == SOURCE, b.counts["memberships"].is_not(None)).limit(1))
+        campaigns = {
+            int(name.removeprefix("Campaign ")): row_id
+            for row_id, name in conn.execute(select(c.id, c.name).where(c.name.regexp_match("^Campaign [0-9]+$")))
+        }
+        if batch_id is None or not campaigns:
+            return
+        progress(0.5, _("Products of the campaigns"))
+        products = _product_ids(conn)
+        promoted = demo_data.promoted(demo_data.read(), set(products))
+        _write_promoted(conn, promoted[promoted["number"].isin(campaigns)], campaigns, products, batch_id)
+        derived.rebuild(conn)
+        bump(conn, ["campaigns"])
 
 
 def _stage(conn: Connection, name: LiteralString, columns: LiteralString, rows: pd.DataFrame) -> None:

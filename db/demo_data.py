@@ -20,7 +20,15 @@ from db import customers, demo_people, text
 from db.words import _
 
 ZONE = "America/New_York"
-FRAMES = ("transactions", "products", "demographics", "campaigns", "campaign_descriptions", "coupon_redemptions")
+FRAMES = (
+    "transactions",
+    "products",
+    "demographics",
+    "campaigns",
+    "campaign_descriptions",
+    "coupons",
+    "coupon_redemptions",
+)
 
 Frames = Mapping[str, pd.DataFrame]
 Progress = Callable[[float, str], None]
@@ -42,6 +50,7 @@ class Demo:
     campaigns   rows of `campaigns`, with the source's `number`
     members     household, number, received_on, first_redeemed_on, redemptions
     events      household, number, occurred_on, reference (the coupon)
+    promoted    number, sku: what a campaign's coupons are for
     """
 
     customers: list[dict[str, Any]]
@@ -51,6 +60,7 @@ class Demo:
     campaigns: list[dict[str, Any]]
     members: pd.DataFrame
     events: pd.DataFrame
+    promoted: pd.DataFrame
     counts: dict[str, Any]
     shift_days: int
     first_day: date
@@ -58,7 +68,7 @@ class Demo:
 
 
 def read() -> Frames:
-    """The package's frames that the demo uses; `promotions` (21 million rows) and `coupons` are not read."""
+    """The package's frames that the demo uses; `promotions` (21 million rows) is not read."""
     return cast(Frames, get_data(list(FRAMES)))
 
 
@@ -72,6 +82,7 @@ def build(frames: Frames, *, today: date, progress: Progress = quiet) -> Demo:
     progress(0.07, _("Products and campaigns"))
     products = _products(frames["products"], lines)
     campaigns, members, events = _campaigns(frames, shift)
+    of_coupons = promoted(frames, set(products["sku"]))
     progress(0.09, _("Making up names, phones and owners"))
     people = _customers(sorted(int(h) for h in lines["household"].unique()), frames["demographics"])
     missing = set(products.loc[products["placeholder"], "sku"])
@@ -87,6 +98,7 @@ def build(frames: Frames, *, today: date, progress: Progress = quiet) -> Demo:
         "campaigns": len(campaigns),
         "memberships": len(members),
         "redemptions": len(events),
+        "promoted_products": len(of_coupons),
         "redemptions_without_membership": len(events) - int(members["redemptions"].sum()),
     }
     return Demo(
@@ -97,6 +109,7 @@ def build(frames: Frames, *, today: date, progress: Progress = quiet) -> Demo:
         campaigns,
         members,
         events,
+        of_coupons,
         counts,
         shift,
         orders["placed_on"].min(),
@@ -241,3 +254,10 @@ def _campaigns(frames: Frames, shift: int) -> tuple[list[dict[str, Any]], pd.Dat
     members = members.join(used, on=["household", "number"])
     members["redemptions"] = members["redemptions"].fillna(0).astype("int64")
     return campaigns, members[["household", "number", "received_on", "first_redeemed_on", "redemptions"]], events
+
+
+def promoted(frames: Frames, skus: set[int]) -> pd.DataFrame:
+    """Columns number (of the campaign) and sku: the products of these numbers that a campaign's coupons are for."""
+    pairs = frames["coupons"].rename(columns={"campaign_id": "number", "product_id": "sku"})[["number", "sku"]]
+    known = pairs[pairs["sku"].isin(skus)].drop_duplicates()
+    return known.sort_values(["number", "sku"], ignore_index=True)

@@ -1,6 +1,7 @@
 """What is computed from orders and customers: customer_metrics and daily_sales, made anew or refreshed where touched.
 
-The truth is `orders` and `customers`; both tables here can be thrown away and rebuilt. Three rules keep them exact:
+The truth is `orders` and `customers`; the tables here can be thrown away and rebuilt, and with them those of
+db/campaign_results.py. Three rules keep them exact:
 
 - A customer's orders stand in daily_sales under the key (owner, region) that customer_metrics says, not under the one
   that `customers` says by now. Who changes the customer queues it in the same transaction, and `refresh` moves it.
@@ -22,7 +23,7 @@ from typing import Any, LiteralString
 from psycopg import sql
 from sqlalchemy import Connection, CursorResult
 
-from db import clock, settings
+from db import campaign_results, clock, settings
 from db.connection import bump
 
 ADVISORY_LOCK = 7_203_452
@@ -230,7 +231,7 @@ metrics AS (
     WHERE stands
     {upsert_metrics}
 )
-SELECT count(*) FROM taken
+SELECT (SELECT count(*) FROM taken) AS taken, (SELECT array_agg(customer_id) FROM work) AS customers
 """
 
 _WRONG_CUSTOMERS = """
@@ -296,22 +297,24 @@ class Rebuilt:
 class Drift:
     """Where the derived tables differ from what they are derived from; both lists are empty when all is well.
 
-    `customers` are ids, `days` are keys (day, owner, region, currency). Customers that wait in the queue, `pending` of
-    them, are out of date by design: they and the keys they stand under are left out.
+    `customers` are ids, `days` are keys (day, owner, region, currency), `results` are (customer, campaign). Customers
+    that wait in the queue, `pending` of them, are out of date by design: they and the keys they stand under are left
+    out.
     """
 
     customers: tuple[int, ...]
     days: tuple[tuple[date, int, str, str], ...]
     pending: int
+    results: tuple[tuple[int, int], ...] = ()
 
     @property
     def found(self) -> bool:
         """True when a figure on a screen may be wrong."""
-        return bool(self.customers or self.days)
+        return bool(self.customers or self.days or self.results)
 
 
 def rebuild(conn: Connection) -> Rebuilt:
-    """Make both tables anew from all orders and customers and empty the queue; needs a write transaction.
+    """Make all derived tables anew from all orders and customers and empty the queue; needs a write transaction.
 
     About 0.03 s per thousand customers of a hundred orders each: give `begin` a longer `timeout_ms` beyond the demo.
     """
@@ -319,6 +322,7 @@ def rebuild(conn: Connection) -> Rebuilt:
     # What was queued before the snapshot of the next statement is contained in it.
     _run(conn, "DELETE FROM touched_customers")
     row = _run(conn, _REBUILD, currency=settings.get(conn).currency, now=clock.now()).one()
+    campaign_results.rebuild(conn)
     bump(conn, ["metrics"])
     return Rebuilt(row.customers, row.days)
 
@@ -330,10 +334,11 @@ def refresh(conn: Connection, *, limit: int = BATCH) -> int:
     a kill loses one batch's work and no entry. Raises Unavailable when another refresh holds the lock for too long.
     """
     _lock(conn)
-    taken = _run(conn, _REFRESH, currency=settings.get(conn).currency, now=clock.now(), limit=limit).scalar_one()
-    if taken:
+    row = _run(conn, _REFRESH, currency=settings.get(conn).currency, now=clock.now(), limit=limit).one()
+    if row.taken:
+        campaign_results.refresh(conn, row.customers)
         bump(conn, ["metrics"])
-    return int(taken)
+    return int(row.taken)
 
 
 def check(conn: Connection, *, one_in: int = 1, turn: int = 0) -> Drift:
@@ -350,6 +355,7 @@ def check(conn: Connection, *, one_in: int = 1, turn: int = 0) -> Drift:
         tuple(customers),
         tuple((row.day, row.owner_id, row.region, row.currency) for row in days),
         int(pending),
+        tuple(campaign_results.check(conn, **sample)),
     )
 
 

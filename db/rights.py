@@ -163,6 +163,8 @@ def _shared_grants(table: Table) -> Iterator[str]:
     yield _do("GRANT SELECT ON public.{table} TO kehu_scoped, kehu_masked, kehu_gate, kehu_admin", table=name)
     if table.info.get("recorded"):
         yield _do("GRANT INSERT, UPDATE, DELETE ON public.{table} TO kehu_admin", table=name)
+    if "batch_id" in table.columns:  # undoing a load removes its facts by batch
+        yield _do("GRANT DELETE ON public.{table} TO kehu_admin", table=name)
     yield _do("GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_worker", table=name)
 
 
@@ -306,6 +308,7 @@ def _functions() -> Iterator[str]:
     )
     # A customer who is new to one viewer's rows is new only where the data of all reach back far enough.
     yield from _definer("data_since() RETURNS date LANGUAGE sql STABLE", "SELECT min(day) FROM daily_sales", everybody)
+    yield from _definer("data_until() RETURNS date LANGUAGE sql STABLE", "SELECT max(day) FROM daily_sales", everybody)
     yield from _definer(
         "defer_refresh() RETURNS void LANGUAGE sql",
         "SELECT jobs.procrastinate_defer_jobs_v1(ARRAY[ROW('default', 'refresh_metrics', 0, NULL, NULL, "

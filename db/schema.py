@@ -363,6 +363,19 @@ campaigns = Table(
     info={"rule": "shared", "recorded": True, "area": "campaigns"},
 )
 
+# What a campaign's coupons are for.
+campaign_products = Table(
+    "campaign_products",
+    metadata,
+    Column("campaign_id", BigInteger, ForeignKey("campaigns.id", ondelete="RESTRICT"), nullable=False),
+    Column("product_id", BigInteger, ForeignKey("products.id", ondelete="RESTRICT"), nullable=False),
+    Column("batch_id", BigInteger, ForeignKey("batches.id", ondelete="RESTRICT")),
+    PrimaryKeyConstraint("campaign_id", "product_id"),
+    Index("campaign_products_product_id_idx", "product_id"),
+    Index("campaign_products_batch_id_idx", "batch_id"),
+    info={"rule": "shared", "area": "campaigns"},
+)
+
 campaign_members = Table(
     "campaign_members",
     metadata,
@@ -418,6 +431,22 @@ customer_metrics = Table(
     Index("customer_metrics_last_order_on_idx", "last_order_on", "customer_id"),
     Index("customer_metrics_revenue_idx", "revenue", "customer_id"),
     Index("customer_metrics_orders_idx", "orders", "customer_id"),
+    info={"rule": "child", "area": "metrics"},
+)
+
+# What a member bought while the campaign ran, and in the equally long time before it.
+campaign_results = Table(
+    "campaign_results",
+    metadata,
+    Column("customer_id", BigInteger, nullable=False, autoincrement=False),
+    Column("campaign_id", BigInteger, nullable=False, autoincrement=False),
+    Column("orders", Integer, nullable=False),
+    Column("revenue", Numeric(16, 2), nullable=False),
+    Column("promoted_orders", Integer, nullable=False),
+    Column("orders_before", Integer, nullable=False),
+    Column("revenue_before", Numeric(16, 2), nullable=False),
+    PrimaryKeyConstraint("customer_id", "campaign_id"),
+    Index("campaign_results_campaign_id_idx", "campaign_id", "customer_id"),
     info={"rule": "child", "area": "metrics"},
 )
 

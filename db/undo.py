@@ -342,7 +342,7 @@ def _remove_batch(conn: Connection, batch_id: int) -> int:
     conn.execute(select(func.defer_refresh()))
     lines = items.delete().where(and_(items.c.customer_id == of_batch.c.customer_id, items.c.order_id == of_batch.c.id))
     done += conn.execute(lines).rowcount
-    for table in (schema.orders, schema.campaign_events, schema.campaign_members):
+    for table in (schema.orders, schema.campaign_events, schema.campaign_members, schema.campaign_products):
         done += conn.execute(table.delete().where(table.c.batch_id == batch_id)).rowcount
         bump(conn, [table.info["area"]])
     return done

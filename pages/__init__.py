@@ -33,6 +33,7 @@ class Screen:
 SECTIONS = {
     "insight": N_("Insight"),
     "customers": N_("Customers"),
+    "marketing": N_("Marketing"),
     "data": N_("Data"),
     "personal": N_("Me"),
 }
@@ -63,6 +64,31 @@ SCREENS: tuple[Screen, ...] = (
         Permission.CUSTOMERS_READ,
         N_("Everything about one customer: profile, purchases, campaigns, notes and history."),
         listed=False,
+    ),
+    Screen(
+        "marketing",
+        "campaigns",
+        N_("Campaigns"),
+        ":material/campaign:",
+        Permission.CAMPAIGNS_READ,
+        N_("How each campaign did: reached, redeemed, revenue, against the time before."),
+    ),
+    Screen(
+        "marketing",
+        "campaign",
+        N_("Campaign"),
+        ":material/campaign:",
+        Permission.CAMPAIGNS_READ,
+        N_("One campaign by day, by people and by product, beside another one."),
+        listed=False,
+    ),
+    Screen(
+        "marketing",
+        "funnel",
+        N_("Funnel"),
+        ":material/filter_alt:",
+        Permission.CAMPAIGNS_READ,
+        N_("From received to redeemed: who stayed at which step of a campaign."),
     ),
     Screen(
         "data",

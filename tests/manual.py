@@ -14,7 +14,7 @@ from pathlib import Path
 
 from components.signin import role_name
 from db import words
-from db.metrics import METRICS, STAGE_NAMES, STAGE_RULES
+from db.metrics import CAMPAIGN_METRICS, METRICS, STAGE_NAMES, STAGE_RULES
 from db.permissions import GRANTS, Permission, Role
 from db.words import _
 
@@ -70,6 +70,12 @@ def metrics() -> str:
     return table(head, [[_(metric.name), _(metric.formula)] for metric in METRICS.values()])
 
 
+def campaign_metrics() -> str:
+    """Each metric of a campaign with its formula."""
+    head = [_("Figure"), "公式" if words.language() == "zh_CN" else "Formula"]
+    return table(head, [[_(metric.name), _(metric.formula)] for metric in CAMPAIGN_METRICS.values()])
+
+
 def stages() -> str:
     """Each stage of the lifecycle with its rule."""
     return table([_("Stage"), _("Rule")], [[_(STAGE_NAMES[stage]), _(STAGE_RULES[stage])] for stage in STAGE_NAMES])
@@ -101,7 +107,13 @@ def processes() -> str:
     return table(head, rows)
 
 
-BLOCKS: dict[str, Callable[[], str]] = {"metrics": metrics, "stages": stages, "matrix": matrix, "processes": processes}
+BLOCKS: dict[str, Callable[[], str]] = {
+    "metrics": metrics,
+    "campaign_metrics": campaign_metrics,
+    "stages": stages,
+    "matrix": matrix,
+    "processes": processes,
+}
 _BLOCK = re.compile(r"<!-- (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 
 

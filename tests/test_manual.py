@@ -12,7 +12,7 @@ import pytest
 
 from api import health
 from components import period
-from db import customer, customers, history, metrics, migrate, offers, overview, passwords, sessions, undo
+from db import campaigns, customer, customers, history, metrics, migrate, offers, overview, passwords, sessions, undo
 from db.permissions import Permission
 from db.rights import ROLES
 from db.words import LANGUAGES, catalogue
@@ -72,6 +72,9 @@ LIMITS: dict[str, tuple[int, ...]] = {
         limit_of(customer.campaigns),
         limit_of(history.of_customer),
     ),
+    "campaigns": (campaigns.MOST_CAMPAIGNS, of_page("campaigns", "MOST_DRAWN")),
+    "campaign": (campaigns.MOST_PRODUCTS,),
+    "funnel": (of_page("funnel", "PAGE"),),
     "changes": (of_page("changes", "PAGE"), history.MOST_ROWS, undo.MOST_ROWS, minutes(offers.LIFE)),
     "account": (*PASSWORD, *SESSION, sessions.MOST_DEVICES),
     "operations": (
@@ -139,9 +142,11 @@ def test_figures_stages_and_rights_are_printed(language: str) -> None:
         "processes",
         "end",
     }
-    for metric in metrics.METRICS.values():
-        row = f"| {said(language, metric.name)} | {said(language, metric.formula)} |"
-        assert row in (folder / "overview.md").read_text("utf-8")
+    assert re.findall(r"<!-- (\w+) -->", (folder / "campaigns.md").read_text("utf-8")) == ["campaign_metrics", "end"]
+    for page, every in (("overview", metrics.METRICS), ("campaigns", metrics.CAMPAIGN_METRICS)):
+        for metric in every.values():
+            row = f"| {said(language, metric.name)} | {said(language, metric.formula)} |"
+            assert row in (folder / f"{page}.md").read_text("utf-8")
 
 
 def test_every_permission_has_its_words() -> None:

@@ -117,6 +117,8 @@ def check_metrics(timestamp: int) -> None:
             "first_customers": drift.customers[:10],
             "days": len(drift.days),
             "first_days": [str(day) for day, *_rest in drift.days[:10]],
+            "results": len(drift.results),
+            "first_results": drift.results[:10],
         }
         log.error("metrics differ from the orders: rebuild them", extra=told)
     else:

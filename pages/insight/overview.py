@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from analytics.intervals import wilson
-from components import cards, charts, controls, data, format, page, period, tables, wording
+from components import cards, charts, controls, data, explain, format, page, period, tables, wording
 from db import customers, overview
 from db.errors import Invalid
 from db.metrics import METRICS, STAGE_NAMES, STAGE_RULES, Stage
@@ -30,16 +30,16 @@ except Invalid:
     with top:
         page.heading(_("Overview"))
     raise
+fresh = wording.freshness(shown.waiting_since)
+filters = wording.line(
+    format.days(shown.period.start, shown.period.end),
+    wording.plain(wording.translated(region)) if region else _("All regions"),
+)
 with top:
-    page.heading(
-        _("Overview"),
-        wording.line(
-            format.days(shown.period.start, shown.period.end),
-            wording.plain(wording.translated(region)) if region else _("All regions"),
-            wording.freshness(shown.waiting_since),
-            wording.demo(settings.demo_days),
-        ),
-    )
+    actions = page.heading(_("Overview"), explain.context(viewer, filters, fresh, wording.demo(settings.demo_days)))
+    with actions:
+        explain.share(viewer)
+        explain.about(METRICS.values(), filters=filters, fresh=fresh)
 
 if first_day is None:
     st.info(_("No orders yet. They appear here as soon as the first ones are loaded."))

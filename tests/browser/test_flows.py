@@ -134,6 +134,8 @@ def test_find_by_pinyin_look_open_edit_and_take_back(site: Site, ids: dict[str, 
     expect(page.get_by_role("link", name="+86 139 0013 9000")).to_be_visible()
     bar.get_by_role("button", name="Undo").click()
     expect(page.get_by_role("link", name=PHONE)).to_be_visible()
+    expect(bar).to_contain_text("is undone")
+    bar.get_by_role("button", name="Hide").click()
     expect(bar).to_have_count(0)
 
 

@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, select, text
 
-from db import clock, connection, demo, demo_data, demo_people, derived, schema, settings
+from db import campaigns, clock, connection, demo, demo_data, demo_people, derived, schema, settings, viewers
 from db.connection import begin
 from db.demo_data import Demo, Frames
 from db.errors import Conflict
-from db.permissions import GRANTS, NOBODY, WORKER, Permission, Role
+from db.permissions import GATE, GRANTS, NOBODY, WORKER, Permission, Role
 from db.text import has_han
 from tests import make
 
@@ -503,3 +503,90 @@ def test_a_kill_in_the_middle_leaves_nothing_and_the_next_load_begins_anew(
     assert make.count(owner, "customers") == 40 - sum(
         h not in set(frames["transactions"]["household_id"]) for h in range(1, 41)
     )
+
+
+# --- campaigns -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_every_campaign_did_as_the_source_says(conn: Connection, frames: Frames, days: pd.Series) -> None:
+    """Reached, bought in the window, bought what was promoted, redeemed, revenue: all 27, counted by pandas."""
+    lines, by = frames["transactions"].assign(day=days), shift(conn)
+    coupons, redeemed = frames["coupons"], frames["coupon_redemptions"]
+    wanted = {}
+    for campaign in frames["campaign_descriptions"].itertuples():
+        number = campaign.campaign_id
+        members = set(frames["campaigns"].query("campaign_id == @number")["household_id"])
+        first, last = campaign.start_date.date(), campaign.end_date.date()
+        length = last - first + timedelta(days=1)
+        theirs = lines[lines["household_id"].isin(members)]
+        within = theirs[(theirs["day"] >= first) & (theirs["day"] <= last)]
+        before = theirs[(theirs["day"] >= first - length) & (theirs["day"] < first)]
+        promoted = set(coupons.query("campaign_id == @number")["product_id"])
+        used = redeemed.query("campaign_id == @number and household_id in @members")
+        complete = first >= date(2017, 1, 1) and last <= date(2017, 12, 31)
+        comparable = complete and first - length >= date(2017, 1, 1)
+        revenue, revenue_before = (
+            Decimal(int((part["sales_value"] * 100).round().sum())) * CENT for part in (within, before)
+        )
+        wanted[f"Campaign {number}"] = (
+            first + by,
+            last + by,
+            len(members),
+            within["household_id"].nunique(),
+            within[within["product_id"].isin(promoted)]["household_id"].nunique(),
+            used["household_id"].nunique(),
+            len(used),
+            within["basket_id"].nunique(),
+            revenue,
+            revenue_before,
+            complete,
+            float(revenue / revenue_before) - 1 if comparable else None,
+        )
+    with begin(GATE) as asking:
+        admin = viewers.first_admin(asking)
+    assert admin
+    with begin(admin) as asked:
+        found, more = campaigns.league(asked, viewer=admin, today=clock.today(demo_data.ZONE))
+    assert not more
+    assert {
+        c.name: (
+            c.starts_on,
+            c.ends_on,
+            c.reached,
+            c.buyers,
+            c.promoted_buyers,
+            c.redeemers,
+            c.redemptions,
+            c.orders,
+            c.revenue,
+            c.revenue_before,
+            c.complete,
+            c.change,
+        )
+        for c in found
+    } == wanted
+
+
+@pytest.mark.slow
+def test_what_campaigns_promote_is_what_the_source_has_coupons_for(conn: Connection, frames: Frames) -> None:
+    pairs = frames["coupons"][["campaign_id", "product_id"]].drop_duplicates()
+    known = set(frames["transactions"]["product_id"]) | set(frames["products"]["product_id"])
+    assert make.count(conn, "campaign_products") == int(pairs["product_id"].isin(known).sum()) == 104_003
+    assert len(pairs) == 104_011, "eight name products that the source neither describes nor sold"
+
+
+def test_a_demo_without_its_campaigns_products_is_completed(clone: str, frames: Frames) -> None:
+    with begin(WORKER, write=True, timeout_ms=demo.TIMEOUT_MS) as conn:
+        demo.write(conn, small(frames), actor=WORKER, source="demo")
+    with connection.begin_owner() as conn:
+        before = make.count(conn, "campaign_products")
+        results = conn.execute(select(schema.campaign_results).order_by(text("1, 2"))).all()
+        conn.execute(schema.campaign_products.delete())
+        conn.execute(schema.campaign_results.delete())
+    assert results
+    for _turn in range(2):
+        assert not demo.load().loaded
+        with connection.begin_owner() as conn:
+            assert make.count(conn, "campaign_products") >= before > 1_000
+            assert conn.execute(select(schema.campaign_results).order_by(text("1, 2"))).all() == results

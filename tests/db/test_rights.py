@@ -407,6 +407,12 @@ def _session(ids: Planted) -> int:
 
 
 RULES: dict[str, Rule] = {
+    "campaigns.get": _rule(P.CAMPAIGNS_READ, campaign_id=1, today=TODAY),
+    "campaigns.league": _rule(P.CAMPAIGNS_READ, today=TODAY),
+    "campaigns.names": _rule(P.CAMPAIGNS_READ),
+    "campaigns.products": _rule(P.CAMPAIGNS_READ, campaign_id=1, currency="USD"),
+    "campaigns.redemptions_by_day": _rule(P.CAMPAIGNS_READ, campaign_id=1),
+    "campaigns.waiting_since": _rule(P.CAMPAIGNS_READ),
     "changes.start": Rule(P.CUSTOMERS_EDIT, {"command": "t", "permission": P.CUSTOMERS_EDIT, "source": "screen"}),
     "customer.add": _rule(P.CUSTOMERS_EDIT, values={"name": "x"}),
     "customer.add_note": _rule(P.CUSTOMERS_EDIT, customer_id=_customer, body="x"),
@@ -429,6 +435,8 @@ RULES: dict[str, Rule] = {
     "customers.search": _rule(P.CUSTOMERS_READ, today=TODAY, words=lambda ids: str(ids.customer)),
     "exports.check": _rule(P.CUSTOMERS_EXPORT, kind="customers", params={}, today=TODAY),
     "exports.rows": _rule(P.CUSTOMERS_EXPORT, kind="customers", params={}, today=TODAY),
+    "funnel.people": _rule(P.CAMPAIGNS_READ, campaign_id=1, step="received"),
+    "funnel.steps": _rule(P.CAMPAIGNS_READ, campaign_id=1),
     "history.details": _rule(P.CHANGES_READ, change_set_id=lambda ids: ids.saved),
     "history.of_customer": _rule(P.CUSTOMERS_READ, customer_id=_customer),
     "history.sets": _rule(P.CHANGES_READ),

@@ -20,7 +20,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.engine import make_url
 
 from db import clock, connection, customer, derived, overview, passwords, schema, sessions, viewers, words
@@ -436,6 +436,8 @@ CALLS: dict[str, tuple[Permission, ...]] = {
     "customer {bo} --note hello": (Permission.CUSTOMERS_EDIT,),
     "customer {bo} --assign bo": (Permission.CUSTOMERS_ASSIGN,),
     "overview": (Permission.OVERVIEW_READ,),
+    "campaigns": (Permission.CAMPAIGNS_READ,),
+    "funnel 1": (Permission.CAMPAIGNS_READ,),
     "changes": (Permission.CHANGES_READ,),
     "changes 1": (Permission.CHANGES_READ,),
     "changes --customer {bo}": (Permission.CUSTOMERS_READ,),
@@ -683,10 +685,17 @@ def test_the_manual_names_every_exit_code() -> None:
 
 def test_the_manual_names_every_key_of_every_document(run: Run, shop: Shop) -> None:
     made = run("customer", shop.ann, "--set", "city=Rome", "--json").document["change_set_ids"][0]
+    with connection.begin_owner() as conn:
+        stamps = {"created_at": clock.now(), "updated_at": clock.now()}
+        window = {"starts_on": date(2026, 11, 1), "ends_on": date(2026, 11, 12)}
+        one = insert(schema.campaigns).values(name="Spring", **window, **stamps).returning(schema.campaigns.c.id)
+        campaign_id = conn.scalar(one)
     calls = {
         "search": ["search", "zhang"],
         "customer": ["customer", shop.ann],
         "overview": ["overview"],
+        "campaigns": ["campaigns"],
+        "funnel": ["funnel", campaign_id],
         "changes": ["changes"],
         "undo": ["undo", made],
         "users list": ["users", "list"],

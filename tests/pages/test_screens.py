@@ -11,12 +11,13 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Dataframe, Widget
 
 from components import data
 from components import visit as visits
-from db import connection, customer, derived
+from db import clock, connection, customer, derived, schema
 from db.embedded import Server
 from db.permissions import Permission, Role, Viewer
 from db.words import LANGUAGES
@@ -46,6 +47,15 @@ SHOWN = {
     ),
     "customers": ("Click a row to see the customer.", "No customers yet."),
     "customer": ("Purchases", "No customer is chosen. Open one from the list."),
+    "campaigns": (
+        "Click a row to see the campaign.",
+        "No campaign yet. They appear here as soon as the first ones are loaded.",
+    ),
+    "campaign": ("Beside another campaign", "Choose a campaign from the list."),
+    "funnel": (
+        "The people behind a bar",
+        "No campaign yet, hence no funnel. Both appear as soon as the first campaigns are loaded.",
+    ),
     "changes": (
         "Click a row to see what was changed.",
         "No changes yet. Whatever people edit appears here and can be undone.",
@@ -90,6 +100,11 @@ def _rows(people: make.People) -> int:
         customer.add_note(conn, actor=people.ann, customer_id=customer_id, body="Calls back on Monday.")
     with connection.begin_owner() as conn:
         make.customer(conn, people.bo.user_id, name="Otto Normal", region="East")
+        stamps = {"created_at": clock.now(), "updated_at": clock.now()}
+        window = {"starts_on": date(2026, 11, 1), "ends_on": date(2026, 11, 12)}
+        conn.execute(insert(schema.campaigns).values(id=customer_id, name="Campaign 9", kind="A", **window, **stamps))
+        member = {"customer_id": customer_id, "campaign_id": customer_id, "received_on": window["starts_on"]}
+        conn.execute(insert(schema.campaign_members).values(**member, redemptions=1))
         for day in (date(2026, 9, 1), date(2026, 11, 10)):
             make.order(conn, customer_id, day, "12.50")
         derived.rebuild(conn)

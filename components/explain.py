@@ -1,0 +1,65 @@
+"""What the figures of a screen mean, and a link to show them to somebody else: the two buttons beside its title."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlencode, urlsplit
+
+import streamlit as st
+
+from components import wording
+from db.metrics import Metric
+from db.permissions import Viewer
+from db.words import _
+
+SHARED = "shared"
+_WIDTHS = ("own", "team", "all")
+
+
+def about(metrics: Iterable[Metric], *, filters: str, fresh: str, rows: str = "") -> None:
+    """A button that tells each metric's formula and source, the filters in words, how fresh, and where the rows are."""
+    sources = {
+        "campaign_members": _("campaign memberships"),
+        "campaign_results": _("what members bought, added up from the orders"),
+        "customers": _("customers"),
+        "daily_sales": _("the days' totals, added up from the orders"),
+        "orders": _("orders"),
+    }
+    with st.popover(_("Figures"), icon=":material/info:", help=_("What they mean, where they come from, how fresh")):
+        st.markdown("**" + _("What is shown") + "**")
+        st.caption(filters)
+        st.caption(_("How fresh: {text}").format(text=fresh))
+        if rows:
+            st.caption(rows)
+        for metric in metrics:
+            st.markdown(f"**{_(metric.name)}**  \n{_(metric.formula)}")
+            st.caption(_("From: {source}").format(source=sources[metric.source]))
+
+
+def share(viewer: Viewer) -> None:
+    """A button with the address of what is shown; whoever opens it sees it with their own rights, and is told so."""
+    with st.popover(_("Share"), icon=":material/link:"):
+        st.caption(_("Whoever opens this link and may sign in sees the same filters with their own rights."))
+        there = urlsplit(st.context.url or "")
+        params = {key: value for key, value in st.query_params.items() if key != SHARED}
+        params[SHARED] = f"{_width(viewer)}.{viewer.user_id}"
+        st.code(f"{there.scheme}://{there.netloc}{there.path}?{urlencode(params)}", language=None, wrap_lines=True)
+
+
+def shared_note(viewer: Viewer) -> str:
+    """For a link that somebody else made: that the viewer sees less or other customers; '' where it is the same."""
+    width, _dot, maker = st.query_params.get(SHARED, "").partition(".")
+    if width not in _WIDTHS or maker == str(viewer.user_id) or _width(viewer) == "all":
+        return ""
+    if _WIDTHS.index(_width(viewer)) < _WIDTHS.index(width):
+        return _("whoever made this link sees more customers than you: your figures are smaller")
+    return _("whoever made this link sees other customers than you: your figures differ")
+
+
+def _width(viewer: Viewer) -> str:
+    return "all" if not viewer.scoped else "team" if len(viewer.owner_ids) > 1 else "own"
+
+
+def context(viewer: Viewer, *parts: str) -> str:
+    """The line under a title, with the note of a shared link."""
+    return wording.line(*parts, shared_note(viewer))

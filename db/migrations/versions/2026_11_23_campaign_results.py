@@ -1,0 +1,15 @@
+"""What a campaign promotes, and what each of its members bought. The SQL beside this file is frozen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "2026_11_23_campaign_results"
+down_revision = "2026_11_23_firsts"
+
+
+def upgrade() -> None:
+    written = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+    op.get_bind().exec_driver_sql(written, execution_options={"no_parameters": True})

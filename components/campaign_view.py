@@ -118,7 +118,6 @@ def versus(one: Any, other: Any, intervals: tuple[Interval, Interval], *, curren
     both = (one, other)
     name = {key: _(metric.name) for key, metric in CAMPAIGN_METRICS.items()}
     rows = {
-        _("Days"): [format.days(c.starts_on, c.ends_on) for c in both],
         name["reached"]: [format.number(c.reached) for c in both],
         name["buyers"]: [format.number(c.buyers) for c in both],
         name["redeemers"]: [format.number(c.redeemers) for c in both],
@@ -133,6 +132,8 @@ def versus(one: Any, other: Any, intervals: tuple[Interval, Interval], *, curren
     heads = [wording.campaign(c.name) for c in both]
     frame = pd.DataFrame([[label, *cells] for label, cells in rows.items()], columns=["", *heads])
     tables.small(frame, right=heads)
+    for head, c in zip(heads, both, strict=True):
+        st.caption(wording.line(wording.plain(head), format.days(c.starts_on, c.ends_on)))
     (low, high), (other_low, other_high) = intervals
     if low > other_high or other_low > high:
         st.caption(_("The intervals of the redemption rates do not overlap: the difference is unlikely to be chance."))

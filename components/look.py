@@ -29,6 +29,9 @@ _CSS = """
     [data-testid="stMarkdownContainer"] table { display: block; overflow-x: auto; white-space: nowrap; }
     /* Filters stand in pairs, and what was chosen from a list above it: below, nobody would look. */
     [class*="st-key-kehu_filters"] > [data-testid="stElementContainer"] { flex: 0 1 calc(50% - 0.5rem) !important; }
+    [class*="st-key-kehu_filters"] > [data-testid="stElementContainer"]:has([data-testid="stButtonGroup"]) {
+      flex-basis: 100% !important;
+    }
     [data-testid="stMain"] { overflow-anchor: none; }
     [data-testid="stColumn"]:has([class*="st-key-kehu_beside"]) { order: -1; }
   }

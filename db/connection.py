@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from db.errors import Refused, Unavailable
-from db.permissions import DATABASE_ROLE, SEARCH_PATH, Viewer
+from db.permissions import DATABASE_ROLE, SEARCH_PATH, WRITING_ROLE, Viewer
 from db.words import _
 
 STATEMENT_TIMEOUT_MS = 15_000
@@ -53,6 +53,8 @@ def engine() -> Engine:
 def _preamble(viewer: Viewer, *, write: bool, timeout_ms: int) -> str:
     """One round trip. SET LOCAL takes no bound parameters, so literals are quoted by psycopg."""
     role = DATABASE_ROLE[viewer.role]
+    if write:
+        role = WRITING_ROLE.get(role, role)
     mode = "READ WRITE" if write else "READ ONLY"
     isolation = "READ COMMITTED" if write else "REPEATABLE READ"
     parts = [

@@ -90,18 +90,18 @@ def page(
         raise Invalid(_("The list cannot be sorted by “{sort}”.").format(sort=sort))
     offset, limit = max(0, offset), max(1, min(limit, 500))
     hits, more = _hits(conn, viewer, filters.search)
-    listed = _listed(today, filters)
-    order = _order(sort, descending)
+    found = listed(today, filters)
+    ordered = order(sort, descending)
     if hits is not None:
         if not hits:
-            return Page(_frame(conn, listed.where(literal(False))), 0, False)
-        listed = listed.where(schema.customers.c.id.in_(list(hits)))
+            return Page(frame(conn, found.where(literal(False))), 0, False)
+        found = found.where(schema.customers.c.id.in_(list(hits)))
         if sort == "name" and not descending:
             ranks = sorted(hits, key=lambda i: (hits[i], i))
-            order = [func.array_position(literal(ranks, ARRAY(BigInteger)), schema.customers.c.id)]
-    counted = select(func.count()).select_from(listed.with_only_columns(schema.customers.c.id).subquery())
+            ordered = [func.array_position(literal(ranks, ARRAY(BigInteger)), schema.customers.c.id)]
+    counted = select(func.count()).select_from(found.with_only_columns(schema.customers.c.id).subquery())
     total = conn.scalar(counted) or 0
-    rows = _frame(conn, listed.order_by(*order, schema.customers.c.id).offset(offset).limit(limit))
+    rows = frame(conn, found.order_by(*ordered, schema.customers.c.id).offset(offset).limit(limit))
     return Page(rows, total, more)
 
 
@@ -120,16 +120,17 @@ def export(conn: Connection, *, viewer: Viewer, today: date, filters: Filters) -
     hits, more = _hits(conn, viewer, filters.search)
     if more:
         raise Invalid(_("This search has more than {most} hits. Narrow it, then export.").format(most=f"{MOST_HITS:,}"))
-    listed = _listed(today, filters)
+    found = listed(today, filters)
     if hits is not None:
-        listed = listed.where(schema.customers.c.id.in_(list(hits)))
-    total = conn.scalar(select(func.count()).select_from(listed.subquery())) or 0
+        found = found.where(schema.customers.c.id.in_(list(hits)))
+    total = conn.scalar(select(func.count()).select_from(found.subquery())) or 0
     if total > MOST_EXPORTED:
         raise Invalid(_("{n} rows are more than one file holds ({most}).").format(n=total, most=f"{MOST_EXPORTED:,}"))
-    return _stepwise(conn, listed.order_by(*_order("name", False), schema.customers.c.id))
+    return stepwise(conn, found.order_by(*order("name", False), schema.customers.c.id))
 
 
-def _stepwise(conn: Connection, query: Select[Any]) -> Iterator[dict[str, Any]]:
+def stepwise(conn: Connection, query: Select[Any]) -> Iterator[dict[str, Any]]:
+    """The rows of a query as dicts, read in steps."""
     with conn.execute(query, execution_options={"yield_per": 5_000}) as rows:
         for row in rows.mappings():
             yield dict(row)
@@ -157,7 +158,8 @@ def owners(conn: Connection, *, viewer: Viewer) -> dict[int, str]:
     return {user_id: name for user_id, name in conn.execute(query.order_by(u.name))}
 
 
-def _listed(today: date, filters: Filters) -> Select[Any]:
+def listed(today: date, filters: Filters) -> Select[Any]:
+    """The rows of Page under the filters, in no order; with the metrics joined, so that it can be narrowed further."""
     c, m, u = schema.customers.c, schema.customer_metrics.c, schema.users.c
     stage = stage_column(today).label("stage")
     query = (
@@ -193,7 +195,8 @@ def _listed(today: date, filters: Filters) -> Select[Any]:
     return query
 
 
-def _order(sort: str, descending: bool) -> list[ColumnElement[Any]]:
+def order(sort: str, descending: bool) -> list[ColumnElement[Any]]:
+    """What a list of customers is ordered by; the caller adds the id."""
     c, m = schema.customers.c, schema.customer_metrics.c
     column: ColumnElement[Any] = {
         "name": c.sort_key,
@@ -205,7 +208,8 @@ def _order(sort: str, descending: bool) -> list[ColumnElement[Any]]:
     return [column.desc().nulls_last() if descending else column.asc().nulls_last()]
 
 
-def _frame(conn: Connection, query: Select[Any]) -> pd.DataFrame:
+def frame(conn: Connection, query: Select[Any]) -> pd.DataFrame:
+    """The rows of a query."""
     result = conn.execute(query)
     return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
 

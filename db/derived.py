@@ -23,7 +23,7 @@ from typing import Any, LiteralString
 from psycopg import sql
 from sqlalchemy import Connection, CursorResult
 
-from db import campaign_results, clock, settings
+from db import campaign_results, clock, scores, settings
 from db.connection import bump
 
 ADVISORY_LOCK = 7_203_452
@@ -323,6 +323,7 @@ def rebuild(conn: Connection) -> Rebuilt:
     _run(conn, "DELETE FROM touched_customers")
     row = _run(conn, _REBUILD, currency=settings.get(conn).currency, now=clock.now()).one()
     campaign_results.rebuild(conn)
+    scores.refresh(conn)
     bump(conn, ["metrics"])
     return Rebuilt(row.customers, row.days)
 

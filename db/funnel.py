@@ -11,9 +11,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, and_, func, literal, select, true
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, select, true
 
 from db import schema
 from db.errors import Invalid
@@ -80,13 +81,21 @@ def steps(conn: Connection, *, viewer: Viewer, campaign_id: int, by: str = "") -
     frame = pd.DataFrame(rows.fetchall(), columns=list(rows.keys()))
     if frame.empty and not by:
         return pd.DataFrame([{name: "" if name == "slice" else 0 for name in frame.columns}])
-    size = -frame["received"] if by == "region" else [_lowest(value) for value in frame["slice"]]
+    size = -frame["received"] if by == "region" else [lowest(value) for value in frame["slice"]]
     frame = frame.assign(unknown=frame["slice"] == "", size=size)
     frame = frame.sort_values(["unknown", "size", "slice"], ignore_index=True)
     return frame.drop(columns=["unknown", "size"])
 
 
-def _lowest(band: str) -> float:
+def members(campaign_id: int, step: str) -> Select[Any]:
+    """The ids of a campaign's members who reached a step."""
+    joined = schema.campaign_members.outerjoin(
+        schema.campaign_results, and_(_r.customer_id == _m.customer_id, _r.campaign_id == _m.campaign_id)
+    )
+    return select(_m.customer_id).select_from(joined).where(_m.campaign_id == campaign_id, _TAKEN[Step(step)])
+
+
+def lowest(band: str) -> float:
     """Where a band begins: '25-34' at 25, '250K+' at 250, 'Under 15K' below 15."""
     found = re.search(r"\d+", band)
     return (float(found[0]) if found else math.inf) - (band.startswith("Under") * 0.5)

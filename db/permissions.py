@@ -36,15 +36,25 @@ class Permission(StrEnum):
     METRICS_REFRESH = "metrics:refresh"
     OVERVIEW_READ = "overview:read"
     PERSONAL_READ = "personal:read"
+    SEGMENTS_EDIT = "segments:edit"
+    SEGMENTS_READ = "segments:read"
     SESSIONS_CHECK = "sessions:check"
     USERS_MANAGE = "users:manage"
     USERS_READ = "users:read"
 
 
 P = Permission
-_EVERYONE = {P.ACCOUNT_EDIT, P.CAMPAIGNS_READ, P.CUSTOMERS_READ, P.OVERVIEW_READ, P.USERS_READ}
-_EDITORS = _EVERYONE | {
+_EVERYONE = {
+    P.ACCOUNT_EDIT,
+    P.CAMPAIGNS_READ,
     P.CHANGES_UNDO,
+    P.CUSTOMERS_READ,
+    P.OVERVIEW_READ,
+    P.SEGMENTS_EDIT,
+    P.SEGMENTS_READ,
+    P.USERS_READ,
+}
+_EDITORS = _EVERYONE | {
     P.CUSTOMERS_ASSIGN,
     P.CUSTOMERS_EDIT,
     P.CUSTOMERS_EXPORT,
@@ -71,7 +81,10 @@ DATABASE_ROLE: dict[Role, str] = {
     Role.GATE: "kehu_gate",
     Role.WORKER: "kehu_worker",
 }
+# What those write as who see masked rows only: their own segments, and no customer.
+WRITING_ROLE: dict[str, str] = {"kehu_masked": "kehu_author"}
 SEARCH_PATH: dict[str, str] = {
+    "kehu_author": "public",
     "kehu_scoped": "scoped, public",
     "kehu_masked": "masked, public",
     "kehu_admin": "public",

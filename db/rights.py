@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table
 
 from db import schema
 
-ROLES = ("kehu_scoped", "kehu_views", "kehu_masked", "kehu_admin", "kehu_gate", "kehu_worker")
+ROLES = ("kehu_scoped", "kehu_views", "kehu_masked", "kehu_author", "kehu_admin", "kehu_gate", "kehu_worker")
 SCOPED_WRITES = ("notes",)
 """Customer-owned tables that scoped roles may write, through their views."""
 
@@ -53,7 +53,7 @@ def _roles() -> Iterator[str]:
         )
     for name in ("scoped", "masked"):
         yield _do("CREATE SCHEMA IF NOT EXISTS {name}", name=name)
-    yield "GRANT USAGE ON SCHEMA public TO kehu_scoped, kehu_views, kehu_masked, kehu_admin, kehu_gate, kehu_worker"
+    yield _do("GRANT USAGE ON SCHEMA public TO {roles}", roles=_names(ROLES))
     yield "GRANT USAGE ON SCHEMA scoped TO kehu_scoped"
     yield "GRANT USAGE, CREATE ON SCHEMA scoped TO kehu_views"
     yield "GRANT USAGE ON SCHEMA masked TO kehu_masked"
@@ -172,6 +172,41 @@ def _gate_grants(table: Table) -> Iterator[str]:
     yield _do("GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_gate", table=table.name)
 
 
+def _personal_grants(table: Table) -> Iterator[str]:
+    """What belongs to a user: seen when it is mine or shared, changed when it is mine."""
+    name = table.name
+    mine = sql.SQL("owner_id = {}").format(_ME)
+    yield _do("ALTER TABLE public.{table} ENABLE ROW LEVEL SECURITY", table=name)
+    yield from _policy(table, "all_rows", "kehu_admin", sql.SQL("true"))
+    people = "kehu_scoped kehu_views kehu_masked kehu_author"
+    yield from _policy(table, "mine", people, mine)
+    yield _do("DROP POLICY IF EXISTS {policy} ON public.{table}", policy="shared", table=name)
+    yield _do(
+        "CREATE POLICY {policy} ON public.{table} FOR SELECT TO {roles} USING (visibility = 'shared')",
+        policy="shared",
+        table=name,
+        roles=_names(people.split()),
+    )
+    yield _do("GRANT SELECT ON public.{table} TO kehu_views, kehu_masked", table=name)
+    yield _do(
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_scoped, kehu_author, kehu_admin", table=name
+    )
+
+
+def _author_grants() -> Iterator[str]:
+    """Roles that see masked rows write as kehu_author: their own segments and the history of these, nothing else."""
+    yield "GRANT SELECT, INSERT ON public.change_sets, public.changes TO kehu_author"
+    mine = sql.SQL("actor_id = {}").format(_ME)
+    yield from _policy(schema.change_sets, "mine", "kehu_author", mine)
+    of_segment = sql.SQL(
+        "customer_id IS NULL AND table_name = 'segments' AND EXISTS (SELECT FROM public.change_sets AS s "
+        "WHERE s.id = change_set_id) AND EXISTS "
+        "(SELECT FROM public.segments AS g WHERE g.id = row_id AND g.owner_id = {})"
+    ).format(_ME)
+    yield from _policy(schema.changes, "mine", "kehu_author", of_segment)
+    yield "GRANT SELECT, UPDATE ON public.generations TO kehu_author"
+
+
 def _queue_grants(table: Table) -> Iterator[str]:
     name = table.name
     yield _do("ALTER TABLE public.{table} ENABLE ROW LEVEL SECURITY", table=name)
@@ -237,7 +272,11 @@ def _record_grants(table: Table) -> Iterator[str]:
     else:
         yield from _policy(table, "all_rows", "kehu_admin kehu_worker kehu_masked", sql.SQL("true"))
         yield from _policy(table, "through_view", "kehu_views", sql.SQL("true"))
-        yield from _scoped_view(table, _MY_CUSTOMER, writable=False)
+        mine = sql.SQL(
+            "{} OR t.customer_id IS NULL AND t.table_name = 'segments' AND EXISTS "
+            "(SELECT FROM public.segments AS g WHERE g.id = t.row_id AND g.owner_id = {})"
+        ).format(_MY_CUSTOMER, _ME)
+        yield from _scoped_view(table, mine, writable=False)
         yield _do("GRANT INSERT ON scoped.{table} TO kehu_scoped", table=name)
         yield from _masked_view(table, "customer_id IS NOT NULL")
 
@@ -266,6 +305,7 @@ _GRANTS = {
     "record": _record_grants,
     "queue": _queue_grants,
     "counter": _counter_grants,
+    "personal": _personal_grants,
 }
 
 
@@ -323,7 +363,7 @@ def _functions() -> Iterator[str]:
 
 def _functions_of_undo() -> Iterator[str]:
     """What a scoped role must know of its own change sets to take them back, and cannot see under its policies."""
-    editors = "kehu_scoped, kehu_admin, kehu_worker"
+    editors = "kehu_scoped, kehu_author, kehu_admin, kehu_worker"
     # How many rows a change set has in all: to tell that some are out of sight.
     yield from _definer(
         "change_set_rows(of_set bigint) RETURNS bigint LANGUAGE sql STABLE",
@@ -344,9 +384,24 @@ def _functions_of_undo() -> Iterator[str]:
     yield from _definer(
         "change_set_gone(of_set bigint) RETURNS SETOF changes LANGUAGE sql STABLE",
         "SELECT h.* FROM changes AS h JOIN change_sets AS s ON s.id = h.change_set_id "
-        "WHERE s.id = of_set AND s.actor_id = {me} AND h.customer_id IS NOT NULL "
-        "AND NOT EXISTS (SELECT FROM customers AS c WHERE c.id = h.customer_id)",
+        "WHERE s.id = of_set AND s.actor_id = {me} AND (h.customer_id IS NOT NULL "
+        "AND NOT EXISTS (SELECT FROM customers AS c WHERE c.id = h.customer_id) OR h.table_name = 'segments' "
+        "AND NOT EXISTS (SELECT FROM segments AS g WHERE g.id = h.row_id))",
         editors,
+        me=_ME,
+    )
+    # The history of a segment, for whoever sees it.
+    yield from _definer(
+        "segment_changes(of_segment bigint, most integer) RETURNS TABLE (change_set_id bigint, made_at timestamptz, "
+        "actor text, command text, undoes_id bigint, undone_by bigint, mine boolean, before jsonb, after jsonb) "
+        "LANGUAGE sql STABLE",
+        "SELECT s.id, s.made_at, u.name, s.command, s.undoes_id, b.id, s.actor_id = {me}, h.before, h.after "
+        "FROM changes AS h JOIN change_sets AS s ON s.id = h.change_set_id JOIN users AS u ON u.id = s.actor_id "
+        "LEFT JOIN change_sets AS b ON b.undoes_id = s.id "
+        "WHERE h.table_name = 'segments' AND h.row_id = of_segment AND EXISTS (SELECT FROM segments AS g "
+        "WHERE g.id = of_segment AND (g.owner_id = {me} OR g.visibility = 'shared' "
+        "OR current_setting('role') = 'kehu_admin')) ORDER BY h.id DESC LIMIT most",
+        "kehu_scoped, kehu_masked, kehu_admin",
         me=_ME,
     )
 
@@ -395,6 +450,8 @@ def statements() -> list[str]:
         "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO kehu_scoped, kehu_views, kehu_admin, kehu_gate, "
         "kehu_worker"
     )
+    found.append("GRANT USAGE, SELECT ON SEQUENCE segments_id_seq, change_sets_id_seq, changes_id_seq TO kehu_author")
+    found += list(_author_grants())
     found += list(_functions())
     found.append("REVOKE ALL ON SCHEMA public FROM PUBLIC")
     return found

@@ -36,7 +36,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData(
     naming_convention={
@@ -407,6 +407,43 @@ campaign_events = Table(
     Index("campaign_events_campaign_id_idx", "campaign_id", "kind", "occurred_on"),
     postgresql_partition_by="RANGE (occurred_on)",
     info={"rule": "child", "area": "campaigns"},
+)
+
+# --- segments ------------------------------------------------------------------------------------------------------
+
+# What somebody keeps under a name. Others see it when it is shared; only its owner (and an administrator) changes it.
+segments = Table(
+    "segments",
+    metadata,
+    _id(),
+    _text("name"),
+    _text("description"),
+    Column("rule", JSONB, nullable=False),
+    Column("owner_id", BigInteger, ForeignKey("users.id", ondelete="RESTRICT"), nullable=False),
+    Column("visibility", Text, nullable=False, server_default="private"),
+    Column("archived_at", DateTime(timezone=True)),
+    *_version(),
+    PrimaryKeyConstraint("id"),
+    _one_of("visibility", ("private", "shared"), "visibility"),
+    Index(
+        "segments_owner_id_name_key",
+        "owner_id",
+        text("lower(name)"),
+        unique=True,
+        postgresql_where=text("archived_at IS NULL"),
+    ),
+    info={"rule": "personal", "recorded": True, "area": "segments"},
+)
+
+# The four values between the five scores of each measure, over the customers of the whole company.
+score_bounds = Table(
+    "score_bounds",
+    metadata,
+    Column("measure", Text, nullable=False),
+    Column("bounds", ARRAY(Numeric), nullable=False),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("measure"),
+    info={"rule": "shared", "area": "metrics"},
 )
 
 # --- derived -------------------------------------------------------------------------------------------------------

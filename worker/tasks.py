@@ -15,7 +15,7 @@ from procrastinate.middleware import AsyncCallNext
 from procrastinate.worker import Worker
 from psycopg.conninfo import make_conninfo
 
-from db import clock, connection, derived, partitions, settings
+from db import clock, connection, derived, partitions, scores, settings
 from db.connection import begin
 from db.errors import Unavailable
 from db.permissions import DATABASE_ROLE, WORKER
@@ -94,6 +94,14 @@ async def refresh_metrics(timestamp: int | None = None) -> None:
         "WHERE task_name = 'refresh_metrics' AND status = 'todo' FOR UPDATE SKIP LOCKED)"
     )
     await asyncio.to_thread(drain)
+
+
+@app.periodic(cron="27 * * * *", queueing_lock="refresh_scores")
+@app.task(name="refresh_scores", queue="default", retry=again)
+def refresh_scores(timestamp: int) -> None:
+    """Hourly: where the five scores begin and end. A customer's own score moves with every order in between."""
+    with begin(WORKER, write=True, timeout_ms=CHECK_TIMEOUT_MS) as conn:
+        scores.refresh(conn)
 
 
 @app.periodic(cron="7 2 * * *", queueing_lock="make_event_months")

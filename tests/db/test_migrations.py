@@ -101,7 +101,10 @@ def test_from_nothing_step_by_step_over_data_and_again(empty: str) -> None:
                 assert kept["customers"]
     assert migrate.migrate() == (migrate.head(), migrate.head())
     with connection.begin_owner() as conn:
-        assert {name: rows(conn, name) for name in kept} == kept
+        standing = {name: rows(conn, name) for name in kept}
+    areas = dict(standing.pop("generations"))  # type: ignore[arg-type]
+    assert dict(kept.pop("generations")).items() <= areas.items(), "new areas may begin"  # type: ignore[arg-type]
+    assert standing == kept
 
 
 def test_the_roll_up_that_stood_before_counts_active_customers_too(empty: str) -> None:

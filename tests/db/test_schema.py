@@ -13,9 +13,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 import db
-from db import connection, rights, schema
+from db import connection, rights, saved_segments, schema
 from db.embedded import Server
-from db.permissions import DATABASE_ROLE, SEARCH_PATH, WORKER, Viewer
+from db.permissions import DATABASE_ROLE, SEARCH_PATH, WORKER, WRITING_ROLE, Viewer
 from tests import conftest, make
 from tests.db.test_rights import Planted, plant
 
@@ -114,7 +114,9 @@ def test_all_rights_can_be_applied_again(built: Connection) -> None:
 READ = "SELECT"
 WRITE = "DELETE INSERT SELECT UPDATE"
 # Everything that a role of people may touch. Whoever adds a table decides it here, in words.
-SHARED = dict.fromkeys(("batches", "campaign_products", "campaigns", "products", "settings", "teams"), READ)
+SHARED = dict.fromkeys(
+    ("batches", "campaign_products", "campaigns", "products", "score_bounds", "settings", "teams"), READ
+)
 CHILDREN = (
     "campaign_events",
     "campaign_members",
@@ -132,6 +134,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "public.customers": WRITE,
         "public.daily_sales": READ,
         "public.generations": "SELECT UPDATE",
+        "public.segments": WRITE,
         "public.touched_customers": "INSERT",
         "public.users(active id name role team_id username)": READ,
         "scoped.change_sets": "INSERT SELECT",
@@ -143,9 +146,17 @@ EXPECTED: dict[str, dict[str, str]] = {
     | {
         "public.daily_sales": READ,
         "public.generations": READ,
+        "public.segments": READ,
         "public.users(active id name role team_id username)": READ,
     }
     | {f"masked.{name}": READ for name in ("change_sets", "changes", "customer_keys", "customers", "notes")},
+    # What the masked roles write as: nothing that belongs to a customer.
+    "kehu_author": {
+        "public.change_sets": "INSERT SELECT",
+        "public.changes": "INSERT SELECT",
+        "public.generations": "SELECT UPDATE",
+        "public.segments": WRITE,
+    },
 }
 
 
@@ -195,13 +206,13 @@ def test_whatever_holds_a_customers_id_has_row_level_security_and_is_not_granted
         assert secured, name
         assert with_policy is not partition, name
         privileges = direct.get(f"public.{name}", "")
-        by_owner = name in ("customers", "daily_sales")  # these two are held to the owner by their own policy
+        by_owner = name in ("customers", "daily_sales", "segments")  # these are held to the owner by their own policy
         assert by_owner or privileges in ("", "INSERT" if name == "touched_customers" else ""), name
     # The schema's word for it agrees with what the catalogue says.
     assert {row[0] for row in owned if not row[2]} == {
         name
         for name, t in schema.metadata.tables.items()
-        if t.info["rule"] in ("customers", "child", "rollup", "queue") or name == "changes"
+        if t.info["rule"] in ("customers", "child", "rollup", "queue", "personal") or name == "changes"
     }
 
 
@@ -292,7 +303,12 @@ def full(server: Server, template: str) -> Iterator[tuple[make.People, dict[str,
     conftest._create(server, name, template)
     for _url in conftest._served(server, name):
         people = make.people()
-        yield people, plant(people)
+        planted = plant(people)
+        for viewer in (people.ann, people.ana, people.root):
+            for shared in (False, True):
+                with connection.begin(viewer, write=True) as conn:
+                    saved_segments.save(conn, actor=viewer, name=f"S {shared}", rule='{"all": []}', shared=shared)
+        yield people, planted
 
 
 def access(
@@ -301,13 +317,16 @@ def access(
     """What viewers see of all tables and may write to one or all, in the owner's transaction."""
     found: dict[str, object] = {}
     for viewer in (people.ann, people.mia, people.ana, people.root, WORKER):
-        with conn.begin_nested() as outer:
-            _become(conn, viewer)
-            found |= {f"{viewer.username} reads {name}": n for name, n in _counts(conn).items()}
-            for name, statement, values in _writes(viewer, people, planted):
-                if of in (None, name):
-                    found[f"{viewer.username} {statement} {values}"] = _outcome(conn, statement, values)
-            outer.rollback()
+        reading = DATABASE_ROLE[viewer.role]
+        for role in dict.fromkeys((reading, WRITING_ROLE.get(reading, reading))):
+            who = viewer.username if role == reading else f"{viewer.username}, writing,"
+            with conn.begin_nested() as outer:
+                _become(conn, viewer, role)
+                found |= {f"{who} reads {name}": n for name, n in _counts(conn).items()}
+                for name, statement, values in _writes(viewer, people, planted):
+                    if of in (None, name):
+                        found[f"{who} {statement} {values}"] = _outcome(conn, statement, values)
+                outer.rollback()
     return found
 
 
@@ -319,8 +338,7 @@ def _counts(conn: Connection) -> dict[str, int]:
     return dict(conn.execute(select(*counted)).mappings().one())
 
 
-def _become(conn: Connection, viewer: Viewer) -> None:
-    role = DATABASE_ROLE[viewer.role]
+def _become(conn: Connection, viewer: Viewer, role: str) -> None:
     conn.exec_driver_sql(f"SET LOCAL ROLE {role}")
     settings = {
         "search_path": SEARCH_PATH[role],
@@ -344,6 +362,19 @@ def _writes(
         ids: dict[str, object] = {"id": planted[who].customer}
         yield "customers", "UPDATE customers SET city = 'x' WHERE id = :id", ids
         yield "notes", "UPDATE notes SET body = 'x' WHERE customer_id = :id", ids
+    yield "segments", "UPDATE segments SET description = 'x'", {}
+    forged = (
+        "INSERT INTO segments (owner_id, name, rule, created_at, updated_at) VALUES (:owner, 'x', '{}', now(), now())"
+    )
+    for owner in (viewer.user_id, people.bo.user_id):
+        yield "segments", forged, {"owner": owner}
+    of_segment = (
+        "INSERT INTO changes (change_set_id, customer_id, table_name, row_id, action, before, after, before_personal, "
+        "after_personal) "
+        "SELECT (SELECT max(id) FROM change_sets), NULL, 'segments', :row, 'update', '{}', '{}', '{}', '{}'"
+    )
+    for row in (1, 3):  # Ann's and Ana's
+        yield "changes", of_segment, {"row": row}
     queued = "INSERT INTO touched_customers (customer_id, touched_at) VALUES (1, '2026-1-1')"
     yield "touched_customers", queued, {}
 
@@ -380,7 +411,14 @@ def test_access_is_what_it_should_be(full: tuple[make.People, dict[str, Planted]
         assert usual[f"ann reads {name}"] == 1, name
         assert usual[f"root reads {name}"] == 4, name
     forged = [v for k, v in usual.items() if "INTO change_sets" in k and f"'actor': {people.bo.user_id}" in k]
-    assert forged == ["42501", "42501", "42501", "42501", 1]  # the worker writes in the name of those it works for
+    assert forged == [
+        "42501",
+        "42501",
+        "42501",
+        "42501",
+        "42501",
+        1,
+    ]  # the worker writes in the name of those it works for
 
 
 @pytest.mark.parametrize(("of", "policy"), POLICIES)

@@ -1,0 +1,195 @@
+"""The fields that segments are made of, each once: name, kind, what null means, and where its values stand.
+
+Screens, the terminal and the manual read this list; the expressions are used by db/segments.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Date, Integer, case, cast, func, literal, null, type_coerce
+
+from db import schema
+from db.metrics import N_, Stage, stage_column
+
+Bounds = Mapping[str, tuple[float, ...]]
+"""The four bounds between the five scores of each measure; missing while nobody has an order."""
+
+
+class Kind(StrEnum):
+    """What a field's values are, which decides its operators."""
+
+    CHOICE = "choice"
+    NUMBER = "number"
+    MONEY = "money"
+    DATE = "date"
+    BOUGHT = "bought"
+    CAMPAIGN = "campaign"
+    STEP = "step"
+
+
+_COMPARED = {"=": "one", "!=": "one", "<": "one", "<=": "one", ">": "one", ">=": "one", "between": "two"}
+_KNOWN = {"empty": "nothing", "not empty": "nothing"}
+OPERATORS: Mapping[Kind, Mapping[str, str]] = {
+    Kind.CHOICE: {"in": "some", "not in": "some", **_KNOWN},
+    Kind.NUMBER: {**_COMPARED, **_KNOWN},
+    Kind.MONEY: {**_COMPARED, **_KNOWN},
+    Kind.DATE: {
+        "on": "one",
+        "before": "one",
+        "after": "one",
+        "between": "two",
+        "in the last": "days",
+        "not in the last": "days",
+        **_KNOWN,
+    },
+    Kind.BOUGHT: {"any of": "spanned", "none of": "spanned"},
+    Kind.CAMPAIGN: {"any of": "spanned", "none of": "spanned"},
+    Kind.STEP: {"reached": "step", "not reached": "step"},
+}
+"""Operator → what it takes: some values, one, two, a number of days, values with a period, a step, nothing."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field. `ids` are values that are row numbers; `choices` the only values there are, where that is so.
+
+    `column` gives its expression over customers and customer_metrics on a day, with the bounds of the scores; fields
+    without one are looked up in other tables.
+    """
+
+    key: str
+    name: str
+    group: str
+    kind: Kind
+    null: str
+    column: Callable[[date, Bounds], ColumnElement[Any]] | None = None
+    choices: tuple[str, ...] = ()
+    ids: bool = False
+    personal: bool = False
+
+
+_c, _m = schema.customers.c, schema.customer_metrics.c
+
+
+def _plain(column: ColumnElement[Any]) -> Callable[[date, Bounds], ColumnElement[Any]]:
+    return lambda _today, _bounds: column
+
+
+def _choice(key: str, name: str, null: str) -> Field:
+    # An empty text is what is not known: the same as null in a condition.
+    return Field(key, name, "profile", Kind.CHOICE, null, _plain(func.nullif(_c[key], "")))
+
+
+def _has(key: str, name: str) -> Field:
+    value = case((_c[key] != "", "yes"), else_="no")
+    return Field(key, name, "profile", Kind.CHOICE, N_("never empty"), _plain(value), ("yes", "no"), personal=True)
+
+
+def _days_since(column: ColumnElement[date]) -> Callable[[date, Bounds], ColumnElement[Any]]:
+    return lambda today, _bounds: type_coerce(literal(today, Date) - column, Integer)
+
+
+def score(measure: str, value: ColumnElement[Any]) -> Callable[[date, Bounds], ColumnElement[Any]]:
+    """1 to 5 by the bounds: one more than the number of bounds below the value; null without orders."""
+
+    def expression(_today: date, bounds: Bounds) -> ColumnElement[Any]:
+        between = bounds.get(measure)
+        if not between:
+            return cast(null(), schema.customers.c.name.type)
+        steps = [(value <= bound, str(i)) for i, bound in enumerate(between, 1)]
+        return case((func.coalesce(_m.orders, 0) == 0, None), *steps, else_="5")
+
+    return expression
+
+
+EPOCH = date(1970, 1, 1)
+MEASURES: Mapping[str, ColumnElement[Any]] = {
+    "recency": type_coerce(_m.last_order_on - literal(EPOCH, Date), Integer),
+    "frequency": _m.orders,
+    "monetary": _m.revenue,
+}
+"""What the scores are made of; a later last order is a higher recency."""
+SCORES = ("1", "2", "3", "4", "5")
+STEPS = ("received", "bought", "promoted", "redeemed")
+
+_NOT_ENTERED = N_("not entered")
+_NO_ORDER = N_("no order yet")
+
+
+def _fields() -> tuple[Field, ...]:
+    own_orders = func.nullif(func.coalesce(_m.orders - _m.other_currency_orders, 0), 0)
+    zero = N_("never empty: without orders it is 0")
+    return (
+        _choice("region", N_("Region"), _NOT_ENTERED),
+        _choice("city", N_("City"), _NOT_ENTERED),
+        _choice("source", N_("Source"), _NOT_ENTERED),
+        Field("owner", N_("Owner"), "profile", Kind.CHOICE, N_("nobody has the customer"), _owner, ids=True),
+        Field("stage", N_("Stage"), "profile", Kind.CHOICE, N_("never empty"), _stage, tuple(s.value for s in Stage)),
+        Field("created_on", N_("Entered on"), "profile", Kind.DATE, N_("never empty"), _plain(_created())),
+        _choice("age_band", N_("Age"), _NOT_ENTERED),
+        _choice("income_band", N_("Income"), _NOT_ENTERED),
+        _choice("home_ownership", N_("Home"), _NOT_ENTERED),
+        _choice("marital_status", N_("Marital status"), _NOT_ENTERED),
+        _choice("household_size", N_("Household size"), _NOT_ENTERED),
+        _choice("household_kind", N_("Household"), _NOT_ENTERED),
+        _choice("children", N_("Children"), _NOT_ENTERED),
+        _has("email", N_("Has an e-mail")),
+        _has("phone", N_("Has a phone")),
+        Field("orders", N_("Orders"), "purchases", Kind.NUMBER, zero, _plain(func.coalesce(_m.orders, 0))),
+        Field("revenue", N_("Revenue"), "purchases", Kind.MONEY, zero, _plain(func.coalesce(_m.revenue, 0))),
+        Field("basket", N_("Average basket"), "purchases", Kind.MONEY, _NO_ORDER, _plain(_m.revenue / own_orders)),
+        Field("first_order_on", N_("First order"), "purchases", Kind.DATE, _NO_ORDER, _plain(_m.first_order_on)),
+        Field("last_order_on", N_("Last order"), "purchases", Kind.DATE, _NO_ORDER, _plain(_m.last_order_on)),
+        Field(
+            "recency_days",
+            N_("Days since the last order"),
+            "purchases",
+            Kind.NUMBER,
+            _NO_ORDER,
+            _days_since(_m.last_order_on),
+        ),
+        Field("bought_category", N_("Bought category"), "purchases", Kind.BOUGHT, N_("never empty")),
+        Field("bought_product", N_("Bought product"), "purchases", Kind.BOUGHT, N_("never empty"), ids=True),
+        Field("received", N_("Received campaign"), "campaigns", Kind.CAMPAIGN, N_("never empty"), ids=True),
+        Field("redeemed", N_("Redeemed in campaign"), "campaigns", Kind.CAMPAIGN, N_("never empty"), ids=True),
+        Field("funnel", N_("Step of the funnel"), "campaigns", Kind.STEP, N_("never empty"), choices=STEPS),
+        *(
+            Field(key, name, "scores", Kind.CHOICE, _NO_ORDER, score(measure, MEASURES[measure]), SCORES)
+            for key, name, measure in (
+                ("r_score", N_("Recency score"), "recency"),
+                ("f_score", N_("Frequency score"), "frequency"),
+                ("m_score", N_("Monetary score"), "monetary"),
+            )
+        ),
+    )
+
+
+def _owner(_today: date, _bounds: Bounds) -> ColumnElement[Any]:
+    return func.nullif(_c.owner_id, 0)
+
+
+def _stage(today: date, _bounds: Bounds) -> ColumnElement[Any]:
+    return stage_column(today)
+
+
+def _created() -> ColumnElement[Any]:
+    return cast(_c.created_at, Date)
+
+
+FIELDS: Mapping[str, Field] = {field.key: field for field in _fields()}
+GROUPS = {
+    "profile": N_("Profile"),
+    "purchases": N_("Purchases"),
+    "campaigns": N_("Campaigns"),
+    "scores": N_("Scores"),
+}
+
+
+def since(today: date, days: int) -> date:
+    """The first day of the last `days` days, today included."""
+    return today - timedelta(days=days - 1)

@@ -1,0 +1,404 @@
+"""Segment rules: read from JSON, checked before any SQL, written back as JSON and as a sentence.
+
+A rule is a group, `{"all": […]}`, `{"any": […]}` or `{"none": […]}`, of conditions and groups; a condition is
+`{"field": …, "op": …, "value": …}` with a field of db/fields.py. An empty "all" or "none" is everyone, an empty "any"
+nobody.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import Any, TypeAlias
+
+from db import text
+from db.errors import Invalid
+from db.fields import FIELDS, OPERATORS, Field, Kind
+from db.words import _, language, ngettext
+
+MOST_DEPTH = 5
+MOST_CONDITIONS = 100
+MOST_VALUES = 200
+MOST_CHARACTERS = 20_000
+MOST_TEXT = 200
+MOST_NUMBER = 10**12
+MOST_DAYS = 36_500
+MATCHES = ("all", "any", "none")
+
+Names: TypeAlias = Callable[[str, Any], str]
+"""A field's key and one of its values → what people call that value."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A period of a purchase or campaign: the last days, or from a day to a day; all None is any time."""
+
+    last_days: int | None = None
+    start: date | None = None
+    end: date | None = None
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One comparison. `values` are texts, numbers, days or ids by the field's kind; `span` is for what has a period."""
+
+    field: Field
+    op: str
+    values: tuple[Any, ...] = ()
+    span: Span = Span()
+
+
+@dataclass(frozen=True)
+class Group:
+    """Conditions and groups of which all, any or none must hold."""
+
+    match: str
+    rules: tuple[Condition | Group, ...] = ()
+
+
+EVERYONE = Group("all")
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def parse_text(written: str) -> Group:
+    """A rule from JSON as somebody typed it. Raises Invalid, with the place."""
+    if len(written) > MOST_CHARACTERS:
+        raise Invalid(_("A rule has at most {n} characters.").format(n=f"{MOST_CHARACTERS:,}"))
+    try:
+        data = json.loads(written, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        place = (
+            _(" (line {line}, character {column})").format(line=error.lineno, column=error.colno)
+            if isinstance(error, json.JSONDecodeError)
+            else ""
+        )
+        raise Invalid(_("This is not JSON{place}. Example: {example}").format(place=place, example=EXAMPLE)) from error
+    return parse(data)
+
+
+EXAMPLE = '{"all": [{"field": "orders", "op": ">", "value": 100}]}'
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+def parse(data: Any) -> Group:
+    """A rule from the plain values of its JSON; one condition alone counts as all of one. Raises Invalid."""
+    rule = _rule(data, "", 1)
+    found = rule if isinstance(rule, Group) else Group("all", (rule,))
+    n = len(conditions(found))
+    if n > MOST_CONDITIONS:
+        raise Invalid(_("A rule has at most {most} conditions; this one has {n}.").format(most=MOST_CONDITIONS, n=n))
+    return found
+
+
+def conditions(rule: Condition | Group) -> list[Condition]:
+    """Every condition of a rule, in order."""
+    if isinstance(rule, Condition):
+        return [rule]
+    return [found for each in rule.rules for found in conditions(each)]
+
+
+def _rule(data: Any, place: str, depth: int) -> Condition | Group:
+    if depth > MOST_DEPTH:
+        raise _wrong(place, _("groups stand at most {n} deep").format(n=MOST_DEPTH))
+    if not isinstance(data, dict):
+        raise _wrong(place, _("a group or a condition is expected"))
+    if "field" in data:
+        return _condition(data, place)
+    match = [key for key in data if key in MATCHES]
+    if len(data) != 1 or len(match) != 1:
+        raise _wrong(place, _("a group has one key, “all”, “any” or “none”; a condition has “field”, “op” and “value”"))
+    rules = data[match[0]]
+    if not isinstance(rules, list):
+        raise _wrong(f"{place}.{match[0]}", _("a list is expected"))
+    if len(rules) > MOST_CONDITIONS:
+        raise _wrong(f"{place}.{match[0]}", _("at most {n} entries").format(n=MOST_CONDITIONS))
+    found = (_rule(each, f"{place}.{match[0]}[{i}]", depth + 1) for i, each in enumerate(rules))
+    return Group(match[0], tuple(found))
+
+
+def _condition(data: dict[str, Any], place: str) -> Condition:
+    unknown = data.keys() - {"field", "op", "value"}
+    if unknown:
+        raise _wrong(place, _("“{key}” is not known here").format(key=_shown(min(map(str, unknown)))))
+    field = FIELDS.get(data["field"]) if isinstance(data["field"], str) else None
+    if field is None:
+        raise _wrong(f"{place}.field", _("there is no field “{field}”").format(field=_shown(data["field"])))
+    op = data.get("op")
+    if not isinstance(op, str) or op not in OPERATORS[field.kind]:
+        known = ", ".join(OPERATORS[field.kind])
+        problem = _("“{op}” does not go with “{field}”, which takes: {known}")
+        raise _wrong(f"{place}.op", problem.format(op=_shown(op), field=field.key, known=known))
+    takes = OPERATORS[field.kind][op]
+    if takes == "nothing":
+        if data.get("value") is not None:
+            raise _wrong(f"{place}.value", _("“{op}” takes no value").format(op=op))
+        return Condition(field, op)
+    if "value" not in data:
+        raise _wrong(f"{place}.value", _("a value is missing"))
+    return _READERS[takes](field, op, data["value"], f"{place}.value")
+
+
+def _some(field: Field, op: str, value: Any, place: str) -> Condition:
+    """A list of texts or ids, or one of them."""
+    return Condition(field, op, _each(field, value if isinstance(value, list) else [value], place))
+
+
+def _each(field: Field, values: list[Any], place: str) -> tuple[Any, ...]:
+    if not values:
+        raise _wrong(place, _("at least one value is expected"))
+    if len(values) > MOST_VALUES:
+        raise _wrong(place, _("at most {n} entries").format(n=MOST_VALUES))
+    found: list[Any] = []
+    for i, value in enumerate(values):
+        at = f"{place}[{i}]"
+        if field.ids:
+            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+                raise _wrong(at, _("a number is expected"))
+            found.append(value)
+            continue
+        if not isinstance(value, str) or len(value) > MOST_TEXT or "\0" in value:
+            raise _wrong(at, _("a text of at most {n} characters is expected").format(n=MOST_TEXT))
+        if field.choices and value not in field.choices:
+            known = ", ".join(field.choices)
+            raise _wrong(at, _("“{value}” is none of: {known}").format(value=_shown(value), known=known))
+        found.append(value)
+    return tuple(dict.fromkeys(found))
+
+
+def _one(field: Field, op: str, value: Any, place: str) -> Condition:
+    return Condition(field, op, (_scalar(field, value, place),))
+
+
+def _two(field: Field, op: str, value: Any, place: str) -> Condition:
+    if not isinstance(value, list) or len(value) != 2:
+        raise _wrong(place, _("a list of two values is expected, from and to"))
+    low, high = (_scalar(field, each, f"{place}[{i}]") for i, each in enumerate(value))
+    if low > high:
+        raise _wrong(place, _("the first value is greater than the second"))
+    return Condition(field, op, (low, high))
+
+
+def _days(field: Field, op: str, value: Any, place: str) -> Condition:
+    return Condition(field, op, (_day_count(value, place),))
+
+
+def _day_count(value: Any, place: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_DAYS:
+        raise _wrong(place, _("a number of days from 1 to {n} is expected").format(n=f"{MOST_DAYS:,}"))
+    return value
+
+
+def _spanned(field: Field, op: str, value: Any, place: str) -> Condition:
+    """`{"of": […]}` with `last_days`, or `from` and `to`, or neither; a list alone is of any time."""
+    given = value if isinstance(value, dict) else {"of": value}
+    unknown = given.keys() - {"of", "last_days", "from", "to"}
+    if unknown or "of" not in given:
+        raise _wrong(place, _("“of” is expected, and beside it “last_days”, or “from” and “to”"))
+    of = given["of"]
+    values = _each(field, of if isinstance(of, list) else [of], f"{place}.of")
+    if "last_days" in given and ("from" in given or "to" in given):
+        raise _wrong(place, _("either “last_days”, or “from” and “to”"))
+    if "last_days" in given:
+        return Condition(field, op, values, Span(last_days=_day_count(given["last_days"], f"{place}.last_days")))
+    start, end = (_day(given[k], f"{place}.{k}") if k in given else None for k in ("from", "to"))
+    if start and end and start > end:
+        raise _wrong(place, _("the first value is greater than the second"))
+    return Condition(field, op, values, Span(start=start, end=end))
+
+
+def _step(field: Field, op: str, value: Any, place: str) -> Condition:
+    """`{"campaign": 18, "step": "promoted"}`."""
+    if not isinstance(value, dict) or value.keys() != {"campaign", "step"}:
+        raise _wrong(place, _("“campaign” and “step” are expected"))
+    campaign, step = value["campaign"], value["step"]
+    if not isinstance(campaign, int) or isinstance(campaign, bool) or not 0 < campaign < 2**63:
+        raise _wrong(f"{place}.campaign", _("a number is expected"))
+    if step not in field.choices:
+        known = ", ".join(field.choices)
+        raise _wrong(f"{place}.step", _("“{value}” is none of: {known}").format(value=_shown(step), known=known))
+    return Condition(field, op, (campaign, step))
+
+
+_READERS: Mapping[str, Callable[[Field, str, Any, str], Condition]] = {
+    "some": _some,
+    "one": _one,
+    "two": _two,
+    "days": _days,
+    "spanned": _spanned,
+    "step": _step,
+}
+
+
+def _scalar(field: Field, value: Any, place: str) -> Any:
+    if field.kind is Kind.DATE:
+        return _day(value, place)
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise _wrong(place, _("a number is expected"))
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation as error:
+        raise _wrong(place, _("a number is expected")) from error
+    if not number.is_finite() or abs(number) > MOST_NUMBER or number != number.quantize(Decimal("0.000001")):
+        raise _wrong(place, _("a number of at most {n} is expected").format(n=f"{MOST_NUMBER:,}"))
+    return number
+
+
+def _day(value: Any, place: str) -> date:
+    try:
+        if not isinstance(value, str) or len(value) != len("2026-11-20"):
+            raise ValueError
+        found = date.fromisoformat(value)
+    except ValueError as error:
+        raise _wrong(place, _("a day such as 2026-11-20 is expected")) from error
+    if not 1900 <= found.year <= 2199:
+        raise _wrong(place, _("a day from 1900 to 2199 is expected"))
+    return found
+
+
+def _wrong(place: str, problem: str) -> Invalid:
+    where = place.removeprefix(".")
+    template = _("In {place}: {problem}.") if where else _("The rule: {problem}.")
+    said = template.format(place=where, problem=problem)
+    return Invalid(said, fields={where or "rule": problem})
+
+
+def _shown(value: Any) -> str:
+    shown = text.clean(str(value))
+    return shown if len(shown) <= 60 else shown[:59] + "…"
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def data_of(rule: Condition | Group) -> dict[str, Any]:
+    """The rule as plain values, ready for JSON; `parse` gives an equal rule."""
+    if isinstance(rule, Group):
+        return {rule.match: [data_of(each) for each in rule.rules]}
+    takes = OPERATORS[rule.field.kind][rule.op]
+    plain = [_plain(value) for value in rule.values]
+    found: dict[str, Any] = {"field": rule.field.key, "op": rule.op}
+    if takes == "nothing":
+        return found
+    if takes == "spanned":
+        value: Any = {"of": plain}
+        if rule.span.last_days:
+            value["last_days"] = rule.span.last_days
+        value |= {k: day.isoformat() for k, day in (("from", rule.span.start), ("to", rule.span.end)) if day}
+    elif takes == "step":
+        value = {"campaign": plain[0], "step": plain[1]}
+    else:
+        value = plain if takes in ("some", "two") else plain[0]
+    return found | {"value": value}
+
+
+def written(rule: Group) -> str:
+    """The rule as compact JSON, the same for equal rules: what addresses and caches hold."""
+    return json.dumps(data_of(rule), ensure_ascii=False, separators=(",", ":"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def sentence(rule: Group, names: Names) -> str:
+    """The rule in words. Groups within groups stand in brackets, so that AND and OR cannot be misread."""
+    if not rule.rules:
+        return {"all": _("Everyone"), "none": _("Everyone"), "any": _("Nobody")}[rule.match]
+    said = _group(rule, names, outer=True)
+    return said[:1].upper() + said[1:]
+
+
+def _group(rule: Condition | Group, names: Names, *, outer: bool = False) -> str:
+    if isinstance(rule, Condition):
+        return _said(rule, names)
+    if not rule.rules:
+        return {"all": _("everyone"), "none": _("everyone"), "any": _("nobody")}[rule.match]
+    parts = [_group(each, names) for each in rule.rules]
+    joined = (_(" or ") if rule.match != "all" else _(" and ")).join(parts)
+    if rule.match == "none":
+        return _("none of: ({parts})").format(parts=joined) if len(parts) > 1 else _("not: {part}").format(part=joined)
+    return joined if outer or len(parts) == 1 else f"({joined})" if language() == "en" else f"（{joined}）"
+
+
+def _said(c: Condition, names: Names) -> str:
+    field = _(c.field.name)
+    values = [_value(c.field, value, names) for value in c.values]
+    return _SAYERS[OPERATORS[c.field.kind][c.op]](c, field, values, names)
+
+
+def _say_nothing(c: Condition, field: str, _values: list[str], _names: Names) -> str:
+    template = {"empty": _("{field} not known"), "not empty": _("{field} known")}[c.op]
+    return template.format(field=field)
+
+
+def _say_days(c: Condition, field: str, _values: list[str], _names: Names) -> str:
+    n = c.values[0]
+    days = ngettext("{n} day", "{n} days", n).format(n=f"{n:,}")
+    template = _("{field} in the last {days}") if c.op == "in the last" else _("{field} not in the last {days}")
+    return template.format(field=field, days=days)
+
+
+def _say_one(c: Condition, field: str, values: list[str], _names: Names) -> str:
+    shown = {"!=": "≠", "<=": "≤", ">=": "≥", "on": "=", "before": "<", "after": ">"}.get(c.op, c.op)
+    return f"{field} {shown} {values[0]}"
+
+
+def _say_two(_c: Condition, field: str, values: list[str], _names: Names) -> str:
+    return _("{field} from {low} to {high}").format(field=field, low=values[0], high=values[1])
+
+
+def _say_some(c: Condition, field: str, values: list[str], _names: Names) -> str:
+    if len(values) == 1:
+        return f"{field} {'=' if c.op == 'in' else '≠'} {values[0]}"
+    template = _("{field} one of: {values}") if c.op == "in" else _("{field} none of: {values}")
+    return template.format(field=field, values=_(", ").join(values))
+
+
+def _say_spanned(c: Condition, field: str, values: list[str], _names: Names) -> str:
+    template = _("{field} one of: {values}") if c.op == "any of" else _("{field} none of: {values}")
+    return template.format(field=field, values=_(", ").join(values)) + _span(c.span)
+
+
+def _say_step(c: Condition, _field: str, _values: list[str], names: Names) -> str:
+    template = _("{campaign}: “{step}” reached") if c.op == "reached" else _("{campaign}: “{step}” not reached")
+    return template.format(step=names(c.field.key, c.values[1]), campaign=names("received", c.values[0]))
+
+
+_SAYERS: Mapping[str, Callable[[Condition, str, list[str], Names], str]] = {
+    "nothing": _say_nothing,
+    "days": _say_days,
+    "one": _say_one,
+    "two": _say_two,
+    "some": _say_some,
+    "spanned": _say_spanned,
+    "step": _say_step,
+}
+
+
+def _value(field: Field, value: Any, names: Names) -> str:
+    if isinstance(value, Decimal):
+        plain = _plain(value)
+        return f"{plain:,}" if isinstance(plain, int) else f"{plain:,.6f}".rstrip("0")
+    return value.isoformat() if isinstance(value, date) else names(field.key, value)
+
+
+def _span(span: Span) -> str:
+    if span.last_days:
+        return " " + ngettext("in the last {n} day", "in the last {n} days", span.last_days).format(
+            n=f"{span.last_days:,}"
+        )
+    if span.start and span.end:
+        return " " + _("from {low} to {high}").format(low=span.start, high=span.end)
+    if span.start:
+        return " " + _("since {day}").format(day=span.start)
+    return " " + _("until {day}").format(day=span.end) if span.end else ""

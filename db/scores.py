@@ -1,0 +1,50 @@
+"""The bounds between the five scores of recency, frequency and monetary value, over the whole company's customers.
+
+A bound is a value at 20, 40, 60 and 80 % (PostgreSQL's percentile_disc) of the customers with orders that are not
+archived; a score is one more than the number of bounds below a customer's value. Equal values have equal scores, so
+the five parts need not be equally large.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ARRAY, Connection, Float, func, literal, select, type_coerce
+from sqlalchemy.dialects.postgresql import insert
+
+from db import clock, schema
+from db.connection import bump
+from db.fields import MEASURES, Bounds
+
+SHARES = (0.2, 0.4, 0.6, 0.8)
+
+
+def refresh(conn: Connection) -> int:
+    """Take the bounds anew, as the worker; gives how many measures have any (none while nobody has an order)."""
+    c, m = schema.customers.c, schema.customer_metrics.c
+    shares = literal(list(SHARES), ARRAY(Float))
+    taken = (
+        select(*(_percentiles(shares, value).label(name) for name, value in MEASURES.items()))
+        .select_from(schema.customers.join(schema.customer_metrics, m.customer_id == c.id))
+        .where(m.orders > 0, c.archived_at.is_(None))
+    )
+    row = conn.execute(taken).mappings().one()
+    b = schema.score_bounds
+    rows = [{"measure": name, "bounds": list(bounds), "made_at": clock.now()} for name, bounds in row.items() if bounds]
+    conn.execute(b.delete())
+    if rows:
+        conn.execute(insert(b), rows)
+    bump(conn, ["metrics"])
+    return len(rows)
+
+
+def _percentiles(shares: Any, value: Any) -> Any:
+    return type_coerce(func.percentile_disc(shares).within_group(value), ARRAY(Float))
+
+
+def bounds(conn: Connection) -> tuple[Bounds, datetime | None]:
+    """Measure → its four bounds, and when they were taken; ({}, None) before the first time."""
+    rows = conn.execute(select(schema.score_bounds)).all()
+    made = {row.measure: tuple(float(b) for b in row.bounds) for row in rows}
+    return made, min((row.made_at for row in rows), default=None)

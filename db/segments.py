@@ -1,0 +1,312 @@
+"""Segments: who fits a rule, and how they differ from everyone. Rules kept under a name are in db/saved_segments.py.
+
+Everyone is every customer who is not archived and whom the viewer may see; all counts are of these.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import ColumnElement, Connection, Date, and_, func, literal, not_, or_, select, true, tuple_
+
+from db import customers, funnel, schema, scores, text
+from db.customers import Filters, Page
+from db.errors import Invalid, Refused
+from db.fields import FIELDS, Bounds, Kind, since
+from db.metrics import STAGE_NAMES, Stage
+from db.permissions import Permission, Viewer
+from db.rules import Condition, Group, Names, Span, conditions, parse_text
+from db.words import _
+
+MOST_CHOICES = 500
+DIMENSIONS = ("stage", "region", "age_band", "income_band", "m_score")
+"""What a segment is compared with everyone by."""
+_NOTHING = "\x00"
+
+
+@dataclass(frozen=True)
+class Explored:
+    """The exact count of a segment and of everyone, and how both spread.
+
+    `spread` has columns dimension, value ('' is not known), customers, everyone; every value of everyone is there.
+    `bounds_at` is when the bounds of the scores were taken, None when the rule and the spread know none.
+    """
+
+    customers: int
+    everyone: int
+    spread: pd.DataFrame
+    bounds_at: datetime | None
+
+
+# --- who fits --------------------------------------------------------------------------------------------------------
+
+
+def count(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> int:
+    """How many customers fit a rule (JSON), exactly. Raises Invalid and Refused."""
+    viewer.require(Permission.SEGMENTS_READ)
+    group = checked(viewer, rule)
+    bounds, _made = scores.bounds(conn)
+    return conn.scalar(_base(func.count()).where(_fits(group, today, bounds))) or 0
+
+
+def explore(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Explored:
+    """The count beside everyone, and both by each of DIMENSIONS, in one pass. Raises Invalid and Refused."""
+    viewer.require(Permission.SEGMENTS_READ)
+    group = checked(viewer, rule)
+    bounds, made = scores.bounds(conn)
+    values = {name: func.coalesce(_column(name, today, bounds), _NOTHING) for name in DIMENSIONS}
+    each = _base(_fits(group, today, bounds).label("fits"), *(v.label(k) for k, v in values.items())).subquery()
+    sets = func.grouping_sets(tuple_(), *(tuple_(each.c[name]) for name in DIMENSIONS))
+    fitting = func.count().filter(each.c.fits)
+    rows = conn.execute(select(*(each.c[name] for name in DIMENSIONS), fitting, func.count()).group_by(sets)).all()
+    whole, inside, spread = 0, 0, []
+    for *keys, fits, everyone in rows:
+        named = [(name, key) for name, key in zip(DIMENSIONS, keys, strict=True) if key is not None]
+        if not named:
+            whole, inside = everyone, fits
+            continue
+        name, value = named[0]
+        spread.append((name, "" if value == _NOTHING else value, fits, everyone))
+    frame = pd.DataFrame(spread, columns=["dimension", "value", "customers", "everyone"])
+    return Explored(inside, whole, _ordered(frame), made)
+
+
+def effects(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> list[int]:
+    """For each rule of the outermost group how many customers fit it by itself, in one pass."""
+    viewer.require(Permission.SEGMENTS_READ)
+    group = checked(viewer, rule)
+    bounds, _made = scores.bounds(conn)
+    if not group.rules:
+        return []
+    counts = (func.count().filter(_fits(each, today, bounds)) for each in group.rules)
+    return list(conn.execute(_base(*counts)).one())
+
+
+def preview(
+    conn: Connection, *, viewer: Viewer, rule: str, today: date, sort: str = "revenue", offset: int = 0, limit: int = 20
+) -> Page:
+    """A page of the customers who fit, as the list of customers shows them; by revenue unless sorted otherwise."""
+    viewer.require(Permission.SEGMENTS_READ)
+    viewer.require(Permission.CUSTOMERS_READ)
+    group = checked(viewer, rule)
+    bounds, _made = scores.bounds(conn)
+    fits = _fits(group, today, bounds)
+    ordered = customers.order(sort, sort not in ("name", "newest"))
+    query = customers.listed(today, Filters()).where(fits).order_by(*ordered, schema.customers.c.id)
+    total = conn.scalar(_base(func.count()).where(fits)) or 0
+    return Page(customers.frame(conn, query.offset(max(0, offset)).limit(min(limit, 500))), total, False)
+
+
+def export(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Iterator[dict[str, Any]]:
+    """Every customer who fits, by name, as dicts of the columns of Page. Raises at once: Refused, Invalid."""
+    viewer.require(Permission.SEGMENTS_READ)
+    viewer.require(Permission.CUSTOMERS_EXPORT)
+    group = checked(viewer, rule)
+    bounds, _made = scores.bounds(conn)
+    fits = _fits(group, today, bounds)
+    total = conn.scalar(_base(func.count()).where(fits)) or 0
+    if total > customers.MOST_EXPORTED:
+        most = f"{customers.MOST_EXPORTED:,}"
+        raise Invalid(_("{n} rows are more than one file holds ({most}).").format(n=total, most=most))
+    query = customers.listed(today, Filters()).where(fits)
+    return customers.stepwise(conn, query.order_by(*customers.order("name", False), schema.customers.c.id))
+
+
+def _base(*columns: Any) -> Any:
+    c, m = schema.customers.c, schema.customer_metrics.c
+    joined = schema.customers.outerjoin(schema.customer_metrics, m.customer_id == c.id)
+    return select(*columns).select_from(joined).where(c.archived_at.is_(None))
+
+
+def checked(viewer: Viewer, rule: str) -> Group:
+    """The rule of this JSON, which the viewer may use. Raises Invalid and Refused."""
+    group = parse_text(rule)
+    require_fields(viewer, group)
+    return group
+
+
+def require_fields(viewer: Viewer, rule: Group) -> None:
+    """Raise Refused when the rule looks at what is withheld from the viewer's role."""
+    hidden = sorted({_(c.field.name) for c in conditions(rule) if c.field.personal}) if viewer.masked else []
+    if hidden:
+        listed = _(", ").join(hidden)
+        raise Refused(
+            _("Names and contacts are hidden from your role, so it cannot count by: {fields}.").format(fields=listed)
+        )
+
+
+def _column(name: str, today: date, bounds: Bounds) -> ColumnElement[Any]:
+    expression = FIELDS[name].column
+    assert expression
+    return expression(today, bounds)
+
+
+def _fits(rule: Condition | Group, today: date, bounds: Bounds) -> ColumnElement[bool]:
+    """True or false, never null: what is not known fits no condition, and its opposite."""
+    if isinstance(rule, Condition):
+        return _holds(rule, today, bounds)
+    each = [_fits(r, today, bounds) for r in rule.rules]
+    if rule.match == "all":
+        return and_(true(), *each)
+    found = or_(*each) if each else literal(False)
+    return not_(found) if rule.match == "none" else found
+
+
+_OPPOSITE = {"!=": "=", "not in": "in", "not in the last": "in the last", "none of": "any of", "not reached": "reached"}
+
+
+def _holds(c: Condition, today: date, bounds: Bounds) -> ColumnElement[bool]:
+    if c.op in _OPPOSITE:
+        return not_(_holds(Condition(c.field, _OPPOSITE[c.op], c.values, c.span), today, bounds))
+    if c.field.column is None:
+        return schema.customers.c.id.in_(_looked_up(c, today))
+    column = c.field.column(today, bounds)
+    if c.op in ("empty", "not empty"):
+        return column.is_(None) if c.op == "empty" else column.is_not(None)
+    return func.coalesce(_compared(c, column, today), False)
+
+
+_COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "=": operator.eq,
+    "on": operator.eq,
+    "<": operator.lt,
+    "before": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    "after": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def _compared(c: Condition, column: ColumnElement[Any], today: date) -> Any:
+    if c.op == "in":
+        return column.in_(list(c.values))
+    if c.op == "between":
+        return column.between(*c.values)
+    if c.op == "in the last":
+        return column.between(since(today, c.values[0]), literal(today, Date))
+    return _COMPARISONS[c.op](column, c.values[0])
+
+
+def _looked_up(c: Condition, today: date) -> Any:
+    """The customers of a purchase, a campaign or a step, as a sub-select that is run once and not for each row."""
+    if c.field.kind is Kind.STEP:
+        campaign_id, step = c.values
+        return funnel.members(campaign_id, step)
+    if c.field.kind is Kind.CAMPAIGN:
+        m = schema.campaign_members.c
+        day = m.received_on if c.field.key == "received" else m.first_redeemed_on
+        found = select(m.customer_id).where(m.campaign_id.in_(list(c.values)), *_within(day, c.span, today))
+        return found if c.field.key == "received" else found.where(m.redemptions > 0)
+    i, p, o = schema.order_items.c, schema.products.c, schema.orders.c
+    bought = select(i.customer_id)
+    if c.field.key == "bought_product":
+        bought = bought.where(i.product_id.in_(list(c.values)))
+    else:
+        of_category = select(p.id).where(p.category.in_(list(c.values)))
+        bought = bought.where(i.product_id.in_(of_category))
+    if c.span == Span():
+        return bought
+    joined = bought.join(schema.orders, and_(o.customer_id == i.customer_id, o.id == i.order_id))
+    return joined.where(*_within(o.placed_on, c.span, today))
+
+
+def _within(day: ColumnElement[date], span: Span, today: date) -> list[ColumnElement[bool]]:
+    if span.last_days:
+        return [day.between(since(today, span.last_days), literal(today, Date))]
+    return [*([day >= span.start] if span.start else []), *([day <= span.end] if span.end else [])]
+
+
+def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
+    """Stages and scores in their order, ages and incomes from low to high, regions by size; the unknown last."""
+    stages = {stage.value: i for i, stage in enumerate(Stage)}
+
+    def place(row: Any) -> tuple[Any, ...]:
+        by: Any = -row.everyone if row.dimension == "region" else funnel.lowest(row.value)
+        if row.dimension == "stage":
+            by = stages.get(row.value, len(stages))
+        return (DIMENSIONS.index(row.dimension), row.value == "", by, row.value)
+
+    rows = sorted(frame.itertuples(index=False), key=place)
+    return pd.DataFrame(rows, columns=frame.columns)
+
+
+# --- what values are called ------------------------------------------------------------------------------------------
+
+
+def choices(conn: Connection, *, viewer: Viewer, field: str) -> list[str]:
+    """The values of a choice that occur among the viewer's customers, at most MOST_CHOICES; all categories sold."""
+    viewer.require(Permission.SEGMENTS_READ)
+    found = FIELDS.get(field)
+    if found is None or found.ids or found.kind not in (Kind.CHOICE, Kind.BOUGHT):
+        raise Invalid(_("“{field}” has no list of values.").format(field=field))
+    if found.choices:
+        return list(found.choices)
+    if found.kind is Kind.BOUGHT:
+        p = schema.products.c
+        query = select(p.category).where(p.category != "").distinct().order_by(p.category)
+        return list(conn.scalars(query.limit(MOST_CHOICES)))
+    column = schema.customers.c[field]
+    query = select(column).where(column != "", schema.customers.c.archived_at.is_(None)).group_by(column)
+    values = list(conn.scalars(query.order_by(func.count().desc(), column).limit(MOST_CHOICES)))
+    return sorted(values, key=lambda value: (funnel.lowest(value), value))
+
+
+def products(conn: Connection, *, viewer: Viewer, words: str, limit: int = 50) -> dict[int, str]:
+    """Products whose name or number contains all the words, by name: id → "Name · category · number"."""
+    viewer.require(Permission.SEGMENTS_READ)
+    p = schema.products.c
+    asked = [word for word in text.clean(words).lower().split(" ") if word][:6]
+    if not asked:
+        return {}
+    whole = func.lower(p.name + " " + p.category + " " + p.sku)
+    query = select(p.id, p.name, p.category, p.sku).where(*(func.strpos(whole, word) > 0 for word in asked))
+    rows = conn.execute(query.order_by(p.name, p.id).limit(min(limit, 200)))
+    return {row.id: f"{row.name.title()} · {row.category.title()} · {row.sku}" for row in rows}
+
+
+def names(conn: Connection, *, viewer: Viewer, rule: str) -> dict[tuple[str, Any], str]:
+    """(field, value) → what it is called, for the ids in a rule: owners, products, campaigns."""
+    viewer.require(Permission.SEGMENTS_READ)
+    wanted: dict[str, set[int]] = {"owner": set(), "bought_product": set(), "received": set()}
+    for c in conditions(parse_text(rule)):
+        if c.field.kind is Kind.STEP:
+            wanted["received"].add(c.values[0])
+        elif c.field.ids:
+            wanted["received" if c.field.kind is Kind.CAMPAIGN else c.field.key] |= set(c.values)
+    tables = {"owner": schema.users, "bought_product": schema.products, "received": schema.campaigns}
+    found: dict[tuple[str, Any], str] = {}
+    for key, ids in wanted.items():
+        if ids:
+            t = tables[key].c
+            for row in conn.execute(select(t.id, t.name).where(t.id.in_(ids))):
+                found[key, row.id] = row.name
+    return found
+
+
+def called(known: Mapping[tuple[str, Any], str]) -> Names:
+    """What `rules.sentence` calls values by: stages and steps in words, ids by what `names` found."""
+    steps = {
+        "received": _("Received"),
+        "bought": _("Bought in the window"),
+        "promoted": _("Bought promoted"),
+        "redeemed": _("Redeemed"),
+    }
+
+    def name(field: str, value: Any) -> str:
+        if field == "stage":
+            return _(STAGE_NAMES[Stage(value)])
+        if field == "funnel":
+            return steps[value]
+        if value in ("yes", "no"):
+            return _("yes") if value == "yes" else _("no")
+        if not FIELDS[field].ids:
+            return str(value)
+        return known.get(("received" if field == "redeemed" else field, value), f"#{value}")
+
+    return name

@@ -20,12 +20,18 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from db import connection, words
 from db.embedded import EmbeddedError
 from db.errors import KehuError, Unavailable
-from db.terminal import admin, campaigns, customers, history
+from db.terminal import admin, campaigns, customers, history, segments
 from db.terminal.command import Usage
 from db.terminal.output import conflict, encoded
 from db.words import _
 
-COMMANDS = (*admin.COMMANDS, *customers.COMMANDS, *campaigns.COMMANDS, *history.COMMANDS)
+COMMANDS = (
+    *admin.COMMANDS,
+    *customers.COMMANDS,
+    *segments.COMMANDS,
+    *campaigns.COMMANDS,
+    *history.COMMANDS,
+)
 LANGUAGES = {"en": "en", "zh": "zh_CN"}
 INTERRUPTED, NOT_WRITTEN = 130, 141
 
@@ -46,10 +52,11 @@ def parser() -> Parser:
     _everywhere(top)
     kwargs: dict[str, Any] = {"metavar": "COMMAND", "required": True}
     groups = {"": top.add_subparsers(**kwargs)}
+    about = {"users": _("the people who use Kehu"), "segment": _("customers who fit a rule")}
     for command in COMMANDS:
         group, _blank, name = command.name.rpartition(" ")
         if group not in groups:
-            groups[group] = groups[""].add_parser(group, help=_("the people who use Kehu")).add_subparsers(**kwargs)
+            groups[group] = groups[""].add_parser(group, help=about[group]).add_subparsers(**kwargs)
         summary = _(command.help)
         added = groups[group].add_parser(name, help=summary, description=summary[:1].upper() + summary[1:])
         _everywhere(added)

@@ -26,7 +26,6 @@ from db.words import _
 MOST_CHOICES = 500
 DIMENSIONS = ("stage", "region", "age_band", "income_band", "m_score")
 """What a segment is compared with everyone by."""
-_NOTHING = "\x00"
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def explore(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Expl
     viewer.require(Permission.SEGMENTS_READ)
     group = checked(viewer, rule)
     bounds, made = scores.bounds(conn)
-    values = {name: func.coalesce(_column(name, today, bounds), _NOTHING) for name in DIMENSIONS}
+    values = {name: func.coalesce(_column(name, today, bounds), "") for name in DIMENSIONS}
     each = _base(_fits(group, today, bounds).label("fits"), *(v.label(k) for k, v in values.items())).subquery()
     sets = func.grouping_sets(tuple_(), *(tuple_(each.c[name]) for name in DIMENSIONS))
     fitting = func.count().filter(each.c.fits)
@@ -71,7 +70,7 @@ def explore(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Expl
             whole, inside = everyone, fits
             continue
         name, value = named[0]
-        spread.append((name, "" if value == _NOTHING else value, fits, everyone))
+        spread.append((name, value, fits, everyone))
     frame = pd.DataFrame(spread, columns=["dimension", "value", "customers", "everyone"])
     return Explored(inside, whole, _ordered(frame), made)
 
@@ -123,16 +122,16 @@ def _base(*columns: Any) -> Any:
     return select(*columns).select_from(joined).where(c.archived_at.is_(None))
 
 
-def checked(viewer: Viewer, rule: str) -> Group:
+def checked(asking: Viewer, rule: str) -> Group:
     """The rule of this JSON, which the viewer may use. Raises Invalid and Refused."""
     group = parse_text(rule)
-    require_fields(viewer, group)
+    _require_fields(asking, group)
     return group
 
 
-def require_fields(viewer: Viewer, rule: Group) -> None:
+def _require_fields(asking: Viewer, rule: Group) -> None:
     """Raise Refused when the rule looks at what is withheld from the viewer's role."""
-    hidden = sorted({_(c.field.name) for c in conditions(rule) if c.field.personal}) if viewer.masked else []
+    hidden = sorted({_(c.field.name) for c in conditions(rule) if c.field.personal}) if asking.masked else []
     if hidden:
         listed = _(", ").join(hidden)
         raise Refused(
@@ -302,7 +301,7 @@ def called(known: Mapping[tuple[str, Any], str]) -> Names:
         if field == "stage":
             return _(STAGE_NAMES[Stage(value)])
         if field == "funnel":
-            return steps[value]
+            return steps.get(value, f"#{value}")
         if value in ("yes", "no"):
             return _("yes") if value == "yes" else _("no")
         if not FIELDS[field].ids:

@@ -1,0 +1,238 @@
+"""Random rules for tests, and the slow way to tell who fits one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import strategies as st
+
+DAY = date(2026, 3, 1)
+REGIONS, CATEGORIES = ("North", "East", "Süd", "' OR 1=1 --"), ("BEEF", "MILK", "SOAP")
+
+_days = st.dates(date(2025, 12, 1), date(2026, 4, 1)).map(date.isoformat)
+_numbers = st.integers(-2, 6) | st.sampled_from([0.5, 10, 10.01, 20])
+
+
+def _pair(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+    return st.lists(values, min_size=2, max_size=2).map(sorted)
+
+
+def _leaf(key: str, op: st.SearchStrategy[str], value: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({"field": st.just(key), "op": op, "value": value})
+
+
+def _numeric(key: str) -> st.SearchStrategy[dict[str, Any]]:
+    return (
+        _leaf(key, st.sampled_from(["=", "!=", "<", "<=", ">", ">="]), _numbers)
+        | _leaf(key, st.just("between"), _pair(_numbers))
+        | _unary(key)
+    )
+
+
+def _dated(key: str) -> st.SearchStrategy[dict[str, Any]]:
+    return (
+        _leaf(key, st.sampled_from(["on", "before", "after"]), _days)
+        | _leaf(key, st.just("between"), _pair(_days))
+        | _leaf(key, st.sampled_from(["in the last", "not in the last"]), st.integers(1, 90))
+        | _unary(key)
+    )
+
+
+def _chosen(key: str, values: tuple[Any, ...]) -> st.SearchStrategy[dict[str, Any]]:
+    some = st.lists(st.sampled_from(values), min_size=1, max_size=3, unique=True)
+    return _leaf(key, st.sampled_from(["in", "not in"]), some) | _unary(key)
+
+
+def _unary(key: str) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({"field": st.just(key), "op": st.sampled_from(["empty", "not empty"])})
+
+
+def _spanned(key: str, values: tuple[Any, ...]) -> st.SearchStrategy[dict[str, Any]]:
+    of = st.lists(st.sampled_from(values), min_size=1, max_size=2, unique=True)
+    span = (
+        st.just({})
+        | st.integers(1, 90).map(lambda n: {"last_days": n})
+        | _pair(_days).map(lambda two: {"from": two[0], "to": two[1]})
+        | _days.map(lambda day: {"from": day})
+        | _days.map(lambda day: {"to": day})
+    )
+    both = st.tuples(of, span).map(lambda two: {"of": two[0], **two[1]})
+    return _leaf(key, st.sampled_from(["any of", "none of"]), both)
+
+
+LEAVES = st.one_of(
+    _chosen("region", REGIONS),
+    _chosen("age_band", ("19-24", "25-34")),
+    _chosen("stage", ("prospect", "new", "active", "at_risk", "lost")),
+    _chosen("owner", (1, 2, 3)),
+    _chosen("r_score", ("1", "2", "3", "4", "5")),
+    _chosen("m_score", ("1", "5")),
+    _numeric("orders"),
+    _numeric("revenue"),
+    _numeric("basket"),
+    _numeric("recency_days"),
+    _dated("first_order_on"),
+    _dated("last_order_on"),
+    _spanned("bought_category", CATEGORIES),
+    _spanned("bought_product", (1, 2, 3)),
+    _spanned("received", (1, 2)),
+    _spanned("redeemed", (1, 2)),
+    _leaf(
+        "funnel",
+        st.sampled_from(["reached", "not reached"]),
+        st.fixed_dictionaries(
+            {
+                "campaign": st.sampled_from([1, 2]),
+                "step": st.sampled_from(["received", "bought", "promoted", "redeemed"]),
+            }
+        ),
+    ),
+)
+RULES = st.recursive(
+    LEAVES,
+    lambda each: st.tuples(st.sampled_from(["all", "any", "none"]), st.lists(each, max_size=3)).map(
+        lambda two: {two[0]: two[1]}
+    ),
+    max_leaves=6,
+).map(lambda rule: rule if "field" not in rule else {"all": [rule]})
+
+
+@dataclass
+class Order:
+    """One order: its day, amount in the company's currency, and the (product, category) of its lines."""
+
+    day: date
+    amount: Decimal
+    lines: list[tuple[int, str]]
+
+
+@dataclass
+class Person:
+    """A customer as the slow way sees them."""
+
+    owner: int
+    region: str = ""
+    age: str = ""
+    archived: bool = False
+    orders: list[Order] = field(default_factory=list)
+    # Campaign → day received, redemptions, day of the first.
+    campaigns: dict[int, tuple[date, int, date | None]] = field(default_factory=dict)
+
+
+@dataclass
+class World:
+    """Everybody, and each campaign's window and promoted products."""
+
+    people: list[Person]
+    windows: Mapping[int, tuple[date, date]]
+    promoted: Mapping[int, set[int]]
+    today: date
+
+    def fits(self, rule: dict[str, Any], person: Person) -> bool:
+        """Whether the person fits, worked out one condition after the other."""
+        if "field" in rule:
+            return self._holds(rule["field"], rule["op"], rule.get("value"), person)
+        [(match, rules)] = rule.items()
+        each = [self.fits(r, person) for r in rules]
+        return {"all": all(each), "any": any(each), "none": not any(each)}[match]
+
+    def _holds(self, key: str, op: str, value: Any, person: Person) -> bool:
+        opposite = {"!=": "=", "not in": "in", "not in the last": "in the last", "none of": "any of"}
+        opposite |= {"not reached": "reached", "not empty": "empty"}
+        if op in opposite:
+            return not self._holds(key, opposite[op], value, person)
+        if key in ("bought_category", "bought_product"):
+            at = 0 if key == "bought_product" else 1
+            return any(
+                line[at] in value["of"] and self._within(o.day, value) for o in person.orders for line in o.lines
+            )
+        if key in ("received", "redeemed"):
+            return any(self._of_campaign(key, n, value, person) for n in value["of"])
+        if key == "funnel":
+            return self._reached(value["campaign"], value["step"], person)
+        return self._compared(op, value, self._value(key, person))
+
+    def _within(self, day: date | None, span: dict[str, Any]) -> bool:
+        if "last_days" in span:
+            return day is not None and self.today - timedelta(days=span["last_days"]) < day <= self.today
+        low, high = span.get("from"), span.get("to")
+        if day is None:
+            return not (low or high)
+        return (low is None or day.isoformat() >= low) and (high is None or day.isoformat() <= high)
+
+    def _of_campaign(self, key: str, campaign: int, value: dict[str, Any], person: Person) -> bool:
+        if campaign not in person.campaigns:
+            return False
+        received, redemptions, first = person.campaigns[campaign]
+        if key == "received":
+            return self._within(received, value)
+        return redemptions > 0 and self._within(first, value)
+
+    def _reached(self, campaign: int, step: str, person: Person) -> bool:
+        if campaign not in person.campaigns:
+            return False
+        low, high = self.windows[campaign]
+        bought = [o for o in person.orders if low <= o.day <= high]
+        promoted = any(p in self.promoted[campaign] for o in bought for p, _category in o.lines)
+        redeemed = promoted and person.campaigns[campaign][1] > 0
+        return {"received": True, "bought": bool(bought), "promoted": promoted, "redeemed": redeemed}[step]
+
+    def _value(self, key: str, person: Person) -> Any:
+        days = [o.day for o in person.orders]
+        revenue = sum((o.amount for o in person.orders), Decimal(0))
+        recency = (self.today - max(days)).days if days else None
+        stage = "prospect" if recency is None else "active" if recency <= 30 else "at_risk" if recency <= 90 else "lost"
+        if days and min(days) >= self.today - timedelta(days=30):
+            stage = "new"
+        return {
+            "region": person.region or None,
+            "age_band": person.age or None,
+            "owner": person.owner or None,
+            "stage": stage,
+            "orders": len(days),
+            "revenue": revenue,
+            "basket": revenue / len(days) if days else None,
+            "recency_days": recency,
+            "first_order_on": min(days).isoformat() if days else None,
+            "last_order_on": max(days).isoformat() if days else None,
+            "r_score": self._score(person, lambda p: max(o.day for o in p.orders)),
+            "m_score": self._score(person, lambda p: sum(o.amount for o in p.orders)),
+        }[key]
+
+    def _score(self, person: Person, measure: Any) -> str | None:
+        if not person.orders:
+            return None
+        values = sorted(measure(p) for p in self.people if p.orders and not p.archived)
+        # The value at a share: the first that at least so many are not above.
+        bounds = [values[max(0, -(-len(values) * tenths // 10) - 1)] for tenths in (2, 4, 6, 8)] if values else []
+        return str(1 + sum(bound < measure(person) for bound in bounds)) if values else None
+
+    def _compared(self, op: str, value: Any, mine: Any) -> bool:
+        if op == "empty":
+            return mine is None
+        if mine is None:
+            return False
+        if op == "in":
+            return mine in value
+        if op == "in the last":
+            return self._within(date.fromisoformat(mine), {"last_days": value})
+        if op == "between":
+            return self._number(value[0]) <= mine <= self._number(value[1])
+        other = self._number(value)
+        return {
+            "=": mine == other,
+            "on": mine == other,
+            "<": mine < other,
+            "before": mine < other,
+            "<=": mine <= other,
+            ">": mine > other,
+            "after": mine > other,
+            ">=": mine >= other,
+        }[op]
+
+    def _number(self, value: Any) -> Any:
+        return Decimal(str(value)) if isinstance(value, int | float) else value

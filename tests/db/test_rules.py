@@ -1,0 +1,173 @@
+"""Rules: what is read, what is refused and where, and what they say in words."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from db import rules, words
+from db.errors import Invalid
+from db.fields import FIELDS, OPERATORS
+from tests.db.segment_rules import RULES
+
+A = {"field": "orders", "op": ">", "value": 3}
+B = {"field": "region", "op": "in", "value": ["North", "East"]}
+C = {"field": "last_order_on", "op": "in the last", "value": 30}
+
+
+def said(data: Any, language: str = "en") -> str:
+    before = words.language()
+    words.use(language)
+    try:
+        return rules.sentence(rules.parse(data), lambda _field, value: str(value))
+    finally:
+        words.use(before)
+
+
+@given(RULES)
+def test_a_rule_written_and_read_again_is_the_same(data: Any) -> None:
+    rule = rules.parse(data)
+    assert rules.parse(rules.data_of(rule)) == rule
+    assert rules.parse_text(rules.written(rule)) == rule
+    assert rules.written(rules.parse_text(rules.written(rule))) == rules.written(rule)
+    for language in ("en", "zh_CN"):
+        assert said(data, language)
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("", "This is not JSON (line 1, character 1)"),
+        ('{"all": [', "This is not JSON (line 1"),
+        ('{"all": [{"field": "orders", "op": ">", "value": NaN}]}', "This is not JSON"),
+        ("[" * 50_000, "at most 20,000 characters"),
+        ("[" * 15_000, "This is not JSON"),
+        ("3", "The rule: a group or a condition is expected."),
+        ("[]", "The rule: a group or a condition is expected."),
+        ('{"all": {}}', "In all: a list is expected."),
+        ('{"all": [], "any": []}', "The rule: a group has one key"),
+        ('{"every": []}', "The rule: a group has one key"),
+        ('{"all": [3]}', "In all[0]: a group or a condition is expected."),
+        ('{"field": "orders"}', "In op: “None” does not go with “orders”"),
+        (
+            '{"field": "orders", "op": "in", "value": [1]}',
+            "In op: “in” does not go with “orders”, which",
+        ),
+        ('{"field": "orders", "op": ">"}', "In value: a value is missing."),
+        ('{"field": "orders", "op": ">", "value": true}', "In value: a number is expected."),
+        ('{"field": "orders", "op": ">", "value": "many"}', "In value: a number is expected."),
+        ('{"field": "orders", "op": ">", "value": 1e400}', "In value: a number of at most"),
+        ('{"field": "orders", "op": ">", "value": 1e30}', "In value: a number of at most"),
+        ('{"field": "orders", "op": "between", "value": [2]}', "In value: a list of two values"),
+        ('{"field": "orders", "op": "between", "value": [2, 1]}', "In value: the first value is greater"),
+        ('{"field": "orders", "op": "empty", "value": 1}', "In value: “empty” takes no value."),
+        ('{"field": "drop table", "op": ">", "value": 1}', "In field: there is no field “drop table”."),
+        ('{"field": ["orders"], "op": ">", "value": 1}', "In field: there is no field"),
+        ('{"field": "orders", "op": ">", "value": 1, "sql": "x"}', "The rule: “sql” is not known here."),
+        ('{"field": "region", "op": "in", "value": []}', "In value: at least one value is expected."),
+        ('{"field": "region", "op": "in", "value": [1]}', "In value[0]: a text of at most 200 characters"),
+        ('{"field": "region", "op": "in", "value": ["a\\u0000"]}', "In value[0]: a text of at most"),
+        (
+            '{"field": "stage", "op": "in", "value": ["active", "gone"]}',
+            "In value[1]: “gone” is none of: prospect",
+        ),
+        ('{"field": "owner", "op": "in", "value": ["ann"]}', "In value[0]: a number is expected."),
+        ('{"field": "owner", "op": "in", "value": [9223372036854775808]}', "In value[0]: a number is expected."),
+        ('{"field": "last_order_on", "op": "before", "value": "soon"}', "In value: a day such as 2026-11-20"),
+        ('{"field": "last_order_on", "op": "before", "value": "0001-01-01"}', "In value: a day from 1900 to 2199"),
+        ('{"field": "last_order_on", "op": "in the last", "value": 0}', "In value: a number of days from 1 to 36,500"),
+        ('{"field": "bought_category", "op": "any of", "value": {"from": "2026-01-01"}}', "In value: “of” is expected"),
+        (
+            '{"field": "bought_category", "op": "any of", "value": {"of": ["X"], "last_days": 3, "to": "2026-01-01"}}',
+            "In value: either “last_days”, or “from” and “to”.",
+        ),
+        ('{"field": "funnel", "op": "reached", "value": {"campaign": 1}}', "In value: “campaign” and “step”"),
+        (
+            '{"field": "funnel", "op": "reached", "value": {"campaign": 1, "step": "won"}}',
+            "In value.step: “won” is none of: received, bought, promoted, redeemed.",
+        ),
+        ('{"all": [{"any": [{"none": [{"field": "x"}]}]}]}', "In all[0].any[0].none[0].field: there is no field “x”."),
+    ],
+    ids=lambda value: value[:50],
+)
+def test_what_is_wrong_is_said_with_its_place(written: str, problem: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        rules.parse_text(written)
+    assert problem in caught.value.message
+
+
+def test_limits() -> None:
+    nested: Any = A
+    for _n in range(rules.MOST_DEPTH - 1):
+        nested = {"all": [nested]}
+    assert rules.parse(nested)
+    with pytest.raises(Invalid, match="groups stand at most 5 deep"):
+        rules.parse({"all": [nested]})
+    assert rules.parse({"all": [A] * rules.MOST_CONDITIONS})
+    with pytest.raises(Invalid, match="at most 100 entries"):
+        rules.parse({"all": [A] * (rules.MOST_CONDITIONS + 1)})
+    with pytest.raises(Invalid, match="at most 100 conditions; this one has 120"):
+        rules.parse({"any": [{"all": [A] * 60}, {"all": [A] * 60}]})
+    with pytest.raises(Invalid, match="at most 200 entries"):
+        rules.parse({"field": "region", "op": "in", "value": [str(n) for n in range(201)]})
+
+
+KEYS = st.sampled_from(["all", "any", "none", "field", "op", "value", "of"]) | st.text(max_size=3)
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=5) | st.integers(),
+    lambda each: st.lists(each, max_size=3) | st.dictionaries(KEYS, each, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(PLAIN)
+def test_any_plain_values_are_a_rule_or_a_sentence(data: Any) -> None:
+    with suppress(Invalid):
+        rule = rules.parse(data)
+        assert rules.parse(json.loads(rules.written(rule))) == rule
+
+
+def test_words() -> None:
+    assert said({"all": []}) == said({"none": []}) == "Everyone"
+    assert said({"any": []}) == "Nobody"
+    assert said({"all": [A, B]}) == "Orders > 3 and Region one of: North, East"
+    assert said({"any": [A, {"all": [B, C]}]}) == (
+        "Orders > 3 or (Region one of: North, East and Last order in the last 30 days)"
+    )
+    assert said({"none": [A, C]}) == "None of: (Orders > 3 or Last order in the last 30 days)"
+    assert said({"none": [A]}) == "Not: Orders > 3"
+    assert said({"all": [A, {"any": [B]}]}) == "Orders > 3 and Region one of: North, East"
+    assert said({"field": "bought_category", "op": "none of", "value": {"of": ["BEEF"], "last_days": 1}}) == (
+        "Bought category none of: BEEF in the last 1 day"
+    )
+    assert said({"all": [A, {"any": [B, C]}]}, "zh_CN").count("（") == 1
+    assert "North、East" in said(B, "zh_CN")
+
+
+def test_every_field_and_operator_can_be_said() -> None:
+    examples: dict[str, Any] = {
+        "nothing": None,
+        "one": 1,
+        "two": [1, 2],
+        "some": ["x"],
+        "days": 3,
+        "spanned": {"of": ["x"], "from": "2026-01-01"},
+        "step": {"campaign": 1, "step": "bought"},
+    }
+    for field in FIELDS.values():
+        for op, takes in OPERATORS[field.kind].items():
+            value = examples[takes]
+            if field.kind == "date" and takes in ("one", "two"):
+                value = "2026-01-01" if takes == "one" else ["2026-01-01", "2026-02-01"]
+            if takes == "some":
+                value = [1] if field.ids else [field.choices[0]] if field.choices else ["x"]
+            if takes == "spanned" and field.ids:
+                value = {"of": [1]}
+            leaf = {"field": field.key, "op": op} | ({} if takes == "nothing" else {"value": value})
+            for language in ("en", "zh_CN"):
+                assert said(leaf, language)

@@ -1,0 +1,515 @@
+"""Segments: counts against the slow way, everyone in parts, kept rules, and who may see and change them."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy.exc import DBAPIError
+
+from db import clock, connection, demo_data, derived, rules, saved_segments, schema, scores, segments, viewers
+from db import settings as company
+from db.connection import begin
+from db.embedded import Server
+from db.errors import Conflict, Invalid, NotFound, Refused
+from db.permissions import GATE, NOBODY, WORKER, Viewer
+from db.saved_segments import Segment
+from db.undo import undo
+from tests import conftest, make
+from tests.db.segment_rules import CATEGORIES, REGIONS, RULES, Order, Person, World
+
+TODAY = date(2026, 3, 31)
+EVERYONE = '{"all":[]}'
+BIG = '{"all":[{"field":"revenue","op":">","value":20}]}'
+WINDOWS = {1: (date(2026, 1, 10), date(2026, 1, 31)), 2: (date(2026, 3, 1), date(2026, 3, 20))}
+PROMOTED = {1: {1}, 2: {2, 3}}
+
+
+@dataclass(frozen=True)
+class Data:
+    people: make.People
+    world: World
+    ids: list[int]
+
+
+def made_up(people: make.People) -> list[Person]:
+    """Sixty customers of three owners and nobody, a few without orders, a few archived; the same every time."""
+    rng = random.Random(5)
+    owners = [people.ann.user_id, people.bo.user_id, people.cho.user_id, NOBODY]
+    found = []
+    for n in range(60):
+        person = Person(rng.choice(owners), rng.choice(["", *REGIONS]), rng.choice(["", "19-24", "25-34"]), n % 12 == 7)
+        for _order in range(rng.choice([0, 0, 1, 2, 3, 6])):
+            day = date(2025, 12, 1) + timedelta(days=rng.randrange(120))
+            lines = [(n, CATEGORIES[n - 1]) for n in rng.sample([1, 2, 3], rng.choice([1, 2]))]
+            person.orders.append(Order(day, Decimal(rng.choice(["5", "10", "10.01", "20"])), lines))
+        for campaign, (starts, _ends) in WINDOWS.items():
+            if rng.random() < 0.5:
+                redemptions = rng.choice([0, 0, 1, 2])
+                person.campaigns[campaign] = (starts, redemptions, starts + timedelta(days=3) if redemptions else None)
+        found.append(person)
+    return found
+
+
+def _fill(conn: Connection, persons: list[Person]) -> list[int]:
+    stamps = {"created_at": clock.now(), "updated_at": clock.now()}
+    for n, (starts, ends) in WINDOWS.items():
+        values = {"id": n, "name": f"C{n}", "starts_on": starts, "ends_on": ends}
+        conn.execute(insert(schema.campaigns).values(**values, **stamps))
+    for n, category in enumerate(CATEGORIES, 1):
+        conn.execute(insert(schema.products).values(id=n, sku=f"s{n}", name=f"p{n}", category=category))
+    pairs = [{"campaign_id": c, "product_id": p} for c, listed in PROMOTED.items() for p in listed]
+    conn.execute(insert(schema.campaign_products), pairs)
+    ids = []
+    for n, person in enumerate(persons):
+        archived = clock.now() if person.archived else None
+        values = {"region": person.region, "age_band": person.age, "archived_at": archived}
+        one = make.customer(conn, person.owner, name=f"P{n:02}", phone="138 0013 8000" if n % 3 else "", **values)
+        ids.append(one)
+        for order in person.orders:
+            order_id = make.order(conn, one, order.day, str(order.amount))
+            for product, _category in order.lines:
+                line = {"customer_id": one, "order_id": order_id, "product_id": product, "quantity": 1, "amount": 1}
+                conn.execute(insert(schema.order_items).values(**line))
+        for campaign, (received, redemptions, first) in person.campaigns.items():
+            member = {"customer_id": one, "campaign_id": campaign, "received_on": received}
+            conn.execute(
+                insert(schema.campaign_members).values(**member, redemptions=redemptions, first_redeemed_on=first)
+            )
+    return ids
+
+
+@pytest.fixture(scope="module")
+def data(server: Server, template: str) -> Iterator[Data]:
+    name = f"segments_{os.getpid()}"
+    conftest._create(server, name, template)
+    for _url in conftest._served(server, name):
+        people = make.people()
+        persons = made_up(people)
+        with connection.begin_owner() as conn:
+            ids = _fill(conn, persons)
+        with begin(WORKER, write=True) as conn:
+            derived.rebuild(conn)
+        yield Data(people, World(persons, WINDOWS, PROMOTED, TODAY), ids)
+
+
+@pytest.fixture
+def kept(data: Data) -> Iterator[make.People]:
+    """The people; what they keep is gone afterwards."""
+    yield data.people
+    with connection.begin_owner() as conn:
+        conn.execute(text("TRUNCATE segments, changes, change_sets CASCADE"))
+
+
+def counted(viewer: Viewer, rule: str) -> int:
+    with begin(viewer) as conn:
+        return segments.count(conn, viewer=viewer, rule=rule, today=TODAY)
+
+
+def seen(data: Data, viewer: Viewer) -> list[Person]:
+    return [p for p in data.world.people if not p.archived and (not viewer.scoped or p.owner in viewer.owner_ids)]
+
+
+# --- counts ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_count_is_that_of_the_slow_way(data: Data) -> None:
+    with begin(data.people.root) as conn, begin(data.people.mia) as of_mia:
+
+        @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @given(RULES)
+        def holds(rule: Any) -> None:
+            written = json.dumps(rule)
+            for viewer, asked in ((data.people.root, conn), (data.people.mia, of_mia)):
+                slow = sum(data.world.fits(rule, person) for person in seen(data, viewer))
+                assert segments.count(asked, viewer=viewer, rule=written, today=TODAY) == slow
+                whole = len(seen(data, viewer))
+                none = segments.count(asked, viewer=viewer, rule=json.dumps({"none": [rule]}), today=TODAY)
+                assert slow + none == whole, "who fits and who does not are everyone"
+
+        holds()
+
+
+def test_everyone_in_parts(data: Data) -> None:
+    for viewer in data.people.everyone:
+        people = seen(data, viewer)
+        fitting = [p for p in people if sum(o.amount for o in p.orders) > 20]
+        with begin(viewer) as conn:
+            found = segments.explore(conn, viewer=viewer, rule=BIG, today=TODAY)
+            effects = segments.effects(conn, viewer=viewer, rule=BIG, today=TODAY)
+            assert segments.effects(conn, viewer=viewer, rule=EVERYONE, today=TODAY) == []
+        assert (found.customers, found.everyone, effects) == (len(fitting), len(people), [len(fitting)])
+        for dimension, rows in found.spread.groupby("dimension"):
+            assert rows["customers"].sum() == found.customers, dimension
+            assert rows["everyone"].sum() == found.everyone, dimension
+        of_region = found.spread[found.spread["dimension"] == "region"].set_index("value")
+        for region in {p.region for p in people}:
+            wanted = (sum(p.region == region for p in fitting), sum(p.region == region for p in people))
+            assert tuple(of_region.loc[region, ["customers", "everyone"]]) == wanted
+        assert found.bounds_at == clock.now()
+
+
+def test_the_preview_is_as_long_as_the_count(data: Data) -> None:
+    root = data.people.root
+    with begin(root) as conn:
+        pages = [segments.preview(conn, viewer=root, rule=BIG, today=TODAY, offset=n, limit=7) for n in range(0, 60, 7)]
+        exported = list(segments.export(conn, viewer=root, rule=BIG, today=TODAY))
+    rows = pd.concat([p.rows for p in pages if not p.rows.empty])
+    assert {p.total for p in pages} == {len(rows)} == {counted(root, BIG)} == {len(exported)}
+    assert rows["id"].is_unique
+    assert rows["revenue"].is_monotonic_decreasing
+    assert (rows["revenue"] > 20).all()
+    assert [row["name"] for row in exported] == sorted(row["name"] for row in exported)
+
+
+def test_scores_of_equal_values_are_equal_and_none_without_orders(data: Data) -> None:
+    with begin(WORKER) as conn:
+        bounds, _made = scores.bounds(conn)
+        assert {len(b) for b in bounds.values()} == {4}
+    by_score = [counted(data.people.root, _one("m_score", "in", [s])) for s in "12345"]
+    assert sum(by_score) == sum(bool(p.orders) for p in seen(data, data.people.root))
+    assert counted(data.people.root, _one("m_score", "empty")) == len(seen(data, data.people.root)) - sum(by_score)
+
+
+def _one(field: str, op: str, value: Any = None) -> str:
+    leaf = {"field": field, "op": op} | ({} if value is None else {"value": value})
+    return json.dumps({"all": [leaf]})
+
+
+def test_without_a_single_order_nobody_has_a_score(clone: str) -> None:
+    people = make.people()
+    with connection.begin_owner() as conn:
+        make.customer(conn, people.ann.user_id)
+    with begin(WORKER, write=True) as conn:
+        derived.rebuild(conn)
+        assert scores.bounds(conn) == ({}, None)
+    assert counted(people.root, _one("r_score", "in", ["5"])) == 0
+    assert counted(people.root, _one("r_score", "empty")) == 1
+    with begin(people.root) as conn:
+        found = segments.explore(conn, viewer=people.root, rule=EVERYONE, today=TODAY)
+        assert (found.customers, found.everyone, found.bounds_at) == (1, 1, None)
+
+
+def test_ready_made_segments_are_rules_like_any_other(data: Data) -> None:
+    for code, (name, rule) in saved_segments.ready().items():
+        assert name, code
+        slow = sum(data.world.fits(rules.data_of(rule), p) for p in seen(data, data.people.root) if _known(rule))
+        if _known(rule):
+            assert counted(data.people.root, rules.written(rule)) == slow, code
+        assert counted(data.people.root, rules.written(rule)) >= 0
+
+
+def _known(rule: rules.Group) -> bool:
+    """The slow way knows no frequency."""
+    return all(c.field.key != "f_score" for c in rules.conditions(rule))
+
+
+# --- what is withheld ------------------------------------------------------------------------------------------------
+
+
+def test_a_masked_role_cannot_count_by_what_is_hidden_from_it(data: Data) -> None:
+    rule = _one("phone", "in", ["yes"])
+    assert counted(data.people.root, rule) == sum(
+        bool(n % 3) for n, p in enumerate(data.world.people) if not p.archived
+    )
+    for viewer in (data.people.ana, data.people.mark):
+        for query in (segments.count, segments.explore, segments.effects, segments.preview):
+            with begin(viewer) as conn, pytest.raises(Refused, match="cannot count by: Has a phone"):
+                query(conn, viewer=viewer, rule=rule, today=TODAY)
+        with begin(viewer, write=True) as conn, pytest.raises(Refused, match="cannot count by"):
+            saved_segments.save(conn, actor=viewer, name="x", rule=rule)
+        deep = json.dumps({"any": [{"none": [json.loads(rule)]}]})
+        with begin(viewer) as conn, pytest.raises(Refused):
+            segments.count(conn, viewer=viewer, rule=deep, today=TODAY)
+
+
+def test_choices_and_names(data: Data) -> None:
+    ann, root = data.people.ann, data.people.root
+    with begin(ann) as conn:
+        assert set(segments.choices(conn, viewer=ann, field="region")) == {p.region for p in seen(data, ann)} - {""}
+    with begin(root) as conn:
+        assert segments.choices(conn, viewer=root, field="bought_category") == sorted(CATEGORIES)
+        assert segments.choices(conn, viewer=root, field="stage")[0] == "prospect"
+        assert list(segments.products(conn, viewer=root, words="P2")) == [2]
+        assert segments.products(conn, viewer=root, words="  ") == {}
+        assert segments.products(conn, viewer=root, words="% _ '; --") == {}
+        for field in ("owner", "orders", "nonsense", "received"):
+            with pytest.raises(Invalid, match="has no list of values"):
+                segments.choices(conn, viewer=root, field=field)
+        rule = json.dumps(
+            {
+                "all": [
+                    {"field": "owner", "op": "in", "value": [ann.user_id, 99]},
+                    {"field": "redeemed", "op": "any of", "value": [2]},
+                    {"field": "bought_product", "op": "any of", "value": [1]},
+                    {"field": "funnel", "op": "reached", "value": {"campaign": 1, "step": "bought"}},
+                    {"field": "stage", "op": "in", "value": ["at_risk"]},
+                ]
+            }
+        )
+        known = segments.names(conn, viewer=root, rule=rule)
+    assert rules.sentence(rules.parse_text(rule), segments.called(known)) == (
+        "Owner one of: Ann, #99 and Redeemed in campaign one of: C2 and Bought product one of: p1 "
+        "and C1: “Bought in the window” reached and Stage = At risk"
+    )
+
+
+# --- kept under a name -----------------------------------------------------------------------------------------------
+
+
+def keep(viewer: Viewer, name: str = "Big", rule: str = BIG, **options: Any) -> tuple[int, int]:
+    with begin(viewer, write=True) as conn:
+        return saved_segments.save(conn, actor=viewer, name=name, rule=rule, **options)
+
+
+def get(viewer: Viewer, segment_id: int) -> Segment:
+    with begin(viewer) as conn:
+        return saved_segments.get(conn, viewer=viewer, segment_id=segment_id)
+
+
+def names_of(viewer: Viewer, **options: Any) -> list[str]:
+    with begin(viewer) as conn:
+        return [s.name for s in saved_segments.saved(conn, viewer=viewer, **options)]
+
+
+def take_back(viewer: Viewer, set_id: int) -> int:
+    with begin(viewer, write=True) as conn:
+        return undo(conn, actor=viewer, change_set_id=set_id, source="screen").change_set_id
+
+
+def stories(viewer: Viewer, segment_id: int) -> list[str]:
+    with begin(viewer) as conn:
+        return [row["command"] for row in saved_segments.history(conn, viewer=viewer, segment_id=segment_id)]
+
+
+def test_each_role_keeps_changes_archives_and_takes_back_its_own(kept: make.People) -> None:
+    for viewer in (kept.ann, kept.mia, kept.ana, kept.mark, kept.root):
+        segment_id, added = keep(viewer, description="  for\u202e Monday ")
+        one = get(viewer, segment_id)
+        assert (one.name, one.description, one.shared, one.mine, one.version) == ("Big", "for Monday", False, True, 1)
+        assert rules.written(one.rule) == BIG
+        _same, edited = keep(viewer, "Everyone", EVERYONE, segment_id=segment_id, version=1, shared=True)
+        assert (get(viewer, segment_id).name, get(viewer, segment_id).shared) == ("Everyone", True)
+        with begin(viewer, write=True) as conn:
+            archived = saved_segments.archive(conn, actor=viewer, segment_id=segment_id)
+        assert "Everyone" not in names_of(viewer)
+        assert "Everyone" in names_of(viewer, archived=True)
+        assert stories(viewer, segment_id) == ["segment.archive", "segment.save", "segment.add"]
+        take_back(viewer, archived)
+        take_back(viewer, edited)
+        one = get(viewer, segment_id)
+        assert (one.name, one.shared, rules.written(one.rule)) == ("Big", False, BIG)
+        gone = take_back(viewer, added)
+        with pytest.raises(NotFound):
+            get(viewer, segment_id)
+        take_back(viewer, gone)
+        assert get(viewer, segment_id).name == "Big"
+        assert counted(viewer, rules.written(get(viewer, segment_id).rule)) >= 0
+
+
+def test_a_private_segment_is_its_owners_alone(kept: make.People) -> None:
+    for owner, others in ((kept.ann, (kept.bo, kept.mia, kept.ana)), (kept.ana, (kept.mark, kept.ann, kept.mia))):
+        segment_id, set_id = keep(owner, f"Private of {owner.username}")
+        for other in others:
+            with pytest.raises(NotFound):
+                get(other, segment_id)
+            assert f"Private of {owner.username}" not in names_of(other)
+            assert stories(other, segment_id) == []
+            with pytest.raises(NotFound):
+                keep(other, segment_id=segment_id)
+            with begin(other, write=True) as conn, pytest.raises(NotFound):
+                saved_segments.archive(conn, actor=other, segment_id=segment_id)
+            with pytest.raises((NotFound, Refused)):
+                take_back(other, set_id)
+        assert get(kept.root, segment_id).mine, "an administrator sees and changes all"
+
+
+def test_a_shared_segment_is_seen_by_all_and_changed_by_its_owner(kept: make.People) -> None:
+    segment_id, set_id = keep(kept.ana, "Ours", shared=True)
+    for other in (kept.ann, kept.mia, kept.mark):
+        assert (get(other, segment_id).owner, get(other, segment_id).mine) == ("Ana", False)
+        assert stories(other, segment_id) == ["segment.add"]
+        with pytest.raises(Refused, match="Only its owner changes a segment"):
+            keep(other, segment_id=segment_id)
+        with begin(other, write=True) as conn, pytest.raises(Refused):
+            saved_segments.archive(conn, actor=other, segment_id=segment_id)
+        with pytest.raises((NotFound, Refused)):
+            take_back(other, set_id)
+    keep(kept.root, "Ours, mended", segment_id=segment_id, version=1, shared=True)
+    assert get(kept.ana, segment_id).name == "Ours, mended"
+    assert stories(kept.ana, segment_id) == ["segment.save", "segment.add"]
+
+
+def test_the_database_refuses_what_the_commands_would(kept: make.People) -> None:
+    mine, _set = keep(kept.ana, "Mine", shared=True)
+    for other in (kept.ann, kept.mark):
+        for statement in (
+            "UPDATE segments SET name = 'x'",
+            "DELETE FROM segments",
+            "UPDATE segments SET owner_id = nullif(current_setting('kehu.user_id'), '')::bigint",
+        ):
+            with begin(other, write=True) as conn:
+                assert conn.exec_driver_sql(statement).rowcount == 0, statement
+        with begin(other, write=True) as conn, pytest.raises(DBAPIError, match="row-level security"):
+            forged = {"name": "forged", "rule": {}, "created_at": clock.now(), "updated_at": clock.now()}
+            conn.execute(insert(schema.segments).values(owner_id=kept.ana.user_id, **forged))
+    with begin(kept.mark, write=True) as conn:  # the writing role of masked people sees no customer at all
+        for name in ("customers", "orders", "notes", "campaign_members", "customer_metrics", "users", "exports"):
+            with pytest.raises(DBAPIError, match="permission denied"), conn.begin_nested():
+                conn.execute(text(f"SELECT * FROM public.{name}"))  # noqa: S608  (names from this test)
+        assert conn.scalar(text("SELECT count(*) FROM changes")) == 0
+        assert conn.scalar(text("SELECT count(*) FROM change_sets")) == 0
+    with connection.begin_owner() as conn:
+        assert conn.scalar(select(schema.segments.c.name).where(schema.segments.c.id == mine)) == "Mine"
+
+
+def test_two_editors_at_once(kept: make.People) -> None:
+    segment_id, _set = keep(kept.ann)
+    keep(kept.ann, "First", segment_id=segment_id, version=1)
+    with pytest.raises(Conflict, match="changed meanwhile"):
+        keep(kept.ann, "Second", segment_id=segment_id, version=1)
+    assert get(kept.ann, segment_id).name == "First"
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"), [("", "needs a name"), ("\u202e \0", "needs a name"), ("x" * 121, "at most 120 characters")]
+)
+def test_names_that_will_not_do(kept: make.People, name: str, problem: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        keep(kept.ann, name)
+    assert problem in caught.value.fields["name"]
+
+
+def test_a_name_is_taken_once_by_each_and_free_again_after_archiving(kept: make.People) -> None:
+    segment_id, _set = keep(kept.ann, "Mine")
+    keep(kept.bo, "Mine")
+    with pytest.raises(Invalid, match="of this name already"):
+        keep(kept.ann, "MINE")
+    with begin(kept.ann, write=True) as conn:
+        saved_segments.archive(conn, actor=kept.ann, segment_id=segment_id)
+    keep(kept.ann, "Mine")
+    with begin(kept.ann, write=True) as conn, pytest.raises(Invalid, match="of this name already"):
+        saved_segments.archive(conn, actor=kept.ann, segment_id=segment_id, archived=False)
+    with pytest.raises(Invalid) as caught:
+        keep(kept.ann, "Long", description="x" * 1_001)
+    assert "at most 1,000 characters" in caught.value.fields["description"]
+
+
+# --- the demo --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_fifty_rules_on_the_demo_count_what_pandas_counts(demo_database: str) -> None:
+    """Generated rules over purchases, demographics and campaigns, against the package's own frames."""
+    frames = demo_data.read()
+    with begin(GATE) as conn:
+        admin = viewers.first_admin(conn)
+    assert admin
+    with begin(admin) as conn:
+        kept = company.get(conn)
+        shift = timedelta(days=kept.more["demo_shift_days"])
+        today = clock.today(kept.time_zone)
+        numbers = {
+            int(row.name.removeprefix("Campaign ")): row.id
+            for row in conn.execute(select(schema.campaigns.c.name, schema.campaigns.c.id))
+        }
+        world = _frames(frames, shift)
+        rng = random.Random(50)
+        found = []
+        for _n in range(50):
+            rule, fits = _generated(rng, world, numbers, shift)
+            counted = segments.count(conn, viewer=admin, rule=json.dumps(rule), today=today)
+            assert counted == int(fits.sum()), rule
+            found.append(counted)
+    assert len(set(found)) > 25, "the rules differ"
+
+
+def _frames(frames: demo_data.Frames, shift: timedelta) -> dict[str, Any]:
+    lines = frames["transactions"].copy()
+    stamps = lines["transaction_timestamp"].dt.tz_localize("UTC").dt.tz_convert("America/New_York")
+    lines["day"] = stamps.dt.date + shift
+    households = sorted(lines["household_id"].unique())
+    category = frames["products"].set_index("product_id")["product_category"]
+    lines["category"] = lines["product_id"].map(category)
+    people = pd.DataFrame(index=pd.Index(households, name="household_id"))
+    by = lines.groupby("household_id")
+    people["orders"] = by["basket_id"].nunique()
+    people["cents"] = by["sales_value"].apply(lambda v: int((v * 100).round().sum()))
+    people["first"], people["last"] = by["day"].min(), by["day"].max()
+    demographics = frames["demographics"].set_index("household_id")
+    people["age"] = demographics["age"].reindex(people.index).astype(object).fillna("")
+    return {"lines": lines, "people": people, "frames": frames}
+
+
+def _generated(rng: random.Random, world: dict[str, Any], numbers: dict[int, int], shift: timedelta) -> Any:
+    """A rule of one to three conditions under a random switch, and a column of who fits."""
+    people = world["people"]
+    leaves, columns = [], []
+    for _n in range(rng.choice([1, 2, 3])):
+        leaf, column = _leaf(rng, world, numbers, shift)
+        leaves.append(leaf)
+        columns.append(column.reindex(people.index, fill_value=False))
+    match = rng.choice(["all", "any", "none"])
+    together = columns[0]
+    for column in columns[1:]:
+        together = together & column if match == "all" else together | column
+    return {match: leaves}, ~together if match == "none" else together
+
+
+def _leaf(rng: random.Random, world: dict[str, Any], numbers: dict[int, int], shift: timedelta) -> Any:
+    people, lines, frames = world["people"], world["lines"], world["frames"]
+    kind = rng.choice(["orders", "revenue", "first", "last", "age", "category", "product", "received", "redeemed"])
+    if kind == "orders":
+        n = rng.randrange(1, 200)
+        return {"field": "orders", "op": ">", "value": n}, people["orders"] > n
+    if kind == "revenue":
+        low = rng.randrange(1, 3_000)
+        inside = (people["cents"] >= low * 100) & (people["cents"] <= low * 300)
+        return {"field": "revenue", "op": "between", "value": [low, low * 3]}, inside
+    if kind in ("first", "last"):
+        day = date(2017, 1, 1) + shift + timedelta(days=rng.randrange(365))
+        field = f"{kind}_order_on"
+        return {"field": field, "op": "before", "value": day.isoformat()}, people[kind] < day
+    if kind == "age":
+        some = rng.sample(["19-24", "25-34", "35-44", "45-54", "55-64", "65+"], 2)
+        return {"field": "age_band", "op": "not in", "value": some}, ~people["age"].isin(some)
+    if kind in ("category", "product"):
+        column = "category" if kind == "category" else "product_id"
+        value = rng.choice(sorted(lines[column].dropna().unique()[:300]))
+        start = date(2017, 1, 1) + shift + timedelta(days=rng.randrange(300))
+        bought = lines[(lines[column] == value) & (lines["day"] >= start)]["household_id"].unique()
+        of = [str(value)] if kind == "category" else [_product_id(int(value))]
+        rule = {"field": f"bought_{kind}", "op": "any of", "value": {"of": of, "from": start.isoformat()}}
+        return rule, pd.Series(True, index=bought)
+    number = rng.choice(sorted(numbers))
+    frame = frames["campaigns" if kind == "received" else "coupon_redemptions"]
+    members = frame[frame["campaign_id"] == number]["household_id"].unique()
+    return {"field": kind, "op": "any of", "value": [numbers[number]]}, pd.Series(True, index=members)
+
+
+def _product_id(sku: int) -> int:
+    with connection.engine().connect() as conn:
+        p = schema.products.c
+        found: int | None = conn.scalar(select(p.id).where(p.sku == str(sku)))
+    assert found
+    return found
+
+
+def test_the_job_takes_the_bounds_anew(data: Data) -> None:
+    with connection.begin_owner() as conn:
+        conn.execute(update(schema.score_bounds).values(bounds=[0, 0, 0, 0]))
+    with begin(WORKER, write=True) as conn:
+        assert scores.refresh(conn) == 3
+        bounds, made = scores.bounds(conn)
+    assert made == clock.now()
+    assert bounds["monetary"][3] > 0

@@ -146,8 +146,10 @@ def test_everyone_in_parts(data: Data) -> None:
         fitting = [p for p in people if sum(o.amount for o in p.orders) > 20]
         with begin(viewer) as conn:
             found = segments.explore(conn, viewer=viewer, rule=BIG, today=TODAY)
-            effects = segments.effects(conn, viewer=viewer, rule=BIG, today=TODAY)
-            assert segments.effects(conn, viewer=viewer, rule=EVERYONE, today=TODAY) == []
+            effects = list(found.effects)
+            assert segments.explore(conn, viewer=viewer, rule=EVERYONE, today=TODAY).effects == ()
+            both = segments.counts(conn, viewer=viewer, rules=(BIG, EVERYONE), today=TODAY)
+            assert both == (found.customers, found.everyone)
         assert (found.customers, found.everyone, effects) == (len(fitting), len(people), [len(fitting)])
         for dimension, rows in found.spread.groupby("dimension"):
             assert rows["customers"].sum() == found.customers, dimension
@@ -223,7 +225,7 @@ def test_a_masked_role_cannot_count_by_what_is_hidden_from_it(data: Data) -> Non
         bool(n % 3) for n, p in enumerate(data.world.people) if not p.archived
     )
     for viewer in (data.people.ana, data.people.mark):
-        for query in (segments.count, segments.explore, segments.effects, segments.preview):
+        for query in (segments.count, segments.explore, segments.preview):
             with begin(viewer) as conn, pytest.raises(Refused, match="cannot count by: Has a phone"):
                 query(conn, viewer=viewer, rule=rule, today=TODAY)
         with begin(viewer, write=True) as conn, pytest.raises(Refused, match="cannot count by"):
@@ -236,16 +238,18 @@ def test_a_masked_role_cannot_count_by_what_is_hidden_from_it(data: Data) -> Non
 def test_choices_and_names(data: Data) -> None:
     ann, root = data.people.ann, data.people.root
     with begin(ann) as conn:
-        assert set(segments.choices(conn, viewer=ann, field="region")) == {p.region for p in seen(data, ann)} - {""}
+        assert set(segments.choices(conn, viewer=ann, fields=("region",))["region"]) == {
+            p.region for p in seen(data, ann)
+        } - {""}
     with begin(root) as conn:
-        assert segments.choices(conn, viewer=root, field="bought_category") == sorted(CATEGORIES)
-        assert segments.choices(conn, viewer=root, field="stage")[0] == "prospect"
+        assert segments.choices(conn, viewer=root, fields=("bought_category",))["bought_category"] == sorted(CATEGORIES)
+        assert segments.choices(conn, viewer=root, fields=("stage", "region"))["stage"][0] == "prospect"
         assert list(segments.products(conn, viewer=root, words="P2")) == [2]
         assert segments.products(conn, viewer=root, words="  ") == {}
         assert segments.products(conn, viewer=root, words="% _ '; --") == {}
         for field in ("owner", "orders", "nonsense", "received"):
             with pytest.raises(Invalid, match="has no list of values"):
-                segments.choices(conn, viewer=root, field=field)
+                segments.choices(conn, viewer=root, fields=(field,))
         rule = json.dumps(
             {
                 "all": [

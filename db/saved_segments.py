@@ -210,7 +210,9 @@ def ready() -> dict[str, tuple[str, Group]]:
         return [s for s in SCORES if int(s) >= lowest]
 
     low, top = ["1", "2"], ["5"]
-    stages = {s.value: (_(STAGE_NAMES[s]), of(("stage", "in", [s.value]))) for s in Stage}
+    stages = {
+        s.value: (_("Stage: {name}").format(name=_(STAGE_NAMES[s])), of(("stage", "in", [s.value]))) for s in Stage
+    }
     return {
         **{f"stage_{code}": found for code, found in stages.items()},
         "champions": (

@@ -45,6 +45,8 @@ SHOWN = {
         "Lifecycle · customers today",
         "No orders yet. They appear here as soon as the first ones are loaded.",
     ),
+    "segments": ("Click a row to see the rule.", "Click a row to see the rule."),
+    "segment": ("Against everyone · share of customers by", "Against everyone · share of customers by"),
     "customers": ("Click a row to see the customer.", "No customers yet."),
     "customer": ("Purchases", "No customer is chosen. Open one from the list."),
     "campaigns": (

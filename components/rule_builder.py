@@ -18,8 +18,13 @@ from db.words import _, language
 
 def draw(draft: Draft, *, fields: list[str], choices: Choices, numbers: Callable[[], int]) -> dict[int, DeltaGenerator]:
     """Draw the rule and take in what was changed; gives the places where the effect of each outer part belongs."""
+    with st.container(border=True):
+        return _rule(draft, fields, choices, numbers)
+
+
+def _rule(draft: Draft, fields: list[str], choices: Choices, numbers: Callable[[], int]) -> dict[int, DeltaGenerator]:
     places: dict[int, DeltaGenerator] = {}
-    draft.match = _switch("segment_match", draft.match)
+    draft.match = _switch(f"segment_match_{draft.id}", draft.match)
     for part in draft.parts:
         if isinstance(part, Line):
             places[part.id] = _line(part, draft, fields, choices)

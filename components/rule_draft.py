@@ -77,6 +77,7 @@ class Card:
 class Draft:
     """The rule: conditions and cards of which all, any or none must hold."""
 
+    id: int
     match: str
     parts: list[Line | Card] = field(default_factory=list)
 
@@ -124,4 +125,4 @@ def of(rule: Group, numbers: Numbers) -> Draft | None:
         else:
             found = [line(c) for c in each.rules if isinstance(c, Condition)]
             parts.append(Card(numbers(), each.match, found))
-    return Draft(rule.match, parts)
+    return Draft(numbers(), rule.match, parts)

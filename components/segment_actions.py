@@ -14,7 +14,7 @@ from db.permissions import Permission, Viewer
 from db.rules import Group
 from db.words import _
 
-Asked = tuple[str, Any]
+Asked = tuple[str, dict[str, Any]]
 
 
 def editing(rule: Group, *, key: str) -> None:
@@ -23,7 +23,13 @@ def editing(rule: Group, *, key: str) -> None:
         if segment_source.changed():
             st.button(_("Step back"), icon=":material/undo:", key="segment_back", on_click=segment_source.step_back)
         if rule.rules:
-            st.button(_("Clear"), icon=":material/close:", key="segment_clear", on_click=segment_source.clear)
+            st.button(
+                _("Clear"),
+                icon=":material/close:",
+                key="segment_clear",
+                on_click=segment_source.replace,
+                args=(rules.EVERYONE,),
+            )
         with st.popover(_("As JSON"), icon=":material/data_object:", key="segment_json"):
             _json(rule, key)
 
@@ -43,7 +49,7 @@ def _json(rule: Group, key: str) -> None:
 
 
 def bar(rule: Group, *, saved: Any, changed: bool, viewer: Viewer) -> Asked | None:
-    """The buttons above the answer; gives ('save', values), ('copy', values) or ('archive', True or False).
+    """The buttons above the answer; gives ('save', values), ('copy', values) or ('archive', {'archived': …}).
 
     `saved` is the segment as db.saved_segments.get gives it, None for a rule without a name.
     """
@@ -66,9 +72,9 @@ def bar(rule: Group, *, saved: Any, changed: bool, viewer: Viewer) -> Asked | No
         explain.share(viewer, **{segment_source.PARAMETER: rules.written(rule)})
         if mine and saved.archived_at is None:
             if st.button(_("Archive"), icon=":material/archive:", key="segment_archive"):
-                asked = "archive", True
+                asked = "archive", {"archived": True}
         elif mine and st.button(_("Put back on the list"), icon=":material/unarchive:", key="segment_restore"):
-            asked = "archive", False
+            asked = "archive", {"archived": False}
     return asked
 
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from components import charts, controls, format, history_lines, undo_bar, wording
+from components import (
+    charts,
+    controls,
+    customer_list,
+    format,
+    history_lines,
+    places,
+    tables,
+    undo_bar,
+    wording,
+)
 from db.fields import FIELDS
 from db.metrics import STAGE_NAMES, Stage
 from db.permissions import Viewer
@@ -72,6 +83,44 @@ def _value(dimension: str, value: str) -> str:
     if dimension == "stage":
         return _(STAGE_NAMES[Stage(value)])
     return wording.translated(value) if value else _("not known")
+
+
+def notes(one: Any, *, ready: bool) -> list[str]:
+    """What the line under the title says of a saved segment, or of a ready-made one."""
+    if one is None:
+        return [_("ready-made")] if ready else []
+    return [
+        wording.plain(one.description.replace("\n", " ")),
+        _("by {name}").format(name=wording.plain(one.owner)),
+        _("colleagues may see it") if one.shared else _("private"),
+        _("archived") if one.archived_at else "",
+    ]
+
+
+def outdated(source: Any, *, take: Callable[[Any], None]) -> None:
+    """Somebody saved the segment while this rule was being changed: both are there to choose from."""
+    with st.container(border=True, horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.markdown(_("Somebody changed this segment meanwhile. Save your rule as another one, or take theirs."))
+        st.button(_("Take theirs"), key="segment_take", on_click=take, args=(source,))
+
+
+def people(
+    rows: pd.DataFrame, total: int, *, number: int, page_size: int, stages: Mapping[str, str], **options: Any
+) -> None:
+    """Who fits, a page at a time; one may be clicked and opened. `options` are those of the list of customers."""
+    st.markdown("**" + _("Who they are · by revenue") + "**")
+    if rows.empty:
+        st.caption(_("Nobody fits. The numbers beside the conditions tell which one leaves nobody."))
+        return
+    picked = customer_list.pick(rows, stages=stages, key="segment_people", **options)
+    if picked.row is not None:
+        row = rows.iloc[picked.row]
+        with picked.beside:
+            st.markdown(f"**{wording.plain(row['name'])}**")
+            places.link("customer", _("Open"), icon=":material/open_in_full:", id=str(row["id"]))
+    with picked.below, st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.caption(tables.position((number - 1) * page_size, len(rows), total), width="content")
+        controls.turner("segment_page", number, -(-total // page_size))
 
 
 def history(rows: Sequence[Mapping[str, Any]], *, viewer: Viewer, zone: str) -> None:

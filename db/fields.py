@@ -72,6 +72,14 @@ class Field:
     ids: bool = False
     personal: bool = False
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copied by its key: caches keep rules as bytes, and an expression is none."""
+        return _known, (self.key,)
+
+
+def _known(key: str) -> Field:
+    return FIELDS[key]
+
 
 _c, _m = schema.customers.c, schema.customer_metrics.c
 

@@ -334,13 +334,13 @@ def names(conn: Connection, *, viewer: Viewer, rule: str) -> dict[tuple[str, Any
         elif c.field.ids:
             wanted["received" if c.field.kind is Kind.CAMPAIGN else c.field.key] |= set(c.values)
     tables = {"owner": schema.users, "bought_product": schema.products, "received": schema.campaigns}
-    found: dict[tuple[str, Any], str] = {}
-    for key, ids in wanted.items():
-        if ids:
-            t = tables[key].c
-            for row in conn.execute(select(t.id, t.name).where(t.id.in_(ids))):
-                found[key, row.id] = row.name
-    return found
+    queries = [
+        select(literal(key).label("field"), tables[key].c.id, tables[key].c.name).where(tables[key].c.id.in_(ids))
+        for key, ids in wanted.items()
+        if ids
+    ]
+    rows = conn.execute(union_all(*queries)) if queries else ()
+    return {(row.field, row.id): row.name for row in rows}
 
 
 def called(known: Mapping[tuple[str, Any], str]) -> Names:

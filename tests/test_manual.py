@@ -12,7 +12,21 @@ import pytest
 
 from api import health
 from components import period
-from db import campaigns, customer, customers, history, metrics, migrate, offers, overview, passwords, sessions, undo
+from db import (
+    campaigns,
+    customer,
+    customers,
+    history,
+    metrics,
+    migrate,
+    offers,
+    overview,
+    passwords,
+    rules,
+    saved_segments,
+    sessions,
+    undo,
+)
 from db.permissions import Permission
 from db.rights import ROLES
 from db.words import LANGUAGES, catalogue
@@ -75,6 +89,16 @@ LIMITS: dict[str, tuple[int, ...]] = {
     "campaigns": (campaigns.MOST_CAMPAIGNS, of_page("campaigns", "MOST_DRAWN")),
     "campaign": (campaigns.MOST_PRODUCTS,),
     "funnel": (of_page("funnel", "PAGE"),),
+    "segments": (of_page("segments", "PAGE"), saved_segments.MOST_SAVED),
+    "segment": (
+        of_page("segment", "PAGE"),
+        rules.MOST_DEPTH,
+        rules.MOST_CONDITIONS,
+        rules.MOST_VALUES,
+        saved_segments.MOST_NAME,
+        saved_segments.MOST_DESCRIPTION,
+        customers.MOST_EXPORTED,
+    ),
     "changes": (of_page("changes", "PAGE"), history.MOST_ROWS, undo.MOST_ROWS, minutes(offers.LIFE)),
     "account": (*PASSWORD, *SESSION, sessions.MOST_DEVICES),
     "operations": (

@@ -107,6 +107,8 @@ def _rows(people: make.People) -> int:
         conn.execute(insert(schema.campaigns).values(id=customer_id, name="Campaign 9", kind="A", **window, **stamps))
         member = {"customer_id": customer_id, "campaign_id": customer_id, "received_on": window["starts_on"]}
         conn.execute(insert(schema.campaign_members).values(**member, redemptions=1))
+        kept = {"name": "Kept", "rule": {"all": []}, "owner_id": people.ann.user_id, "visibility": "shared"}
+        conn.execute(insert(schema.segments).values(id=customer_id, **kept, **stamps))
         for day in (date(2026, 9, 1), date(2026, 11, 10)):
             make.order(conn, customer_id, day, "12.50")
         derived.rebuild(conn)

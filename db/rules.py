@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from db import text
 from db.errors import Invalid
 from db.fields import FIELDS, OPERATORS, Field, Kind
-from db.words import _, language, ngettext
+from db.words import _, ngettext
 
 MOST_DEPTH = 5
 MOST_CONDITIONS = 100
@@ -311,9 +311,9 @@ def _plain(value: Any) -> Any:
 
 
 def sentence(rule: Group, names: Names) -> str:
-    """The rule in words. Groups within groups stand in brackets, so that AND and OR cannot be misread."""
+    """The rule in words. Groups within groups and what is negated stand in brackets, so that nothing can be misread."""
     if not rule.rules:
-        return {"all": _("Everyone"), "none": _("Everyone"), "any": _("Nobody")}[rule.match]
+        return {"all": _("Everyone"), "none": _("Everyone"), "any": _("No customer")}[rule.match]
     said = _group(rule, names, outer=True)
     return said[:1].upper() + said[1:]
 
@@ -322,12 +322,14 @@ def _group(rule: Condition | Group, names: Names, *, outer: bool = False) -> str
     if isinstance(rule, Condition):
         return _said(rule, names)
     if not rule.rules:
-        return {"all": _("everyone"), "none": _("everyone"), "any": _("nobody")}[rule.match]
-    parts = [_group(each, names) for each in rule.rules]
-    joined = (_(" or ") if rule.match != "all" else _(" and ")).join(parts)
+        return {"all": _("everyone"), "none": _("everyone"), "any": _("no customer")}[rule.match]
+    if len(rule.rules) == 1:
+        only = _group(rule.rules[0], names, outer=outer or rule.match == "none")
+        return _("not ({part})").format(part=only) if rule.match == "none" else only
+    joined = (_(" and ") if rule.match == "all" else _(" or ")).join(_group(each, names) for each in rule.rules)
     if rule.match == "none":
-        return _("none of: ({parts})").format(parts=joined) if len(parts) > 1 else _("not: {part}").format(part=joined)
-    return joined if outer or len(parts) == 1 else f"({joined})" if language() == "en" else f"（{joined}）"
+        return _("none of ({parts})").format(parts=joined)
+    return joined if outer else _("({parts})").format(parts=joined)
 
 
 def _said(c: Condition, names: Names) -> str:
@@ -360,13 +362,14 @@ def _say_two(_c: Condition, field: str, values: list[str], _names: Names) -> str
 def _say_some(c: Condition, field: str, values: list[str], _names: Names) -> str:
     if len(values) == 1:
         return f"{field} {'=' if c.op == 'in' else '≠'} {values[0]}"
-    template = _("{field} one of: {values}") if c.op == "in" else _("{field} none of: {values}")
+    template = _("{field} one of ({values})") if c.op == "in" else _("{field} not one of ({values})")
     return template.format(field=field, values=_(", ").join(values))
 
 
 def _say_spanned(c: Condition, field: str, values: list[str], _names: Names) -> str:
-    template = _("{field} one of: {values}") if c.op == "any of" else _("{field} none of: {values}")
-    return template.format(field=field, values=_(", ").join(values)) + _span(c.span)
+    template = _("{field} any of ({values})") if c.op == "any of" else _("{field} none of ({values})")
+    said, period = template.format(field=field, values=_(", ").join(values)), _span(c.span)
+    return _("{condition} {period}").format(condition=said, period=period) if period else said
 
 
 def _say_step(c: Condition, _field: str, _values: list[str], names: Names) -> str:
@@ -393,12 +396,12 @@ def _value(field: Field, value: Any, names: Names) -> str:
 
 
 def _span(span: Span) -> str:
+    """The period of a purchase or campaign, "" for any time."""
     if span.last_days:
-        return " " + ngettext("in the last {n} day", "in the last {n} days", span.last_days).format(
-            n=f"{span.last_days:,}"
-        )
+        n = span.last_days
+        return ngettext("in the last {n} day", "in the last {n} days", n).format(n=f"{n:,}")
     if span.start and span.end:
-        return " " + _("from {low} to {high}").format(low=span.start, high=span.end)
+        return _("from {low} to {high}").format(low=span.start, high=span.end)
     if span.start:
-        return " " + _("since {day}").format(day=span.start)
-    return " " + _("until {day}").format(day=span.end) if span.end else ""
+        return _("since {day}").format(day=span.start)
+    return _("until {day}").format(day=span.end) if span.end else ""

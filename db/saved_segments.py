@@ -41,13 +41,13 @@ class Segment:
     mine: bool
 
 
-def saved(conn: Connection, *, viewer: Viewer, archived: bool = False) -> tuple[Segment, ...]:
-    """The segments the viewer may see, their own first, then by name; at most MOST_SAVED."""
+def saved(conn: Connection, *, viewer: Viewer, archived: bool = False, limit: int = MOST_SAVED) -> tuple[Segment, ...]:
+    """The segments the viewer may see, their own first, then by name; at most `limit`."""
     viewer.require(Permission.SEGMENTS_READ)
     s = schema.segments.c
     state = s.archived_at.is_not(None) if archived else s.archived_at.is_(None)
     mine = case((s.owner_id == viewer.user_id, 0), else_=1)
-    rows = conn.execute(_kept().where(state).order_by(mine, func.lower(s.name), s.id).limit(MOST_SAVED)).mappings()
+    rows = conn.execute(_kept().where(state).order_by(mine, func.lower(s.name), s.id).limit(limit)).mappings()
     return tuple(_segment(row, viewer) for row in rows)
 
 

@@ -40,6 +40,14 @@ MEANING: dict[Permission, tuple[str, str]] = {
     P.METRICS_REFRESH: ("add up the derived figures", "汇总派生指标"),
     P.OVERVIEW_READ: ("see the overview", "查看概览"),
     P.PERSONAL_READ: ("see names, companies, contacts, addresses and notes", "查看姓名、公司、联系方式、地址和备注"),
+    P.SEGMENTS_EDIT: (
+        "keep rules as segments, for oneself or shared; change one's own",
+        "把规则保存为分群（仅自己可见或共享），修改自己的分群",
+    ),
+    P.SEGMENTS_READ: (
+        "count and compare customers by rules, see one's own and shared segments",
+        "按规则统计和比较客户，查看自己的和共享的分群",
+    ),
     P.SESSIONS_CHECK: ("check sign-ins and sessions", "校验登录"),
     P.USERS_MANAGE: (
         "add users, give roles and teams, issue links, sign users out",

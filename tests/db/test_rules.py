@@ -132,21 +132,85 @@ def test_any_plain_values_are_a_rule_or_a_sentence(data: Any) -> None:
         assert rules.parse(json.loads(rules.written(rule))) == rule
 
 
-def test_words() -> None:
-    assert said({"all": []}) == said({"none": []}) == "Everyone"
-    assert said({"any": []}) == "Nobody"
-    assert said({"all": [A, B]}) == "Orders > 3 and Region one of: North, East"
-    assert said({"any": [A, {"all": [B, C]}]}) == (
-        "Orders > 3 or (Region one of: North, East and Last order in the last 30 days)"
-    )
-    assert said({"none": [A, C]}) == "None of: (Orders > 3 or Last order in the last 30 days)"
-    assert said({"none": [A]}) == "Not: Orders > 3"
-    assert said({"all": [A, {"any": [B]}]}) == "Orders > 3 and Region one of: North, East"
-    assert said({"field": "bought_category", "op": "none of", "value": {"of": ["BEEF"], "last_days": 1}}) == (
-        "Bought category none of: BEEF in the last 1 day"
-    )
-    assert said({"all": [A, {"any": [B, C]}]}, "zh_CN").count("（") == 1
-    assert "North、East" in said(B, "zh_CN")
+WORDS: list[tuple[Any, str, str]] = [
+    ({"all": []}, "Everyone", "全部客户"),
+    ({"none": []}, "Everyone", "全部客户"),
+    ({"any": []}, "No customer", "没有客户"),
+    ({"all": [A, {"any": []}]}, "Orders > 3 and no customer", "订单数 > 3，且没有客户"),
+    ({"all": [A, B]}, "Orders > 3 and Region one of (North, East)", "订单数 > 3，且地区属于（North、East）"),
+    (
+        {"any": [A, {"all": [B, C]}]},
+        "Orders > 3 or (Region one of (North, East) and Last order in the last 30 days)",
+        "订单数 > 3，或（地区属于（North、East），且最近下单在最近 30 天内）",
+    ),
+    (
+        {"none": [A, C]},
+        "None of (Orders > 3 or Last order in the last 30 days)",
+        "以下各项均不成立（订单数 > 3，或最近下单在最近 30 天内）",
+    ),
+    ({"none": [A]}, "Not (Orders > 3)", "以下不成立（订单数 > 3）"),
+    # Without brackets this could be read as the opposite of both.
+    (
+        {"all": [{"none": [A]}, C]},
+        "Not (Orders > 3) and Last order in the last 30 days",
+        "以下不成立（订单数 > 3），且最近下单在最近 30 天内",
+    ),
+    (
+        {"none": [{"all": [A, C]}]},
+        "Not (Orders > 3 and Last order in the last 30 days)",
+        "以下不成立（订单数 > 3，且最近下单在最近 30 天内）",
+    ),
+    ({"none": [{"none": [A]}]}, "Not (not (Orders > 3))", "以下不成立（以下不成立（订单数 > 3））"),
+    (
+        {"all": [A, {"any": [{"all": [C]}]}]},
+        "Orders > 3 and Last order in the last 30 days",
+        "订单数 > 3，且最近下单在最近 30 天内",
+    ),
+    (
+        {"all": [A, {"any": [{"all": [A, C]}]}]},
+        "Orders > 3 and (Orders > 3 and Last order in the last 30 days)",
+        "订单数 > 3，且（订单数 > 3，且最近下单在最近 30 天内）",
+    ),
+    (
+        {"field": "bought_category", "op": "none of", "value": {"of": ["BEEF"], "last_days": 1}},
+        "Bought category none of (BEEF) in the last 1 day",
+        "最近 1 天内购买过的品类没有一个属于（BEEF）",
+    ),
+    (
+        {"field": "received", "op": "any of", "value": {"of": [3, 4], "from": "2026-01-01"}},
+        "Received campaign any of (3, 4) since 2026-01-01",
+        "2026-01-01 起收到的活动至少有一个属于（3、4）",
+    ),
+    (
+        {"field": "bought_product", "op": "any of", "value": {"of": [7], "from": "2026-01-01", "to": "2026-01-31"}},
+        "Bought product any of (7) from 2026-01-01 to 2026-01-31",
+        "2026-01-01 至 2026-01-31 期间购买过的商品至少有一个属于（7）",
+    ),
+    ({"field": "city", "op": "empty"}, "City not known", "城市未知"),
+    ({"field": "revenue", "op": "<=", "value": 1234.5}, "Revenue ≤ 1,234.5", "销售额 ≤ 1,234.5"),
+    ({"field": "basket", "op": "=", "value": 0.000001}, "Average basket = 0.000001", "客单价 = 0.000001"),
+    (
+        {"field": "basket", "op": ">", "value": 10**12},
+        "Average basket > 1,000,000,000,000",
+        "客单价 > 1,000,000,000,000",
+    ),
+    (
+        {"field": "first_order_on", "op": "on", "value": "2026-01-01"},
+        "First order = 2026-01-01",
+        "首次下单 = 2026-01-01",
+    ),
+    (
+        {"field": "last_order_on", "op": "not in the last", "value": 1},
+        "Last order not in the last 1 day",
+        "最近下单不在最近 1 天内",
+    ),
+]
+
+
+@pytest.mark.parametrize(("data", "english", "chinese"), WORDS, ids=lambda value: str(value)[:40])
+def test_words(data: Any, english: str, chinese: str) -> None:
+    assert said(data) == english
+    assert said(data, "zh_CN") == chinese
 
 
 def test_every_field_and_operator_can_be_said() -> None:

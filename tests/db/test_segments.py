@@ -263,7 +263,7 @@ def test_choices_and_names(data: Data) -> None:
         )
         known = segments.names(conn, viewer=root, rule=rule)
     assert rules.sentence(rules.parse_text(rule), segments.called(known)) == (
-        "Owner one of: Ann, #99 and Redeemed in campaign one of: C2 and Bought product one of: p1 "
+        "Owner one of (Ann, #99) and Redeemed in campaign any of (C2) and Bought product any of (p1) "
         "and C1: “Bought in the window” reached and Stage = At risk"
     )
 

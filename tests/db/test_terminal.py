@@ -34,6 +34,7 @@ from db.terminal import customers as terminal_customers
 from db.terminal import history as terminal_history
 from db.terminal.command import Usage
 from tests import make
+from tests.engine import forget, serving
 
 ROOT = Path(__file__).parent.parent.parent
 MANUAL = ROOT / "docs" / "cli.md"
@@ -115,6 +116,14 @@ def shop(people: make.People) -> Shop:
     with begin(WORKER, write=True) as conn:
         derived.rebuild(conn)
     return Shop(ann, bo, cho, nobody)
+
+
+@pytest.fixture
+def rule(tmp_path: Path) -> Path:
+    """A file with the rule that everybody fits."""
+    file = tmp_path / "rule.json"
+    file.write_text('{"all": []}')
+    return file
 
 
 def phone_of(customer_id: int) -> str:
@@ -436,6 +445,11 @@ CALLS: dict[str, tuple[Permission, ...]] = {
     "customer {bo} --note hello": (Permission.CUSTOMERS_EDIT,),
     "customer {bo} --assign bo": (Permission.CUSTOMERS_ASSIGN,),
     "overview": (Permission.OVERVIEW_READ,),
+    "segment count {rule}": (Permission.SEGMENTS_READ,),
+    "segment list": (Permission.SEGMENTS_READ,),
+    "segment list --ready": (Permission.SEGMENTS_READ,),
+    "segment show 1": (Permission.SEGMENTS_READ,),
+    "segment save Big {rule}": (Permission.SEGMENTS_EDIT,),
     "campaigns": (Permission.CAMPAIGNS_READ,),
     "funnel 1": (Permission.CAMPAIGNS_READ,),
     "changes": (Permission.CHANGES_READ,),
@@ -453,7 +467,9 @@ CALLS: dict[str, tuple[Permission, ...]] = {
 }
 
 
-def test_every_command_names_its_permissions_and_refuses_without(run: Run, shop: Shop, people: make.People) -> None:
+def test_every_command_names_its_permissions_and_refuses_without(
+    run: Run, shop: Shop, people: make.People, rule: Path
+) -> None:
     named: dict[str, set[Permission]] = {c.name: set() for c in COMMANDS}
     for call, permissions in CALLS.items():
         named[next(name for name in named if f"{call} ".startswith(f"{name} "))] |= set(permissions)
@@ -462,7 +478,7 @@ def test_every_command_names_its_permissions_and_refuses_without(run: Run, shop:
     for call, permissions in CALLS.items():
         for viewer in (people.bo, people.mia, people.ana, people.mark):
             if not all(viewer.can(p) for p in permissions):
-                done = run(*shlex.split(call.format(bo=shop.bo)), "--as", viewer.username)
+                done = run(*shlex.split(call.format(bo=shop.bo, rule=rule)), "--as", viewer.username)
                 assert (done.code, done.out) == (Refused.code, ""), f"{call} as {viewer.username}"
     with connection.begin_owner() as conn:
         assert conn.execute(select(schema.change_sets)).all() == []
@@ -518,6 +534,11 @@ def test_who_asks_is_told_by_option_environment_and_rank(run: Run, shop: Shop, m
         "users add x",
         "users add x --role gate",
         "users role ann worker",
+        "segment",
+        "segment count",
+        "segment show x",
+        "segment list --ready --archived",
+        "segment save NAME",
         "migrate --as ann",
         "search a --lang fr",
     ],
@@ -603,9 +624,9 @@ def test_a_database_that_is_not_there_is_a_sentence_without_its_password(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setenv("DATABASE_URL", address)
-        connection.engine.cache_clear()
+        forget()
         said = run("overview", "--json")
-    connection.engine.cache_clear()
+    forget()
     assert (said.code, said.error["code"]) == (7, 7)
     assert "secret" not in said.err
 
@@ -683,8 +704,9 @@ def test_the_manual_names_every_exit_code() -> None:
     assert listed == {0, 1, 130, 141} | errors
 
 
-def test_the_manual_names_every_key_of_every_document(run: Run, shop: Shop) -> None:
+def test_the_manual_names_every_key_of_every_document(run: Run, shop: Shop, rule: Path) -> None:
     made = run("customer", shop.ann, "--set", "city=Rome", "--json").document["change_set_ids"][0]
+    kept = run("segment", "save", "Everyone", rule, "--json").document["id"]
     with connection.begin_owner() as conn:
         stamps = {"created_at": clock.now(), "updated_at": clock.now()}
         window = {"starts_on": date(2026, 11, 1), "ends_on": date(2026, 11, 12)}
@@ -694,6 +716,10 @@ def test_the_manual_names_every_key_of_every_document(run: Run, shop: Shop) -> N
         "search": ["search", "zhang"],
         "customer": ["customer", shop.ann],
         "overview": ["overview"],
+        "segment count": ["segment", "count", rule],
+        "segment list": ["segment", "list"],
+        "segment show": ["segment", "show", kept],
+        "segment save": ["segment", "save", "All", rule],
         "campaigns": ["campaigns"],
         "funnel": ["funnel", campaign_id],
         "changes": ["changes"],
@@ -718,9 +744,12 @@ def test_the_manual_names_every_key_of_every_document(run: Run, shop: Shop) -> N
         assert sorted(keys) == sorted(document), name
         for inner in nested(document):
             assert f"`{inner}`" in written[name] + written["Users"], f"{name}: {inner}"
-    for argv in (["changes", made], ["changes", "--customer", shop.ann]):
-        for inner in nested(run(*argv, "--json").document):
-            assert f"`{inner}`" in written["changes"], inner
+    more = {"changes": [["changes", made], ["changes", "--customer", shop.ann]]}
+    more["segment list"] = [["segment", "list", "--ready"]]
+    for name, calls_of in more.items():
+        for argv in calls_of:
+            for inner in nested(run(*argv, "--json").document):
+                assert f"`{inner}`" in written[name], f"{name}: {inner}"
 
 
 def nested(value: Any) -> set[str]:
@@ -753,17 +782,11 @@ def test_the_examples_of_the_manual_are_real(run: Run, server: Server, demo_url:
 def database(server: Server, name: str, template: str) -> Iterator[None]:
     """A database made from a template; DATABASE_URL names it inside the block."""
     own, admin = f"{name}_{os.getpid()}", make_url(server.url("kehu")).set(drivername="postgresql")
-    with (
-        psycopg.connect(admin.render_as_string(hide_password=False), autocommit=True) as conn,
-        pytest.MonkeyPatch.context() as patch,
-    ):
+    with psycopg.connect(admin.render_as_string(hide_password=False), autocommit=True) as conn:
         made_from = (sql.Identifier(own), sql.Identifier(template))
         conn.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*made_from))
-        patch.setenv("DATABASE_URL", server.url(own))
-        connection.engine.cache_clear()
         try:
-            yield
+            with serving(server.url(own)):
+                yield
         finally:
-            connection.engine().dispose()
-            connection.engine.cache_clear()
             conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(own)))

@@ -12,8 +12,30 @@ from streamlit.delta_generator import DeltaGenerator
 from components import wording
 from components.rule_draft import Card, Draft, Line
 from components.segment_choices import Choices
+from components.wording import N_
 from db.fields import FIELDS, GROUPS, OPERATORS, Kind
 from db.words import _, language
+
+WORDS = {
+    "in": N_("is one of"),
+    "not in": N_("is none of"),
+    "!=": "≠",
+    "<=": "≤",
+    ">=": "≥",
+    "between": N_("from … to"),
+    "on": N_("on"),
+    "before": N_("before"),
+    "after": N_("after"),
+    "in the last": N_("in the last … days"),
+    "not in the last": N_("not in the last … days"),
+    "any of": N_("any of"),
+    "none of": N_("none of"),
+    "reached": N_("reached"),
+    "not reached": N_("not reached"),
+    "empty": N_("is not known"),
+    "not empty": N_("is known"),
+}
+"""The operators that are not called by their own sign."""
 
 
 def draw(draft: Draft, *, fields: list[str], choices: Choices, numbers: Callable[[], int]) -> dict[int, DeltaGenerator]:
@@ -65,32 +87,6 @@ def _rule(draft: Draft, fields: list[str], choices: Choices, numbers: Callable[[
 def matches() -> dict[str, str]:
     """The switch of a group in words."""
     return {"all": _("All of these"), "any": _("Any of these"), "none": _("None of these")}
-
-
-def operators() -> dict[str, str]:
-    """The operators in words."""
-    return {
-        "in": _("is one of"),
-        "not in": _("is none of"),
-        "=": "=",
-        "!=": "≠",
-        "<": "<",
-        "<=": "≤",
-        ">": ">",
-        ">=": "≥",
-        "between": _("from … to"),
-        "on": _("on"),
-        "before": _("before"),
-        "after": _("after"),
-        "in the last": _("in the last … days"),
-        "not in the last": _("not in the last … days"),
-        "any of": _("any of"),
-        "none of": _("none of"),
-        "reached": _("reached"),
-        "not reached": _("not reached"),
-        "empty": _("is not known"),
-        "not empty": _("is known"),
-    }
 
 
 def _switch(key: str, match: str) -> str:
@@ -160,12 +156,11 @@ def _field(line: Line, fields: list[str]) -> None:
 
 def _operator(line: Line) -> None:
     known = list(OPERATORS[FIELDS[line.field].kind])
-    named = operators()
     chosen: str = st.selectbox(
         _("Comparison"),
         known,
         index=known.index(line.op),
-        format_func=named.__getitem__,
+        format_func=lambda op: _(WORDS.get(op, op)),
         key=f"segment_op_{line.id}_{line.field}_{language()}",
         label_visibility="collapsed",
         width=150,

@@ -41,7 +41,7 @@ def answer(found: Any, sentence: str) -> None:
                 width="content",
             )
             told = _("{share} of {n} customers").format(share=format.percent(share), n=format.number(found.everyone))
-            st.markdown(told if found.everyone else _("There are no customers yet."), width="content")
+            st.markdown(told if found.everyone else _("There is nobody to count yet."), width="content")
 
 
 def effects(places: Mapping[int, DeltaGenerator], numbers: Sequence[int], found: Sequence[int]) -> None:

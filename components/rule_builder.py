@@ -160,12 +160,17 @@ def _operator(line: Line) -> None:
         _("Comparison"),
         known,
         index=known.index(line.op),
-        format_func=lambda op: _(WORDS.get(op, op)),
+        format_func=_said,
         key=f"segment_op_{line.id}_{line.field}_{language()}",
         label_visibility="collapsed",
         width=150,
     )
     line.compare(chosen)
+
+
+def _said(op: str) -> str:
+    word = WORDS.get(op, op)
+    return _(word)
 
 
 def _value(line: Line, choices: Choices) -> Any:

@@ -199,7 +199,7 @@ def test_any_none_and_the_cross(people: make.People) -> None:
     assert fit(app) == "2"
     remove = next(b for b in app.button if b.key.startswith("segment_remove_"))
     app = sound(remove.click().run())
-    assert "Not: Region = North" in said(app)
+    assert "Not (Region = North)" in said(app)
     assert fit(app) == "3"
 
 
@@ -244,7 +244,7 @@ def test_json_in_and_out(people: make.People) -> None:
     area.set_value(written({"none": [NORTH]}))
     app = sound(click(app, "segment_json_use"))
     assert fit(app) == "3"
-    assert "Not: Region = North" in said(app)
+    assert "Not (Region = North)" in said(app)
 
 
 @pytest.mark.parametrize(

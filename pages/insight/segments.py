@@ -65,7 +65,7 @@ label = st.column_config.TextColumn
 picked = tables.pick_row(
     frame,
     {
-        "name": label(_("Name"), width=260),
+        "name": label(_("Name"), width=180),
         "customers": st.column_config.NumberColumn(_("Customers"), format="localized", width=90),
         "share": label(_("Share"), width=70, alignment="right"),
         "owner": label(_("Owner"), width=120),

@@ -188,7 +188,9 @@ SEGMENT_METRICS: Mapping[str, Metric] = {
             "customers",
             "distinct",
         ),
-        Metric("share", N_("Share"), "rate", N_("Those who fit, of all whom you may see."), "customers", "ratio"),
+        Metric(
+            "share", N_("Share of all"), "rate", N_("Those who fit, of all whom you may see."), "customers", "ratio"
+        ),
         Metric(
             "alone",
             N_("Alone"),

@@ -67,8 +67,8 @@ picked = tables.pick_row(
     {
         "name": label(_("Name"), width=180),
         "customers": st.column_config.NumberColumn(_("Customers"), format="localized", width=90),
-        "share": label(_("Share"), width=70, alignment="right"),
-        "owner": label(_("Owner"), width=120),
+        "share": label(_("Share of all"), width=80, alignment="right"),
+        "owner": label(_("Saved by"), width=120),
         "state": label(_("Who sees it"), width=90),
         "changed": label(_("Changed"), width=130),
     },

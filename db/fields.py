@@ -11,9 +11,10 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Date, Integer, case, cast, func, literal, null, type_coerce
+from sqlalchemy import ColumnElement, Date, Integer, case, cast, func, literal, null, select, type_coerce
 
 from db import schema
+from db.clock import DEFAULT_ZONE
 from db.metrics import N_, Stage, stage_column
 
 Bounds = Mapping[str, tuple[float, ...]]
@@ -186,7 +187,10 @@ def _stage(today: date, _bounds: Bounds) -> ColumnElement[Any]:
 
 
 def _created() -> ColumnElement[Any]:
-    return cast(_c.created_at, Date)
+    """The day in the company's time zone, which a sub-select reads once, not for each row."""
+    s = schema.settings.c
+    zone = select(s.value[()].astext).where(s.key == "time_zone").scalar_subquery()
+    return cast(func.timezone(func.coalesce(zone, DEFAULT_ZONE), _c.created_at), Date)
 
 
 FIELDS: Mapping[str, Field] = {field.key: field for field in _fields()}

@@ -8,6 +8,7 @@ nobody.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -25,6 +26,7 @@ MOST_VALUES = 200
 MOST_CHARACTERS = 20_000
 MOST_TEXT = 200
 MOST_NUMBER = 10**12
+MOST_DECIMALS = 6
 MOST_DAYS = 36_500
 MATCHES = ("all", "any", "none")
 
@@ -70,8 +72,10 @@ def parse_text(written: str) -> Group:
     if len(written) > MOST_CHARACTERS:
         raise Invalid(_("A rule has at most {n} characters.").format(n=f"{MOST_CHARACTERS:,}"))
     try:
-        data = json.loads(written, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        data = json.loads(
+            written, parse_constant=_no_constant, parse_float=Decimal, object_pairs_hook=_without_repetition
+        )
+    except (ValueError, InvalidOperation, RecursionError) as error:
         place = (
             _(" (line {line}, character {column})").format(line=error.lineno, column=error.colno)
             if isinstance(error, json.JSONDecodeError)
@@ -86,6 +90,16 @@ EXAMPLE = '{"all": [{"field": "orders", "op": ">", "value": 100}]}'
 
 def _no_constant(name: str) -> Any:
     raise ValueError(name)
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of a key that stands twice JSON silently keeps the last: half of a rule would be lost."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise Invalid(_("“{key}” stands twice in one group or condition of the rule.").format(key=_shown(key)))
+        found[key] = value
+    return found
 
 
 def parse(data: Any) -> Group:
@@ -156,21 +170,32 @@ def _each(field: Field, values: list[Any], place: str) -> tuple[Any, ...]:
         raise _wrong(place, _("at least one value is expected"))
     if len(values) > MOST_VALUES:
         raise _wrong(place, _("at most {n} entries").format(n=MOST_VALUES))
-    found: list[Any] = []
-    for i, value in enumerate(values):
-        at = f"{place}[{i}]"
-        if field.ids:
-            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
-                raise _wrong(at, _("a number is expected"))
-            found.append(value)
-            continue
-        if not isinstance(value, str) or len(value) > MOST_TEXT or "\0" in value:
-            raise _wrong(at, _("a text of at most {n} characters is expected").format(n=MOST_TEXT))
-        if field.choices and value not in field.choices:
-            known = ", ".join(field.choices)
-            raise _wrong(at, _("“{value}” is none of: {known}").format(value=_shown(value), known=known))
-        found.append(value)
+    read = _id_of if field.ids else _text
+    found = [read(field, value, f"{place}[{i}]") for i, value in enumerate(values)]
     return tuple(dict.fromkeys(found))
+
+
+def _text(field: Field, value: Any, place: str) -> str:
+    """A text as it is stored: what people enter of a customer is normalised (db/text.py), names of goods are not."""
+    stored = ""
+    if isinstance(value, str) and len(value) <= MOST_TEXT and not _NO_TEXT.search(value):
+        stored = text.clean(value) if field.kind is Kind.CHOICE else value
+    if not 1 <= len(stored) <= MOST_TEXT:
+        raise _wrong(place, _("a text of 1 to {n} characters is expected").format(n=MOST_TEXT))
+    if field.choices and stored not in field.choices:
+        known = ", ".join(field.choices)
+        raise _wrong(place, _("“{value}” is none of: {known}").format(value=_shown(stored), known=known))
+    return stored
+
+
+# What PostgreSQL has no text for.
+_NO_TEXT = re.compile(r"[\0\ud800-\udfff]")
+
+
+def _id_of(_field: Field, value: Any, place: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63:
+        raise _wrong(place, _("a number from 1 on is expected"))
+    return value
 
 
 def _one(field: Field, op: str, value: Any, place: str) -> Condition:
@@ -218,9 +243,7 @@ def _step(field: Field, op: str, value: Any, place: str) -> Condition:
     """`{"campaign": 18, "step": "promoted"}`."""
     if not isinstance(value, dict) or value.keys() != {"campaign", "step"}:
         raise _wrong(place, _("“campaign” and “step” are expected"))
-    campaign, step = value["campaign"], value["step"]
-    if not isinstance(campaign, int) or isinstance(campaign, bool) or not 0 < campaign < 2**63:
-        raise _wrong(f"{place}.campaign", _("a number is expected"))
+    campaign, step = _id_of(field, value["campaign"], f"{place}.campaign"), value["step"]
     if step not in field.choices:
         known = ", ".join(field.choices)
         raise _wrong(f"{place}.step", _("“{value}” is none of: {known}").format(value=_shown(step), known=known))
@@ -240,20 +263,27 @@ _READERS: Mapping[str, Callable[[Field, str, Any, str], Condition]] = {
 def _scalar(field: Field, value: Any, place: str) -> Any:
     if field.kind is Kind.DATE:
         return _day(value, place)
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, str):
+        value = Decimal(value) if _NUMBER.fullmatch(value) else None
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise _wrong(place, _("a number is expected"))
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation as error:
-        raise _wrong(place, _("a number is expected")) from error
-    if not number.is_finite() or abs(number) > MOST_NUMBER or number != number.quantize(Decimal("0.000001")):
+    number = Decimal(str(value)) if isinstance(value, float) else Decimal(value)
+    if not number.is_finite() or abs(number) > MOST_NUMBER:
         raise _wrong(place, _("a number of at most {n} is expected").format(n=f"{MOST_NUMBER:,}"))
-    return number
+    rounded = number.quantize(_SMALLEST)
+    if rounded != number:
+        raise _wrong(place, _("a number with at most {n} decimals is expected").format(n=MOST_DECIMALS))
+    return rounded + 0  # never minus zero
+
+
+_NUMBER = re.compile(r"-?[0-9]{1,13}(\.[0-9]{1,6})?")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_SMALLEST = Decimal(1).scaleb(-MOST_DECIMALS)
 
 
 def _day(value: Any, place: str) -> date:
     try:
-        if not isinstance(value, str) or len(value) != len("2026-11-20"):
+        if not isinstance(value, str) or not _DAY.fullmatch(value):
             raise ValueError
         found = date.fromisoformat(value)
     except ValueError as error:
@@ -271,6 +301,8 @@ def _wrong(place: str, problem: str) -> Invalid:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, list | dict):
+        return "[…]" if isinstance(value, list) else "{…}"
     shown = text.clean(str(value))
     return shown if len(shown) <= 60 else shown[:59] + "…"
 
@@ -305,8 +337,11 @@ def written(rule: Group) -> str:
 
 
 def _plain(value: Any) -> Any:
+    """For JSON: a number that binary floating point would change is written as a text."""
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
+        if value == value.to_integral_value():
+            return int(value)
+        return float(value) if Decimal(str(float(value))) == value else f"{value.normalize():f}"
     return value.isoformat() if isinstance(value, date) else value
 
 
@@ -390,8 +425,7 @@ _SAYERS: Mapping[str, Callable[[Condition, str, list[str], Names], str]] = {
 
 def _value(field: Field, value: Any, names: Names) -> str:
     if isinstance(value, Decimal):
-        plain = _plain(value)
-        return f"{plain:,}" if isinstance(plain, int) else f"{plain:,.6f}".rstrip("0")
+        return f"{value.normalize():,f}"
     return value.isoformat() if isinstance(value, date) else names(field.key, value)
 
 

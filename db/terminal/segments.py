@@ -28,7 +28,7 @@ def _rule_of(file: str) -> str:
     most = rules.MOST_CHARACTERS + 1
     try:
         if file == "-":
-            return sys.stdin.read(most)
+            return sys.stdin.read(most).removeprefix("\ufeff")
         with Path(file).open(encoding="utf-8-sig") as opened:
             return opened.read(most)
     except (OSError, UnicodeDecodeError) as error:

@@ -120,12 +120,12 @@ def conditions(rule: Condition | Group) -> list[Condition]:
 
 
 def _rule(data: Any, place: str, depth: int) -> Condition | Group:
-    if depth > MOST_DEPTH:
-        raise _wrong(place, _("groups stand at most {n} deep").format(n=MOST_DEPTH))
     if not isinstance(data, dict):
         raise _wrong(place, _("a group or a condition is expected"))
     if "field" in data:
         return _condition(data, place)
+    if depth > MOST_DEPTH:
+        raise _wrong(place, _("groups stand at most {n} deep").format(n=MOST_DEPTH))
     match = [key for key in data if key in MATCHES]
     if len(data) != 1 or len(match) != 1:
         raise _wrong(place, _("a group has one key, “all”, “any” or “none”; a condition has “field”, “op” and “value”"))

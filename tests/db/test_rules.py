@@ -195,7 +195,7 @@ def test_values_of_customers_are_compared_as_they_are_stored_and_names_of_goods_
 
 def test_limits() -> None:
     nested: Any = A
-    for _n in range(rules.MOST_DEPTH - 1):
+    for _n in range(rules.MOST_DEPTH):
         nested = {"all": [nested]}
     assert rules.parse(nested)
     with pytest.raises(Invalid, match="groups stand at most 5 deep"):

@@ -22,7 +22,7 @@ from db import settings as company
 from db.connection import begin
 from db.embedded import Server
 from db.errors import Conflict, Invalid, NotFound, Refused
-from db.permissions import GATE, NOBODY, WORKER, Viewer
+from db.permissions import GATE, NOBODY, WORKER, Permission, Viewer
 from db.saved_segments import Segment
 from db.undo import undo
 from tests import conftest, make
@@ -170,6 +170,138 @@ def test_everyone_in_parts(data: Data) -> None:
         assert found.bounds_at == clock.now()
 
 
+BIG_OR_NORTHERN = (
+    '{"any":[{"field":"revenue","op":">","value":20},{"none":[{"field":"region","op":"not in","value":["North"]}]}]}'
+)
+
+
+def test_nobody_counts_lists_or_exports_the_customers_of_others(data: Data) -> None:
+    """By every way to ask, as every role: what the slow way finds among those whom they may see, and no other."""
+    by_id = dict(zip(data.ids, data.world.people, strict=True))
+    for viewer in data.people.everyone:
+        for written in (EVERYONE, BIG, BIG_OR_NORTHERN, _one("bought_category", "any of", {"of": ["BEEF"]})):
+            rule = json.loads(written)
+            wanted = {i for i, p in by_id.items() if p in seen(data, viewer) and data.world.fits(rule, p)}
+            options: dict[str, Any] = {"viewer": viewer, "rule": written, "today": TODAY}
+            with begin(viewer) as conn:
+                found = segments.explore(conn, **options)
+                page = segments.preview(conn, **options, limit=500)
+                several = segments.counts(conn, viewer=viewer, rules=(written, EVERYONE), today=TODAY)
+                assert segments.count(conn, **options) == found.customers == page.total == len(wanted)
+                assert several == (len(wanted), len(seen(data, viewer)))
+                assert {int(i) for i in page.rows["id"]} == wanted
+                if viewer.can(Permission.CUSTOMERS_EXPORT):
+                    assert {row["id"] for row in segments.export(conn, **options)} == wanted
+    names = {f"P{n:02}" for n in range(60)}
+    for masked in (data.people.ana, data.people.mark):
+        with begin(masked) as conn:
+            rows = segments.preview(conn, viewer=masked, rule=EVERYONE, today=TODAY, limit=500).rows
+        assert names.isdisjoint(rows["name"])
+        assert set(rows["phone"]) == {""}
+
+
+def test_the_day_of_entry_is_the_companys(data: Data) -> None:
+    """At three in the morning in London it is still the day before in New York."""
+    late = [p for p in data.world.people if p.created_at.hour < 4 and not p.archived]
+    assert late
+    for person in late:
+        here, there = person.created_at.date(), (person.created_at - timedelta(days=1)).date()
+        of_day = [p for p in seen(data, data.people.root) if data.world.fits(_leaf_on(there), p)]
+        assert person in of_day
+        assert counted(data.people.root, json.dumps(_leaf_on(there))) == len(of_day)
+        assert not data.world.fits(_leaf_on(here), person)
+    for instant, day in (("04:59:59", "2026-01-14"), ("05:00:00", "2026-01-15")):
+        with connection.begin_owner() as conn:
+            one = make.customer(conn, data.people.ann.user_id, name="Night owl")
+            c = schema.customers
+            at = datetime.fromisoformat(f"2026-01-15T{instant}+00:00")
+            conn.execute(update(c).where(c.c.id == one).values(created_at=at))
+            conn.execute(text("SET LOCAL ROLE kehu_admin; SET LOCAL TimeZone = 'UTC'"))
+            rule = json.dumps({"all": [_leaf_on(date.fromisoformat(day))]})
+            ids = segments.preview(conn, viewer=data.people.root, rule=rule, today=TODAY, limit=500).rows["id"]
+            assert one in set(ids)
+            conn.rollback()
+
+
+def _leaf_on(day: date) -> dict[str, Any]:
+    return {"field": "created_on", "op": "on", "value": day.isoformat()}
+
+
+def test_archiving_takes_a_customer_out_of_every_number_and_back(data: Data) -> None:
+    root = data.people.root
+    written = json.dumps({"all": [{"field": "region", "op": "in", "value": ["Archive"]}]})
+
+    def numbers(conn: Connection) -> set[int]:
+        options: dict[str, Any] = {"viewer": root, "rule": written, "today": TODAY}
+        found = segments.explore(conn, **options)
+        assert found.effects == (found.customers,)
+        assert found.spread["customers"].sum() == found.customers * len(segments.DIMENSIONS)
+        page = segments.preview(conn, **options)
+        assert page.total == len(page.rows)
+        [several] = segments.counts(conn, viewer=root, rules=(written,), today=TODAY)
+        exported = len(list(segments.export(conn, **options)))
+        return {segments.count(conn, **options), found.customers, page.total, several or 0, exported}
+
+    with connection.begin_owner() as conn:
+        ids = [make.customer(conn, NOBODY, name=f"A{n}", region="Archive") for n in range(3)]
+        assert numbers(conn) == {3}
+        c = schema.customers
+        conn.execute(update(c).where(c.c.id == ids[0]).values(archived_at=clock.now()))
+        assert numbers(conn) == {2}
+        assert segments.choices(conn, viewer=root, fields=("region",))["region"].count("Archive") == 1
+        conn.execute(update(c).where(c.c.id.in_(ids)).values(archived_at=clock.now()))
+        assert numbers(conn) == {0}
+        assert "Archive" not in segments.choices(conn, viewer=root, fields=("region",))["region"]
+        conn.execute(update(c).where(c.c.id.in_(ids)).values(archived_at=None))
+        assert numbers(conn) == {3}
+        conn.rollback()
+
+
+def test_hostile_options_of_the_preview(data: Data) -> None:
+    root = data.people.root
+    with begin(root) as conn:
+        for sort in ("", "phone", "id; DROP TABLE customers", "name\0"):
+            with pytest.raises(Invalid, match="cannot be sorted"):
+                segments.preview(conn, viewer=root, rule=EVERYONE, today=TODAY, sort=sort)
+        for sort in ("name", "revenue", "orders", "last_order", "newest"):
+            page = segments.preview(conn, viewer=root, rule=EVERYONE, today=TODAY, sort=sort, offset=-5, limit=-1)
+            assert len(page.rows) == 1
+        assert segments.preview(conn, viewer=root, rule=EVERYONE, today=TODAY, offset=10**6).rows.empty
+        assert len(segments.preview(conn, viewer=root, rule=EVERYONE, today=TODAY, limit=10**9).rows) == 55
+        empty = segments.preview(conn, viewer=root, rule='{"any":[]}', today=TODAY)
+        assert (empty.total, empty.rows.empty) == (0, True)
+
+
+def test_values_that_look_like_sql_or_fit_nobody_count_exactly(data: Data) -> None:
+    root = data.people.root
+    odd = ["' OR 1=1 --", "%", "_", "\\", "$1", "%(x)s", ":a", "客户", "🙂", "\u0301", "'; DROP TABLE customers; --"]
+    for field in ("region", "city"):
+        for value in odd:
+            rule = json.dumps({"all": [{"field": field, "op": "in", "value": [value]}]})
+            slow = sum(p.region == value for p in seen(data, root)) if field == "region" else 0
+            assert counted(root, rule) == slow, value
+    for ids in ([1], [2**63 - 1], list(range(1, 201))):
+        assert counted(root, _one("received", "any of", ids)) + counted(root, _one("received", "none of", ids)) == 55
+    edge = {"of": ["BEEF"], "from": "1900-01-01", "to": "2199-12-31"}
+    assert counted(root, _one("bought_category", "any of", edge)) == counted(
+        root, _one("bought_category", "any of", ["BEEF"])
+    )
+    assert counted(root, _one("last_order_on", "in the last", 36_500)) == counted(
+        root, _one("last_order_on", "not empty")
+    )
+
+
+def test_a_rule_at_every_limit_at_once_is_counted(data: Data) -> None:
+    leaf = {"field": "bought_category", "op": "none of", "value": {"of": ["BEEF"], "last_days": 9}}
+    many: Any = [dict(leaf) for _n in range(rules.MOST_CONDITIONS)]
+    deep: Any = {"any": many}
+    for match in ("all", "none", "none", "all"):
+        deep = {match: [deep]}
+    assert counted(data.people.root, json.dumps(deep)) == sum(
+        data.world.fits(leaf, p) for p in seen(data, data.people.root)
+    )
+
+
 def test_the_preview_is_as_long_as_the_count(data: Data) -> None:
     root = data.people.root
     with begin(root) as conn:
@@ -242,6 +374,38 @@ def test_a_masked_role_cannot_count_by_what_is_hidden_from_it(data: Data) -> Non
         deep = json.dumps({"any": [{"none": [json.loads(rule)]}]})
         with begin(viewer) as conn, pytest.raises(Refused):
             segments.count(conn, viewer=viewer, rule=deep, today=TODAY)
+        with begin(viewer) as conn:
+            assert segments.counts(conn, viewer=viewer, rules=(deep, EVERYONE, rule), today=TODAY) == (
+                None,
+                len(seen(data, viewer)),
+                None,
+            )
+    with begin(data.people.ana) as conn, pytest.raises(Refused, match="cannot count by"):
+        segments.export(conn, viewer=data.people.ana, rule=rule, today=TODAY)
+
+
+def test_nor_by_the_segment_of_somebody_who_may(kept: make.People) -> None:
+    """They see that it exists and what it says, and cannot count, list, copy or take it over."""
+    both = json.dumps({"all": [{"field": f, "op": "in", "value": ["yes"]} for f in ("phone", "email")]})
+    segment_id, _set = keep(kept.ann, "Reachable", both, shared=True)
+    mine, _set = keep(kept.mark, "Mine")
+    for viewer in (kept.ana, kept.mark):
+        borrowed = rules.written(get(viewer, segment_id).rule)
+        for query in (segments.count, segments.explore, segments.preview):
+            with begin(viewer) as conn, pytest.raises(Refused, match="cannot count by: Has a phone, Has an e-mail"):
+                query(conn, viewer=viewer, rule=borrowed, today=TODAY)
+        with begin(viewer) as conn:
+            assert segments.counts(conn, viewer=viewer, rules=(borrowed,), today=TODAY) == (None,)
+        with pytest.raises(Refused):
+            keep(viewer, "Copy", borrowed)
+    with pytest.raises(Refused):
+        keep(kept.mark, "Mine", borrowed, segment_id=mine, version=1)
+    # An administrator changes Mark's own: it is still refused to him, and the undo of it is not his.
+    _same, changed = keep(kept.root, "Mine", both, segment_id=mine, version=1)
+    with pytest.raises(Refused):
+        counted(kept.mark, rules.written(get(kept.mark, mine).rule))
+    with pytest.raises((NotFound, Refused)):
+        take_back(kept.mark, changed)
 
 
 def test_choices_and_names(data: Data) -> None:

@@ -17,12 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from db import clock, connection, demo_data, derived, rules, saved_segments, schema, scores, segments, viewers
-from db import settings as company
+from db import clock, connection, derived, rules, saved_segments, schema, scores, segments
 from db.connection import begin
 from db.embedded import Server
 from db.errors import Conflict, Invalid, NotFound, Refused
-from db.permissions import GATE, NOBODY, WORKER, Permission, Viewer
+from db.permissions import NOBODY, WORKER, Permission, Viewer
 from db.saved_segments import Segment
 from db.undo import undo
 from tests import conftest, make
@@ -580,106 +579,6 @@ def test_a_name_is_taken_once_by_each_and_free_again_after_archiving(kept: make.
     with pytest.raises(Invalid) as caught:
         keep(kept.ann, "Long", description="x" * 1_001)
     assert "at most 1,000 characters" in caught.value.fields["description"]
-
-
-# --- the demo --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_fifty_rules_on_the_demo_count_what_pandas_counts(demo_database: str) -> None:
-    """Generated rules over purchases, demographics and campaigns, against the package's own frames."""
-    frames = demo_data.read()
-    with begin(GATE) as conn:
-        admin = viewers.first_admin(conn)
-    assert admin
-    with begin(admin) as conn:
-        kept = company.get(conn)
-        shift = timedelta(days=kept.more["demo_shift_days"])
-        today = clock.today(kept.time_zone)
-        numbers = {
-            int(row.name.removeprefix("Campaign ")): row.id
-            for row in conn.execute(select(schema.campaigns.c.name, schema.campaigns.c.id))
-        }
-        world = _frames(frames, shift)
-        rng = random.Random(50)
-        found = []
-        for _n in range(50):
-            rule, fits = _generated(rng, world, numbers, shift)
-            counted = segments.count(conn, viewer=admin, rule=json.dumps(rule), today=today)
-            assert counted == int(fits.sum()), rule
-            found.append(counted)
-    assert len(set(found)) > 25, "the rules differ"
-
-
-def _frames(frames: demo_data.Frames, shift: timedelta) -> dict[str, Any]:
-    lines = frames["transactions"].copy()
-    stamps = lines["transaction_timestamp"].dt.tz_localize("UTC").dt.tz_convert("America/New_York")
-    lines["day"] = stamps.dt.date + shift
-    households = sorted(lines["household_id"].unique())
-    category = frames["products"].set_index("product_id")["product_category"]
-    lines["category"] = lines["product_id"].map(category)
-    people = pd.DataFrame(index=pd.Index(households, name="household_id"))
-    by = lines.groupby("household_id")
-    people["orders"] = by["basket_id"].nunique()
-    people["cents"] = by["sales_value"].apply(lambda v: int((v * 100).round().sum()))
-    people["first"], people["last"] = by["day"].min(), by["day"].max()
-    demographics = frames["demographics"].set_index("household_id")
-    people["age"] = demographics["age"].reindex(people.index).astype(object).fillna("")
-    return {"lines": lines, "people": people, "frames": frames}
-
-
-def _generated(rng: random.Random, world: dict[str, Any], numbers: dict[int, int], shift: timedelta) -> Any:
-    """A rule of one to three conditions under a random switch, and a column of who fits."""
-    people = world["people"]
-    leaves, columns = [], []
-    for _n in range(rng.choice([1, 2, 3])):
-        leaf, column = _leaf(rng, world, numbers, shift)
-        leaves.append(leaf)
-        columns.append(column.reindex(people.index, fill_value=False))
-    match = rng.choice(["all", "any", "none"])
-    together = columns[0]
-    for column in columns[1:]:
-        together = together & column if match == "all" else together | column
-    return {match: leaves}, ~together if match == "none" else together
-
-
-def _leaf(rng: random.Random, world: dict[str, Any], numbers: dict[int, int], shift: timedelta) -> Any:
-    people, lines, frames = world["people"], world["lines"], world["frames"]
-    kind = rng.choice(["orders", "revenue", "first", "last", "age", "category", "product", "received", "redeemed"])
-    if kind == "orders":
-        n = rng.randrange(1, 200)
-        return {"field": "orders", "op": ">", "value": n}, people["orders"] > n
-    if kind == "revenue":
-        low = rng.randrange(1, 3_000)
-        inside = (people["cents"] >= low * 100) & (people["cents"] <= low * 300)
-        return {"field": "revenue", "op": "between", "value": [low, low * 3]}, inside
-    if kind in ("first", "last"):
-        day = date(2017, 1, 1) + shift + timedelta(days=rng.randrange(365))
-        field = f"{kind}_order_on"
-        return {"field": field, "op": "before", "value": day.isoformat()}, people[kind] < day
-    if kind == "age":
-        some = rng.sample(["19-24", "25-34", "35-44", "45-54", "55-64", "65+"], 2)
-        return {"field": "age_band", "op": "not in", "value": some}, ~people["age"].isin(some)
-    if kind in ("category", "product"):
-        column = "category" if kind == "category" else "product_id"
-        value = rng.choice(sorted(lines[column].dropna().unique()[:300]))
-        start = date(2017, 1, 1) + shift + timedelta(days=rng.randrange(300))
-        bought = lines[(lines[column] == value) & (lines["day"] >= start)]["household_id"].unique()
-        of = [str(value)] if kind == "category" else [_product_id(int(value))]
-        rule = {"field": f"bought_{kind}", "op": "any of", "value": {"of": of, "from": start.isoformat()}}
-        return rule, pd.Series(True, index=bought)
-    number = rng.choice(sorted(numbers))
-    frame = frames["campaigns" if kind == "received" else "coupon_redemptions"]
-    members = frame[frame["campaign_id"] == number]["household_id"].unique()
-    return {"field": kind, "op": "any of", "value": [numbers[number]]}, pd.Series(True, index=members)
-
-
-def _product_id(sku: int) -> int:
-    with connection.engine().connect() as conn:
-        p = schema.products.c
-        found: int | None = conn.scalar(select(p.id).where(p.sku == str(sku)))
-    assert found
-    return found
 
 
 def test_the_job_takes_the_bounds_anew(data: Data) -> None:

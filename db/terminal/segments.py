@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
@@ -27,9 +25,8 @@ def _rule_of(file: str) -> str:
     """The JSON in a file, or on standard input for "-", read no further than a rule may be long."""
     most = rules.MOST_CHARACTERS + 1
     try:
-        if file == "-":
-            return sys.stdin.read(most).removeprefix("\ufeff")
-        with Path(file).open(encoding="utf-8-sig") as opened:
+        # Standard input by its number: sys.stdin would decode it as the locale says.
+        with open(0 if file == "-" else file, encoding="utf-8-sig", closefd=file != "-") as opened:
             return opened.read(most)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else _("it is not UTF-8 text")

@@ -34,7 +34,8 @@ from db.errors import Invalid, Refused
 from db.fields import FIELDS, Bounds, Field, Kind, since
 from db.metrics import STAGE_NAMES, Stage
 from db.permissions import Permission, Viewer
-from db.rules import Condition, Group, Names, Span, conditions, parse_text
+from db.rule_words import Names
+from db.rules import Condition, Group, Span, conditions, parse_text
 from db.words import _
 
 MOST_CHOICES = 500
@@ -346,7 +347,7 @@ def names(conn: Connection, *, viewer: Viewer, rule: str) -> dict[tuple[str, Any
 
 
 def called(known: Mapping[tuple[str, Any], str]) -> Names:
-    """What `rules.sentence` calls values by: stages and steps in words, ids by what `names` found."""
+    """What `rule_words.sentence` calls values by: stages and steps in words, ids by what `names` found."""
     steps = {
         "received": _("Received"),
         "bought": _("Bought in the window"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from db import clock, rules, saved_segments, segments, settings
+from db import clock, rule_words, rules, saved_segments, segments, settings
 from db.connection import begin
 from db.errors import Invalid
 from db.metrics import N_
@@ -53,7 +53,7 @@ def _count(args: Namespace) -> Output:
 
 def _sentence(conn: Connection, viewer: Viewer, rule: Group) -> str:
     known = segments.names(conn, viewer=viewer, rule=rules.written(rule))
-    return rules.sentence(rule, segments.called(known))
+    return rule_words.sentence(rule, segments.called(known))
 
 
 def _list_options(parser: ArgumentParser) -> None:

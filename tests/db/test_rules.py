@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db import rules
+from db import rule_words, rules
 from db.errors import Invalid
 from db.fields import FIELDS, OPERATORS
 from tests.db.segment_rules import RULES
@@ -24,7 +24,7 @@ C = {"field": "last_order_on", "op": "in the last", "value": 30}
 
 def said(data: Any, language: str = "en") -> str:
     with speaking(language):
-        return rules.sentence(rules.parse(data), lambda _field, value: str(value))
+        return rule_words.sentence(rules.parse(data), lambda _field, value: str(value))
 
 
 @given(RULES)

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from db import clock, connection, derived, rules, saved_segments, schema, scores, segments
+from db import clock, connection, derived, rule_words, rules, saved_segments, schema, scores, segments
 from db.connection import begin
 from db.embedded import Server
 from db.errors import Conflict, Invalid, NotFound, Refused
@@ -434,7 +434,7 @@ def test_choices_and_names(data: Data) -> None:
             }
         )
         known = segments.names(conn, viewer=root, rule=rule)
-    assert rules.sentence(rules.parse_text(rule), segments.called(known)) == (
+    assert rule_words.sentence(rules.parse_text(rule), segments.called(known)) == (
         "Owner one of (Ann, #99) and Redeemed in campaign any of (C2) and Bought product any of (p1) "
         "and C1: “Bought in the window” reached and Stage = At risk"
     )

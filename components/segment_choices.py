@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from components import data, wording
-from db import campaigns, customers, rules, segments
+from db import campaigns, customers, rule_words, rules, segments
 from db.errors import Invalid
 from db.fields import FIELDS, Kind
 from db.permissions import Viewer
@@ -77,7 +77,7 @@ def visible(viewer: Viewer) -> list[str]:
 
 def sentence(rule: Group, choices: Choices) -> str:
     """The rule in words."""
-    return rules.sentence(rule, choices.named)
+    return rule_words.sentence(rule, choices.named)
 
 
 def parsed(written: str) -> tuple[Group | None, str]:

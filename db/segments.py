@@ -34,7 +34,8 @@ from db.errors import Invalid, Refused
 from db.fields import FIELDS, Bounds, Field, Kind, since
 from db.metrics import STAGE_NAMES, Stage
 from db.permissions import Permission, Viewer
-from db.rules import Condition, Group, Names, Span, conditions, parse_text
+from db.rule_words import Names
+from db.rules import Condition, Group, Span, conditions, parse_text
 from db.words import _
 
 MOST_CHOICES = 500
@@ -126,6 +127,8 @@ def preview(
     """
     viewer.require(Permission.SEGMENTS_READ)
     viewer.require(Permission.CUSTOMERS_READ)
+    if sort not in customers.SORTS:
+        raise Invalid(_("The list cannot be sorted by “{sort}”.").format(sort=sort))
     group = checked(viewer, rule)
     bounds, _made = scores.bounds(conn)
     fits = _fits(group, today, bounds)
@@ -133,7 +136,7 @@ def preview(
     query = customers.listed(today, Filters()).where(fits).order_by(*ordered, schema.customers.c.id)
     if total is None:
         total = conn.scalar(_base(func.count()).where(fits)) or 0
-    return Page(customers.frame(conn, query.offset(max(0, offset)).limit(min(limit, 500))), total, False)
+    return Page(customers.frame(conn, query.offset(max(0, offset)).limit(max(1, min(limit, 500)))), total, False)
 
 
 def export(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Iterator[dict[str, Any]]:
@@ -344,7 +347,7 @@ def names(conn: Connection, *, viewer: Viewer, rule: str) -> dict[tuple[str, Any
 
 
 def called(known: Mapping[tuple[str, Any], str]) -> Names:
-    """What `rules.sentence` calls values by: stages and steps in words, ids by what `names` found."""
+    """What `rule_words.sentence` calls values by: stages and steps in words, ids by what `names` found."""
     steps = {
         "received": _("Received"),
         "bought": _("Bought in the window"),
@@ -357,7 +360,7 @@ def called(known: Mapping[tuple[str, Any], str]) -> Names:
             return _(STAGE_NAMES[Stage(value)])
         if field == "funnel":
             return steps.get(value, f"#{value}")
-        if value in ("yes", "no"):
+        if FIELDS[field].choices == ("yes", "no"):
             return _("yes") if value == "yes" else _("no")
         if not FIELDS[field].ids:
             return str(value)

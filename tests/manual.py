@@ -1,4 +1,4 @@
-"""The parts of the manual that are printed from the code: metrics, lifecycle stages, roles and permissions.
+"""The parts of the manual that are printed from the code: metrics, stages, rights, segment rules.
 
 `python -m tests.manual` writes them anew between their marks (`<!-- metrics -->` … `<!-- end -->`); the rest of a page
 is written by hand.
@@ -17,9 +17,11 @@ from db import words
 from db.metrics import CAMPAIGN_METRICS, METRICS, STAGE_NAMES, STAGE_RULES
 from db.permissions import GRANTS, Permission, Role
 from db.words import _
+from tests import manual_segments
 
 DOCS = Path(__file__).parent.parent / "docs"
 FOLDERS = {"en": "en", "zh_CN": "zh"}
+REFERENCE = DOCS / "segments.md"
 PROCESSES = (Role.GATE, Role.WORKER)
 
 P = Permission
@@ -121,6 +123,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "stages": stages,
     "matrix": matrix,
     "processes": processes,
+    "fields": manual_segments.fields,
+    "operators": manual_segments.operators,
+    "limits": manual_segments.limits,
 }
 _BLOCK = re.compile(r"<!-- (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 
@@ -138,13 +143,13 @@ def pages(language: str) -> list[Path]:
 
 def main() -> int:
     """Write every block of every page anew."""
-    for language in FOLDERS:
-        for path in pages(language):
-            before = path.read_text("utf-8")
-            after = printed(before, language)
-            if after != before:
-                path.write_text(after, "utf-8")
-                print(f"{path.relative_to(DOCS.parent)}: written anew")
+    written = [("en", REFERENCE)] + [(language, path) for language in FOLDERS for path in pages(language)]
+    for language, path in written:
+        before = path.read_text("utf-8")
+        after = printed(before, language)
+        if after != before:
+            path.write_text(after, "utf-8")
+            print(f"{path.relative_to(DOCS.parent)}: written anew")
     return 0
 
 

@@ -27,11 +27,12 @@ from db import (
     sessions,
     undo,
 )
+from db.fields import FIELDS, OPERATORS
 from db.permissions import Permission
 from db.rights import ROLES
 from db.words import LANGUAGES, catalogue
 from pages import BY_PATH, SCREENS
-from tests import manual, strings
+from tests import manual, manual_segments, strings
 
 DOCS = strings.ROOT / "docs"
 PAGES = ("signin", *(screen.path for screen in SCREENS))
@@ -151,6 +152,27 @@ def test_printed_parts_are_what_the_code_prints(language: str) -> None:
     for page in manual.pages(language):
         text = page.read_text("utf-8")
         assert text == manual.printed(text, language), f"{page.name}: python -m tests.manual"
+
+
+def test_the_reference_of_segments_is_what_the_code_reads() -> None:
+    text = manual.REFERENCE.read_text("utf-8")
+    assert text == manual.printed(text, "en"), "python -m tests.manual"
+    assert re.findall(r"<!-- (\w+) -->", text) == ["fields", "end", "operators", "end", "limits", "end"]
+    assert manual_segments.SOURCES.keys() == FIELDS.keys()
+    ops = {op for ops in OPERATORS.values() for op in ops}
+    assert manual_segments.MEANS.keys() == ops
+    for f in FIELDS.values():
+        marked = f"| `{f.key}` | {f.name} †" in text
+        assert marked == f.personal, f.key
+
+
+def test_every_rule_in_the_reference_can_be_read() -> None:
+    examples = list(manual_segments.blocks_of_json(manual.REFERENCE.read_text("utf-8")))
+    examples += [path.read_text("utf-8") for path in sorted((DOCS / "examples").glob("*.json"))]
+    read = [rules.parse_text(example) for example in examples]
+    found = {(c.field.kind, c.op) for rule in read for c in rules.conditions(rule)}
+    assert found == {(kind, op) for kind, ops in OPERATORS.items() for op in ops}
+    assert all(rules.parse(rules.data_of(rule)) == rule for rule in read)
 
 
 @pytest.mark.parametrize("language", manual.FOLDERS)

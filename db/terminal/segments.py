@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
 
-from db import clock, rules, saved_segments, segments, settings
+from db import clock, rule_words, rules, saved_segments, segments, settings
 from db.connection import begin
 from db.errors import Invalid
 from db.metrics import N_
@@ -27,9 +25,8 @@ def _rule_of(file: str) -> str:
     """The JSON in a file, or on standard input for "-", read no further than a rule may be long."""
     most = rules.MOST_CHARACTERS + 1
     try:
-        if file == "-":
-            return sys.stdin.read(most)
-        with Path(file).open(encoding="utf-8-sig") as opened:
+        # Standard input by its number: sys.stdin would decode it as the locale says.
+        with open(0 if file == "-" else file, encoding="utf-8-sig", closefd=file != "-") as opened:
             return opened.read(most)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else _("it is not UTF-8 text")
@@ -56,7 +53,7 @@ def _count(args: Namespace) -> Output:
 
 def _sentence(conn: Connection, viewer: Viewer, rule: Group) -> str:
     known = segments.names(conn, viewer=viewer, rule=rules.written(rule))
-    return rules.sentence(rule, segments.called(known))
+    return rule_words.sentence(rule, segments.called(known))
 
 
 def _list_options(parser: ArgumentParser) -> None:

@@ -49,6 +49,12 @@ def source(one: Any, code: str, ready: Group | None) -> Source:
     return Source(f"ready {code}", ready) if ready else Source("new", EVERYONE)
 
 
+def of_stage(stage: str, region: str) -> str:
+    """The rule, as the address holds it, of the customers of a stage, and of a region where one is chosen."""
+    where = [{"field": "region", "op": "in", "value": [region]}] if region else []
+    return rules.written(rules.parse({"all": [{"field": "stage", "op": "in", "value": [stage]}, *where]}))
+
+
 def adopt(found: Source) -> str:
     """Take up the rule of the address, or of the source, when either is new; gives what is wrong with the address's."""
     written = st.query_params.get(PARAMETER)

@@ -6,7 +6,20 @@ import pandas as pd
 import streamlit as st
 
 from analytics.intervals import wilson
-from components import cards, charts, controls, data, explain, format, page, period, tables, wording
+from components import (
+    cards,
+    charts,
+    controls,
+    data,
+    explain,
+    format,
+    page,
+    period,
+    places,
+    segment_source,
+    tables,
+    wording,
+)
 from db import customers, overview
 from db.errors import Invalid
 from db.metrics import METRICS, STAGE_NAMES, STAGE_RULES, Stage
@@ -78,13 +91,18 @@ with right.container(border=True, height="stretch"):
     st.markdown("**" + _("Lifecycle · customers today") + "**", help=rules)
     total = int(shown.stages["customers"].sum())
     counts = [int(n) for n in shown.stages["customers"]]
-    charts.bars(
+    clicked = charts.bars(
         [_(STAGE_NAMES[Stage(s)]) for s in shown.stages["stage"]],
         counts,
         [f"{format.number(n)} · {format.percent(n / total if total else None)}" for n in counts],
         key="overview_lifecycle",
         alt=_("Customers by lifecycle stage"),
+        clickable=True,
     )
+    st.caption(_("Click a bar to see the customers."))
+    if clicked is not None:
+        del st.session_state["overview_lifecycle"]
+        places.go("segment", segment_rule=segment_source.of_stage(shown.stages["stage"][clicked], region))
 
 with st.container(border=True):
     ends = format.day(shown.period.end)

@@ -235,6 +235,21 @@ def test_a_segment_is_built_answers_at_once_and_is_kept(
     expect(page).to_have_url(re.compile(r"/segment\?id=\d+$"))
 
 
+def test_a_bar_opens_its_customers(site: Site, ids: dict[str, int], tab: Callable[..., Page]) -> None:
+    page = tab()
+    page.goto(site.address)
+    bar = page.locator(".st-key-overview_lifecycle .bars .point path").first
+    bar.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)  # plotly draws itself in
+    place = bar.bounding_box()
+    assert place
+    page.mouse.move(place["x"] + 3, place["y"] + place["height"] / 2)
+    page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+    expect(page.locator(".st-key-segment_answer")).to_contain_text(f"of {CUSTOMERS} customers")
+    expect(page.get_by_text("Stage = Prospect")).to_be_visible()
+    expect(page.get_by_text(f"1–20 of {CUSTOMERS - 1}")).to_be_visible()
+
+
 def test_on_a_phone_nothing_is_wider_than_the_screen_and_editing_works(
     site: Site, ids: dict[str, int], tab: Callable[..., Page]
 ) -> None:

@@ -30,6 +30,8 @@ WORDS = {
     "not in the last": N_("not in the last … days"),
     "any of": N_("any of"),
     "none of": N_("none of"),
+    "within": N_("in the period"),
+    "not within": N_("not in the period"),
     "reached": N_("reached"),
     "not reached": N_("not reached"),
     "empty": N_("is not known"),
@@ -114,7 +116,7 @@ def _line(line: Line, draft: Draft, fields: list[str], choices: Choices) -> Delt
                 line.value = _value(line, choices)
             place = st.empty()
             _remover(line, draft)
-        if line.takes in ("some", "spanned", "step"):
+        if line.takes in ("some", "spanned", "span", "step"):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 line.value = _value(line, choices)
         if line.problem:
@@ -182,6 +184,7 @@ def _value(line: Line, choices: Choices) -> Any:
         "two": lambda: _both(line, key),
         "days": lambda: _days(key, line.value),
         "spanned": lambda: _spanned(line, key, choices),
+        "span": lambda: _span(key, line.value or {}, {}) or None,
         "step": lambda: _step(line, key, choices),
     }
     return drawn[line.takes]()
@@ -269,18 +272,24 @@ def _spanned(line: Line, key: str, choices: Choices) -> dict[str, Any] | None:
     """Values and the period they are about."""
     given = line.value or {"of": []}
     of = _several(line, key, given["of"], choices)
-    spans = {"": _("at any time"), "last": _("in the last … days"), "range": _("from … to")}
+    found = {"of": of} | _span(key, given, {"": _("at any time")})
+    return found if of else None
+
+
+def _span(key: str, given: dict[str, Any], spans: dict[str, str]) -> dict[str, Any]:
+    """A period, as the last days or from a day to a day; `spans` is what else there is to choose."""
+    spans |= {"last": _("in the last … days"), "range": _("from … to")}
     present = "last" if "last_days" in given else "range" if {"from", "to"} & given.keys() else ""
     span: str = st.selectbox(
         _("Period"),
         list(spans),
-        index=list(spans).index(present),
+        index=list(spans).index(present) if present in spans else 0,
         format_func=spans.__getitem__,
         key=f"{key}_span_{language()}",
         label_visibility="collapsed",
         width=160,
     )
-    found: dict[str, Any] = {"of": of}
+    found: dict[str, Any] = {}
     if span == "last":
         days = _days(f"{key}_days", given.get("last_days"))
         found |= {"last_days": days} if days else {}
@@ -297,7 +306,7 @@ def _spanned(line: Line, key: str, choices: Choices) -> dict[str, Any] | None:
                 width=140,
             )
             found |= {name: day.isoformat()} if isinstance(day, date) else {}
-    return found if of else None
+    return found
 
 
 def _step(line: Line, key: str, choices: Choices) -> dict[str, Any] | None:

@@ -49,10 +49,10 @@ def source(one: Any, code: str, ready: Group | None) -> Source:
     return Source(f"ready {code}", ready) if ready else Source("new", EVERYONE)
 
 
-def of_stage(stage: str, region: str) -> str:
-    """The rule, as the address holds it, of the customers of a stage, and of a region where one is chosen."""
+def within(region: str, field: str, op: str, value: Any) -> str:
+    """The rule of one condition, as the address holds it, and of a region where one is chosen."""
     where = [{"field": "region", "op": "in", "value": [region]}] if region else []
-    return rules.written(rules.parse({"all": [{"field": "stage", "op": "in", "value": [stage]}, *where]}))
+    return rules.written(rules.parse({"all": [{"field": field, "op": op, "value": value}, *where]}))
 
 
 def adopt(found: Source) -> str:

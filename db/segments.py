@@ -198,7 +198,14 @@ def _fits(rule: Condition | Group, today: date, bounds: Bounds) -> ColumnElement
     return not_(found) if rule.match == "none" else found
 
 
-_OPPOSITE = {"!=": "=", "not in": "in", "not in the last": "in the last", "none of": "any of", "not reached": "reached"}
+_OPPOSITE = {
+    "!=": "=",
+    "not in": "in",
+    "not in the last": "in the last",
+    "none of": "any of",
+    "not reached": "reached",
+    "not within": "within",
+}
 
 
 def _holds(c: Condition, today: date, bounds: Bounds) -> ColumnElement[bool]:
@@ -239,6 +246,8 @@ def _looked_up(c: Condition, today: date) -> Any:
     if c.field.kind is Kind.STEP:
         campaign_id, step = c.values
         return funnel.members(campaign_id, step)
+    if c.field.kind is Kind.PERIOD:
+        return select(schema.orders.c.customer_id).where(*_within(schema.orders.c.placed_on, c.span, today))
     if c.field.kind is Kind.CAMPAIGN:
         m = schema.campaign_members.c
         day = m.received_on if c.field.key == "received" else m.first_redeemed_on

@@ -24,9 +24,17 @@ _CSS = """
   [data-testid="stMarkdownContainer"] table { width: 100%; font-size: 0.95em; }
   [data-testid="stMarkdownContainer"] :is(th, td) { border-left: none !important; border-right: none !important; }
   [data-testid="stMarkdownContainer"] th { font-weight: 500; opacity: 0.75; }
+  /* Names of columns that hold a mark each need no more room than the mark. */
+  .st-key-kehu_matrix :is(th, td):not(:first-child) { text-align: center !important; }
   @media (max-width: 640px) {
     [data-testid="stMainBlockContainer"] { padding: 3.6rem 1rem 4rem; }
     [data-testid="stMarkdownContainer"] table { display: block; overflow-x: auto; white-space: nowrap; }
+    /* Sentences fold instead; and the names above the marks stand upright. */
+    :is(.st-key-kehu_matrix, [class*="st-key-kehu_wrapped"]) table {
+      display: table !important; white-space: normal !important;
+    }
+    :is(.st-key-kehu_matrix, [class*="st-key-kehu_wrapped"]) :is(th, td) { padding: 0.35rem 0.4rem !important; }
+    .st-key-kehu_matrix th:not(:first-child) { writing-mode: vertical-rl; vertical-align: bottom; }
     /* Filters stand in pairs, and what was chosen from a list above it: below, nobody would look. */
     [class*="st-key-kehu_filters"] > [data-testid="stElementContainer"] { flex: 0 1 calc(50% - 0.5rem) !important; }
     [class*="st-key-kehu_filters"] > [data-testid="stElementContainer"]:has([data-testid="stButtonGroup"]) {

@@ -12,8 +12,22 @@ import pytest
 
 from api import health
 from components import period
-from db import campaigns, customer, customers, history, metrics, migrate, offers, overview, passwords, sessions, undo
-from db.permissions import Permission
+from db import (
+    campaigns,
+    customer,
+    customers,
+    history,
+    metrics,
+    migrate,
+    offers,
+    overview,
+    passwords,
+    sessions,
+    undo,
+    users,
+    visibility,
+)
+from db.permissions import MEANINGS, Permission
 from db.rights import ROLES
 from db.words import LANGUAGES, catalogue
 from pages import BY_PATH, SCREENS
@@ -76,6 +90,14 @@ LIMITS: dict[str, tuple[int, ...]] = {
     "campaign": (campaigns.MOST_PRODUCTS,),
     "funnel": (of_page("funnel", "PAGE"),),
     "changes": (of_page("changes", "PAGE"), history.MOST_ROWS, undo.MOST_ROWS, minutes(offers.LIFE)),
+    "users": (
+        users.MOST_USERS,
+        users.MOST_NAME,
+        passwords.LINK_LIFE.days,
+        passwords.TRIES,
+        minutes(passwords.LOCK),
+        visibility.MOST_SEEING,
+    ),
     "account": (*PASSWORD, *SESSION, sessions.MOST_DEVICES),
     "operations": (
         *SESSION,
@@ -150,7 +172,7 @@ def test_figures_stages_and_rights_are_printed(language: str) -> None:
 
 
 def test_every_permission_has_its_words() -> None:
-    assert set(manual.MEANING) == set(Permission)
+    assert set(MEANINGS) == set(Permission)
 
 
 @pytest.mark.parametrize("path", [*PAGES, "rights"])

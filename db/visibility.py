@@ -76,6 +76,8 @@ def candidates(conn: Connection, *, viewer: Viewer, today: date, words: str) -> 
     """Number → name of the customers that somebody may mean: the one of this number, archived or not, then the best
     hits of a search, at most MOST_FOUND."""
     viewer.require(Permission.USERS_MANAGE)
+    if not text.match_key(words):
+        return {}
     hits = customers.search(conn, viewer=viewer, today=today, words=words, limit=MOST_FOUND).rows
     found = {int(number): str(name) for number, name in zip(hits["id"], hits["name"], strict=True)}
     typed = text.clean(words).removeprefix("#")

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from components import wording
+from components.signin import role_name
 from db.errors import Conflict
 from db.permissions import NOBODY
 from db.words import _
@@ -76,6 +77,8 @@ def value(name: str, raw: Any, people: Mapping[int, str]) -> str:
         return "–"
     if name == "owner_id":
         return wording.person({NOBODY: "", **people}.get(int(raw), f"#{int(raw)}"))
+    if name == "role":
+        return role_name(str(raw))
     if isinstance(raw, bool):
         return _("yes") if raw else _("no")
     return str(raw)

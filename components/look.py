@@ -47,6 +47,7 @@ _CSS = """
   @media (pointer: coarse), (max-width: 640px) {
     .stApp button[data-testid^="stBaseButton"], .stApp [data-testid="stPageLink"] a { min-height: 40px; }
     .stApp input, .stApp textarea { font-size: 16px !important; min-height: 40px; }
+    .stApp [data-testid="stCode"] button { visibility: visible; }  /* to copy: nothing hovers over it */
   }
 </style>
 """

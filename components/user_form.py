@@ -43,7 +43,8 @@ class Link:
 
 def problem(place: DeltaGenerator, sentence: str) -> None:
     """A sentence under a field."""
-    place.markdown(f":red[:material/error: {wording.plain(sentence)}]")
+    apart = wording.plain(sentence).replace("@", "\u2060@")  # the example of an address is no link
+    place.markdown(f":red[:material/error: {apart}]")
 
 
 def role(key: str, roles: Sequence[Role], *, chosen: Role) -> Role:

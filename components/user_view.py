@@ -22,7 +22,7 @@ COLOURS = {"active": "green", "locked": "orange", "deactivated": "gray"}
 
 def state_name(state: str) -> str:
     """Whether somebody can sign in, in words."""
-    return {"active": _("Active"), "locked": _("Locked"), "deactivated": _("Deactivated")}[state]
+    return {"active": _("May sign in"), "locked": _("Locked"), "deactivated": _("Deactivated")}[state]
 
 
 def pick(people: Sequence[Any], *, zone: str) -> tables.Picked:
@@ -43,7 +43,7 @@ def pick(people: Sequence[Any], *, zone: str) -> tables.Picked:
         "username": st.column_config.TextColumn(_("User name"), width=130),
         "role": st.column_config.TextColumn(_("Role"), width=100),
         "team": st.column_config.TextColumn(_("Team"), width=90),
-        "state": st.column_config.TextColumn(_("State"), width=90),
+        "state": st.column_config.TextColumn(_("State"), width=100),
         "seen_at": st.column_config.TextColumn(_("Last visit"), width=130),
         "locked_until": st.column_config.TextColumn(_("Locked until"), width=130),
     }
@@ -142,7 +142,15 @@ def _buttons(user: Any, *, myself: bool, owned: int) -> tuple[str, Any] | None:
                 if st.button(_("Sign out everywhere"), type="primary", key="users_sign_out"):
                     asked = "signout"
             with st.popover(_("Deactivate"), icon=":material/person_off:"):
-                st.caption(_("Signs the user out and lets nobody in under this name. You can undo it."))
+                if myself:
+                    st.caption(
+                        _(
+                            "This is your own account: you are out at once, and only another administrator "
+                            "can let you in again."
+                        )
+                    )
+                else:
+                    st.caption(_("Signs the user out and lets nobody in under this name. You can undo it."))
                 if owned:
                     kept = ngettext(
                         "{n} customer stays with this user until handed over.",
@@ -150,8 +158,6 @@ def _buttons(user: Any, *, myself: bool, owned: int) -> tuple[str, Any] | None:
                         owned,
                     )
                     st.caption(kept.format(n=format.number(owned)))
-                if myself:
-                    st.caption(_("This is your own account: only another administrator can let you in again."))
                 if st.button(_("Deactivate this user"), type="primary", key="users_deactivate"):
                     asked = "deactivate"
         elif st.button(_("Activate"), icon=":material/person_check:", key="users_activate"):

@@ -58,9 +58,12 @@ class User:
 
     def found_by(self, words: str) -> bool:
         """Whether every word stands in the name (in pinyin and by its initials too), user name, e-mail or team."""
+        wanted = text.match_key(words).split()
+        if not wanted:
+            return True
         known = [text.match_key(part) for part in (self.name, self.username, self.email, self.team)]
         known += [text.pinyin(self.name), text.initials(self.name)]
-        return all(any(word in part for part in known) for word in text.match_key(words).split())
+        return all(any(word in part for part in known) for word in wanted)
 
 
 def everyone(conn: Connection, *, viewer: Viewer, limit: int = MOST_USERS) -> tuple[tuple[User, ...], bool]:

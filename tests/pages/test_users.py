@@ -549,6 +549,13 @@ def test_found_by_words_or_number(people: make.People, wang: int, typed: str) ->
     assert data.queries() <= MOST_QUERIES
 
 
+def test_the_customers_page_leads_there_for_administrators_alone(people: make.People, wang: int) -> None:
+    for viewer, there in ((people.root, True), (people.mia, False), (people.ana, False)):
+        links = sound(signed_in(viewer, "customer", id=str(wang))).main.page_link
+        found = [link.proto.query_string for link in links if link.page == "users"]
+        assert found == ([f"users_part=sight&users_customer={wang}"] if there else [])
+
+
 def test_of_several_one_is_chosen(people: make.People, wang: int) -> None:
     with connection.begin_owner() as conn:
         other = make.customer(conn, name="王小红", archived_at=None)

@@ -19,8 +19,8 @@ def stage_badge(name: str, stage: str) -> None:
     st.badge(name, color=colours.get(stage, "gray"))  # type: ignore[arg-type]
 
 
-def header(customer: Any, stage_name: str) -> None:
-    """Name, stage, owner, and the ways to reach the customer."""
+def header(customer: Any, stage_name: str, *, sight: bool = False) -> None:
+    """Name, stage, owner, and the ways to reach the customer; with `sight` the way to who sees it."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.subheader(wording.plain(customer.name), anchor=False, width="content")
         stage_badge(stage_name, customer.stage)
@@ -34,6 +34,9 @@ def header(customer: Any, stage_name: str) -> None:
         if customer.email:
             address = quote(customer.email, safe="@")
             st.link_button(wording.plain(customer.email), f"mailto:{address}", icon=":material/mail:")
+        if sight:
+            where = {"users_part": "sight", "users_customer": str(customer.id)}
+            places.link("users", _("Who sees this customer"), icon=":material/visibility:", **where)
 
 
 def figures(customer: Any, *, currency: str, today: date) -> None:

@@ -689,3 +689,23 @@ def test_what_a_segment_was_before_it_was_shared_is_its_owners(kept: make.People
     take_back(kept.ann, private)
     assert "Zekret" not in str(told(kept.bo))
     assert [command for command, *_names in told(kept.bo)] == ["segment.save"] * 5 + ["segment.add"]
+
+
+def test_what_came_since_may_stand_in_the_way_of_an_undo(kept: make.People) -> None:
+    """The name was taken meanwhile: a sentence, nothing done, and the undo works once the name is free."""
+    for viewer in (kept.ann, kept.mark, kept.root):
+        segment_id, _set = keep(viewer, "Taken")
+        with begin(viewer, write=True) as conn:
+            archived = saved_segments.archive(conn, actor=viewer, segment_id=segment_id)
+        other, _set = keep(viewer, "TAKEN")
+        _same, renamed = keep(viewer, "Free", segment_id=other, version=1)
+        newest, removal = keep(viewer, "Taken")
+        for stuck in (archived, renamed):
+            with pytest.raises(Conflict, match="same key stands there again; rename or remove it first"):
+                take_back(viewer, stuck)
+        assert (get(viewer, segment_id).archived_at is None, get(viewer, other).name) == (False, "Free")
+        take_back(viewer, removal)
+        with pytest.raises(NotFound):
+            get(viewer, newest)
+        take_back(viewer, archived)
+        assert get(viewer, segment_id).archived_at is None

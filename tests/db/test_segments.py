@@ -709,3 +709,38 @@ def test_what_came_since_may_stand_in_the_way_of_an_undo(kept: make.People) -> N
             get(viewer, newest)
         take_back(viewer, archived)
         assert get(viewer, segment_id).archived_at is None
+
+
+UNREADABLE = (
+    {"all": [{"field": "retired", "op": "in", "value": ["x"]}]},
+    {"all": [{"field": "orders", "op": "~", "value": 1}]},
+    {"every": []},
+    {},
+    [],
+    5,
+    "x",
+    {"all": [{"all": [{"all": [{"all": [{"all": [{"all": []}]}]}]}]}]},
+    {"all": [{"field": "[x](http://evil.example)", "op": "=", "value": 1}]},
+)
+
+
+@pytest.mark.parametrize("rule", UNREADABLE, ids=str)
+def test_a_rule_that_cannot_be_read_is_a_sentence_on_that_segment_alone(kept: make.People, rule: Any) -> None:
+    segment_id, _added = keep(kept.ann, "Broken", shared=True)
+    keep(kept.ann, "Whole", shared=True)
+    with connection.begin_owner() as conn:
+        conn.execute(update(schema.segments).where(schema.segments.c.id == segment_id).values(rule=rule))
+    for viewer in kept.everyone:
+        assert names_of(viewer) == ["Broken", "Whole"]
+        one = get(viewer, segment_id)
+        assert one.problem.startswith("The rule of this segment cannot be read. "), one.problem
+        assert counted(viewer, rules.written(one.rule)) == 0
+        assert len(stories(viewer, segment_id)) == 1
+    # Its owner archives it, writes it anew, or takes the writing back, all the same.
+    _same, mended = keep(kept.ann, "Broken", BIG, segment_id=segment_id, version=1, shared=True)
+    assert (get(kept.bo, segment_id).problem, get(kept.bo, segment_id).rule) == ("", rules.parse_text(BIG))
+    take_back(kept.ann, mended)
+    assert get(kept.ann, segment_id).problem
+    with begin(kept.ann, write=True) as conn:
+        saved_segments.archive(conn, actor=kept.ann, segment_id=segment_id)
+    assert names_of(kept.bo) == ["Whole"]

@@ -109,9 +109,9 @@ def blank(*, submit: str) -> dict[str, str] | None:
 
 def problems(error: Invalid) -> None:
     """The fields of a refused form, each with its sentence."""
-    st.error(error.message)
+    st.error(wording.sentence(error.message))
     for column, sentence in error.fields.items():
-        st.markdown(f"- **{labels().get(column, column)}**: {sentence}")
+        st.markdown(f"- **{labels().get(column, column)}**: {wording.sentence(sentence)}")
 
 
 def explain(error: Invalid) -> None:

@@ -83,12 +83,13 @@ class Run:
 
 _run: ContextVar[Run | None] = ContextVar("kehu_run", default=None)
 _last_queries = 0
+_NOT_COUNTED = ("SET ", "SAVEPOINT ", "RELEASE SAVEPOINT ", "ROLLBACK TO SAVEPOINT ")
 
 
 @event.listens_for(Engine, "before_cursor_execute")
 def _count(conn: Any, cursor: Any, statement: str, *rest: Any) -> None:
     found = _run.get()
-    if found is not None and not statement.startswith("SET "):
+    if found is not None and not statement.startswith(_NOT_COUNTED):
         found.queries += 1
 
 
@@ -98,7 +99,7 @@ def current() -> Run | None:
 
 
 def queries() -> int:
-    """Statements of the run in this thread so far, else of the last run. BEGIN and SET do not count."""
+    """Statements of the run in this thread so far, else of the last run. BEGIN, SET and savepoints do not count."""
     found = _run.get()
     return found.queries if found else _last_queries
 

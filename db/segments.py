@@ -29,8 +29,9 @@ from sqlalchemy import (
 )
 
 from db import customers, funnel, schema, scores, text
+from db.connection import bounded
 from db.customers import Filters, Page
-from db.errors import Invalid, Refused
+from db.errors import Invalid, Refused, Unavailable
 from db.fields import FIELDS, Bounds, Field, Kind, since
 from db.metrics import STAGE_NAMES, Stage
 from db.permissions import Permission, Viewer
@@ -39,6 +40,11 @@ from db.rules import Condition, Group, Span, conditions, parse_text
 from db.words import _
 
 MOST_CHOICES = 500
+TOGETHER_MS = 5_000
+ALONE_MS = 1_000
+"""How long a list of segments waits for all its numbers, and then for each."""
+MOST_VALUES_AT_ONCE = 30_000
+"""A statement has at most 65,535 parameters; a rule alone stays far below (db/rules.py)."""
 DIMENSIONS = ("stage", "region", "age_band", "income_band", "m_score")
 """What a segment is compared with everyone by."""
 
@@ -93,13 +99,37 @@ def explore(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Expl
 
 
 def counts(conn: Connection, *, viewer: Viewer, rules: tuple[str, ...], today: date) -> tuple[int | None, ...]:
-    """How many customers fit each of several rules, in one pass; None for a rule the viewer may not count by."""
+    """How many customers fit each of several rules; None for a rule the viewer may not count by, or a slow one."""
     viewer.require(Permission.SEGMENTS_READ)
     groups = [parse_text(rule) for rule in rules]
     allowed = [group for group in groups if not _hidden(viewer, group)]
     bounds, _made = scores.bounds(conn)
-    found = iter(_each(conn, allowed, today, bounds))
+    found = iter(_each_in_time(conn, allowed, today, bounds))
     return tuple(None if _hidden(viewer, group) else next(found) for group in groups)
+
+
+def _each_in_time(
+    conn: Connection, found: Sequence[Condition | Group], today: date, bounds: Bounds
+) -> tuple[int | None, ...]:
+    """In one pass; where that takes too long, rule by rule: one that is slow must not keep the others' numbers back."""
+    few = sum(len(c.values) + 2 for each in found for c in conditions(each)) < MOST_VALUES_AT_ONCE
+    try:
+        if few:
+            with bounded(conn, TOGETHER_MS):
+                return _each(conn, found, today, bounds)
+    except Unavailable:
+        if conn.invalidated:
+            raise
+    counted: list[int | None] = []
+    for each in found:
+        try:
+            with bounded(conn, ALONE_MS):
+                counted += _each(conn, [each], today, bounds)
+        except Unavailable:
+            if conn.invalidated:
+                raise
+            counted.append(None)
+    return tuple(counted)
 
 
 def _each(conn: Connection, found: Sequence[Condition | Group], today: date, bounds: Bounds) -> tuple[int, ...]:

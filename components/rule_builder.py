@@ -250,6 +250,8 @@ def _scalar(line: Line, key: str, label: str, value: Any) -> Any:
         label_visibility="collapsed",
         width=100,
     )
+    if value is not None and number == float(value):
+        return value  # as it was written: floats have no place for all of its digits
     return int(number) if number is not None and float(number).is_integer() else number
 
 

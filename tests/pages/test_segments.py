@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -478,3 +479,13 @@ def test_what_people_enter_is_no_markup_in_a_chart(people: make.People) -> None:
     assert {"&lt;a href='http://evil.example'>North&lt;/a>", "&lt;b>&amp;amp;&lt;/b>", "2026", "2025"} <= set(shown)
     assert not any("<" in name for name in shown)
     assert figure["layout"]["yaxis"]["type"] == "category"
+
+
+@pytest.mark.parametrize("value", ["123456789012.123456", "-999999999999.999999", "0.1", "0.000001", "1000000000000"])
+def test_looking_at_a_rule_changes_none_of_its_digits(people: make.People, value: str) -> None:
+    rule = '{"all":[{"field":"revenue","op":"between","value":[' + ("-999999999999.999999," + value) + "]}]}"
+    number = keep(people.cho, f"Exactly {value}", json.loads(rule, parse_float=str))
+    app = opened(people.cho, id=str(number))
+    app = sound(app.run())
+    assert not drawn(app, "segment_save"), "nothing was changed"
+    assert f"{Decimal(value).normalize():,f}" in said(app)

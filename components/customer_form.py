@@ -66,7 +66,7 @@ def draw(limits: Mapping[str, int], *, submit: str) -> tuple[dict[str, str], int
     start = {c: str(st.session_state.get(f"{KEY}_typed_{c}", before[c])) for c in labels()}
     turn = st.session_state.get(f"{KEY}_turn", 0)  # new widgets after a choice, or they would keep what was typed
     if f"{KEY}_refused" in st.session_state:
-        st.error(st.session_state[f"{KEY}_refused"])
+        st.error(wording.sentence(st.session_state[f"{KEY}_refused"]))
     with st.form(KEY, border=True):
         typed = {}
         grid = st.grid(columns="auto", min_column_width=280)

@@ -69,11 +69,13 @@ class Run:
         with translated():
             try:
                 return query(self.connection(), **params)
-            except DBAPIError as error:
-                self.close(error)
+            except Exception as error:
+                lost = self._conn is not None and self._conn.invalidated  # which the query may have told in its words
+                if isinstance(error, DBAPIError) or lost:
+                    self.close(error)
                 raise
 
-    def close(self, error: DBAPIError | None = None) -> None:
+    def close(self, error: Exception | None = None) -> None:
         """End the snapshot, if there is one. Nothing was written: where the connection is gone nothing is lost."""
         opened, self._open, self._conn = self._open, None, None
         if opened:

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -803,3 +804,17 @@ def test_a_worker_that_dies_while_it_takes_the_bounds_leaves_the_old_ones(data: 
             killer.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": mine})
     with begin(WORKER) as conn:
         assert scores.bounds(conn) == before
+
+
+def test_many_slow_rules_are_given_up_together(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit, ms in (("TOGETHER_MS", 100), ("ALONE_MS", 150), ("LATER_MS", 400)):
+        monkeypatch.setattr(segments, limit, ms)
+    slow = json.dumps({"all": [{"field": "ordered", "op": "within", "value": {"last_days": 30}}] * 3})
+    ann = data.people.ann
+    with connection.begin_owner() as other:
+        other.exec_driver_sql("LOCK TABLE orders")
+        began = time.monotonic()
+        with begin(ann) as conn:
+            found = segments.counts(conn, viewer=ann, rules=(slow,) * 20 + (EVERYONE,), today=TODAY)
+        assert time.monotonic() - began < 2
+    assert found == (*(None,) * 20, len(seen(data, ann))), "the shortest comes first"

@@ -268,9 +268,10 @@ CONNECTS = {
     "app.py": {"engine"},  # closes the pool when the server stops
     "components/data.py": {"engine"},  # the database's name is part of every cache key
     "db/__main__.py": {"begin_owner", "engine"},  # reports the schema's revision, migrates
+    "db/bench_data.py": {"begin_owner"},  # drops and makes indexes around its COPY
     "db/connection.py": {"connect", "create_engine", "engine"},
     "db/embedded.py": {"connect"},  # makes the cluster and its database
-    "db/migrate.py": {"begin_owner"},
+    "db/migrate.py": {"begin_owner", "connect", "engine"},  # VACUUM stands in no transaction
     "deploy/run.py": {"connect"},  # waits for the embedded server
     "worker/__main__.py": {"connect"},  # waits for the database; as kehu_worker
     "worker/tasks.py": {"engine"},  # where the job library's connection leads to; as kehu_worker

@@ -28,7 +28,11 @@ _SURNAMES = (
 )
 _GIVEN = (
     *"伟芳娜敏静磊军洋勇艳杰娟涛明超霞平刚丽桂玲斌燕鑫波鹏宁琳倩晶",
-    *(a + b for a in "建国志文晓雨子思欣梓浩宇佳海春美玉秀永天一嘉俊诗若景立德" for b in "华明强辉涛轩涵怡萱洋杰琳婷雪梅"),
+    *(
+        a + b
+        for a in "建国志文晓雨子思欣梓浩宇佳海春美玉秀永天一嘉俊诗若景立德"
+        for b in "华明强辉涛轩涵怡萱洋杰琳婷雪梅"
+    ),
 )
 
 
@@ -44,7 +48,12 @@ def pools() -> tuple[tuple[str, ...], ...]:
     """All names of each kind; those of people by surname, so that a number says both parts."""
     return (
         tuple(surname + given for surname in _SURNAMES for given in _GIVEN),
-        tuple(f"{given}{middle} {surname}" for surname in demo_people.LATIN_SURNAMES for given in demo_people.LATIN_GIVEN for middle in _MIDDLE),
+        tuple(
+            f"{given}{middle} {surname}"
+            for surname in demo_people.LATIN_SURNAMES
+            for given in demo_people.LATIN_GIVEN
+            for middle in _MIDDLE
+        ),
         tuple(f"{place}{kind}" for place in demo_people.SHOP_PLACES for kind in demo_people.SHOP_KINDS),
         tuple(f"{place} {kind}" for place in demo_people.LATIN_SHOP_PLACES for kind in demo_people.LATIN_SHOP_KINDS),
     )
@@ -100,7 +109,10 @@ def phones(number: Numbers, chinese: npt.NDArray[np.bool_], form: Numbers) -> tu
     first, last = pc.utf8_slice_codeunits(digits, 0, 3), pc.utf8_slice_codeunits(digits, 3, 7)
     written, plain = [], []
     for parts, forms in (
-        ((pc.binary_join_element_wise("0", first, ""), last), (("120", "", ""), ("120 ", " ", ""), ("+86 120 ", " ", "86"))),
+        (
+            (pc.binary_join_element_wise("0", first, ""), last),
+            (("120", "", ""), ("120 ", " ", ""), ("+86 120 ", " ", "86")),
+        ),
         ((first, last), (("(555) ", "-", ""), ("555-", "-", ""), ("+1 555 ", " ", "1"))),
     ):
         area = "120" if parts[0] is not first else "555"

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -127,7 +128,9 @@ class Company:
         team = np.array([plan.team_of(i) for i in range(plan.sales)])
         found = np.full(plan.customers, -1, dtype=np.int64)
         for r in range(regions):
-            mine = np.flatnonzero(team % regions == r) if plan.teams >= regions else np.flatnonzero(team == r % plan.teams)
+            mine = (
+                np.flatnonzero(team % regions == r) if plan.teams >= regions else np.flatnonzero(team == r % plan.teams)
+            )
             rows = np.flatnonzero(self.region == r)
             found[rows] = mine[rng.integers(0, len(mine), len(rows))]
         found[rng.random(plan.customers) < 0.06] = -1
@@ -222,7 +225,7 @@ class Company:
         zipf /= zipf[-1]
         order_id, line_id = ids["orders"], ids["order_items"]
         edges = np.linspace(0, DAYS, SLICES + 1).astype(np.int64)
-        for turn, (start, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+        for turn, (start, end) in enumerate(pairwise(edges)):
             rng = plan.rng(_ORDERS, turn)
             customer, day = self._bought(int(start), int(end), rng)
             n = len(customer)
@@ -321,9 +324,7 @@ class Company:
             {
                 "customer_id": pa.array(who),
                 "received_on": plan.dates(received),
-                "first_redeemed_on": pc.if_else(
-                    pa.array(times > 0), plan.dates(first), pa.scalar(None, pa.date32())
-                ),
+                "first_redeemed_on": pc.if_else(pa.array(times > 0), plan.dates(first), pa.scalar(None, pa.date32())),
                 "redemptions": pa.array(times),
             }
         )

@@ -112,7 +112,7 @@ def ahead(made: Iterable[T], most: int = 2) -> Iterator[T]:
                 put(True, item)
                 if stopped.is_set():
                     return
-        except BaseException as error:  # noqa: BLE001 — raised again by the reader
+        except BaseException as error:
             put(False, error)
         else:
             put(False, None)

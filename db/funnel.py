@@ -73,7 +73,7 @@ def steps(conn: Connection, *, viewer: Viewer, campaign_id: int, by: str = "") -
     counts = [func.count().filter(condition).label(step.value) for step, condition in _TAKEN.items()]
     query = (
         select(cut.label("slice"), *counts, func.count().filter(unmatched).label("unmatched"))
-        .select_from(_members())
+        .select_from(_members() if by else _results())
         .where(_m.campaign_id == campaign_id)
         .group_by(cut)
     )
@@ -89,10 +89,7 @@ def steps(conn: Connection, *, viewer: Viewer, campaign_id: int, by: str = "") -
 
 def members(campaign_id: int, step: str) -> Select[Any]:
     """The ids of a campaign's members who reached a step."""
-    joined = schema.campaign_members.outerjoin(
-        schema.campaign_results, and_(_r.customer_id == _m.customer_id, _r.campaign_id == _m.campaign_id)
-    )
-    return select(_m.customer_id).select_from(joined).where(_m.campaign_id == campaign_id, _TAKEN[Step(step)])
+    return select(_m.customer_id).select_from(_results()).where(_m.campaign_id == campaign_id, _TAKEN[Step(step)])
 
 
 def lowest(band: str) -> float:
@@ -149,6 +146,10 @@ def _cut(by: str) -> ColumnElement[str]:
 
 
 def _members():  # type: ignore[no-untyped-def]  # a join has no public type
-    return schema.campaign_members.join(schema.customers, _c.id == _m.customer_id).outerjoin(
+    return _results().join(schema.customers, _c.id == _m.customer_id)
+
+
+def _results():  # type: ignore[no-untyped-def]
+    return schema.campaign_members.outerjoin(
         schema.campaign_results, and_(_r.customer_id == _m.customer_id, _r.campaign_id == _m.campaign_id)
     )

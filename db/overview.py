@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Date, and_, case, func, literal, select
 
 from db import schema
 from db.errors import Invalid
@@ -271,17 +271,35 @@ def _all_people(conn: Connection, region: str) -> _People:
 
 
 def _people(conn: Connection, period: Period, region: str) -> _People:
-    """In one pass over the orders' days; the head too, as the roll-up counts from the start of a week or month."""
-    o = schema.orders.c
+    """In one pass over the days of each customer's orders; the head too, as the roll-up counts from the start of a week
+    or month.
+    """
+    d = schema.order_days.c
     head_ends = period.buckets[1] if len(period.buckets) > 1 else period.end + timedelta(days=1)
+
+    def until(last: date) -> ColumnElement[int]:
+        """Orders up to a day: the days are in order, so it is a binary search."""
+        return func.width_bucket(literal(last, Date), d.days)
+
+    one = timedelta(days=1)
+    counted = (
+        select(
+            until(period.before.start - one).label("earlier"),
+            until(period.start - one).label("before"),
+            until(head_ends - one).label("head"),
+            until(period.end).label("whole"),
+        )
+        .where(_in_region(d.customer_id, region))
+        .offset(0)  # a fence: the searches are made once for each customer, not for each count
+        .subquery()
+        .c
+    )
     each = (
         select(
-            func.count().filter(o.placed_on >= period.start).label("now"),
-            func.count().filter(o.placed_on < period.start).label("then"),
-            func.count().filter(o.placed_on >= period.start, o.placed_on < head_ends).label("head"),
+            (counted.whole - counted.before).label("now"),
+            (counted.before - counted.earlier).label("then"),
+            (counted.head - counted.before).label("head"),
         )
-        .where(o.placed_on.between(period.before.start, period.end), _in_region(o.customer_id, region))
-        .group_by(o.customer_id)
         .subquery()
         .c
     )

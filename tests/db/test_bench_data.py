@@ -22,6 +22,7 @@ from tests import make
 
 LAST = date(2026, 11, 20)
 SMALL = Plan(300, 1, LAST)
+SUMMED = ("campaign_results", "campaign_purchases", "campaign_sums")
 CATALOGUE = """
 SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid)
 FROM pg_constraint
@@ -155,7 +156,7 @@ def test_members_say_what_their_redemptions_say(loaded: bench_data.Loaded, owner
 
 
 def test_the_derived_tables_are_what_a_rebuild_and_a_check_say(loaded: bench_data.Loaded, owner: Connection) -> None:
-    derived_tables = ("customer_metrics", "daily_sales", "campaign_results")
+    derived_tables = ("customer_metrics", "order_days", "daily_sales", *SUMMED)
 
     def whole() -> list[list[Any]]:
         kept = (

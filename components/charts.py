@@ -136,6 +136,43 @@ def bars(names: Sequence[str], values: Sequence[float], texts: Sequence[str], *,
     _draw(data, layout, key=key, alt=alt)
 
 
+def compared(
+    names: Sequence[str],
+    shares: Sequence[float],
+    others: Sequence[float],
+    texts: Sequence[str],
+    *,
+    of_whom: str,
+    others_of_whom: str,
+    key: str,
+    alt: str,
+) -> None:
+    """Shares of two groups, bar beside bar: the one that is looked at in colour and labelled, the other in grey."""
+    shared: dict[str, Any] = {"type": "bar", "orientation": "h", "y": list(names), "hoverinfo": "skip"}
+    data = [
+        shared
+        | {
+            "x": list(shares),
+            "name": of_whom,
+            "text": list(texts),
+            "textposition": "outside",
+            "cliponaxis": False,
+            "marker": {"color": BLUE},
+        },
+        shared | {"x": list(others), "name": others_of_whom, "marker": {"color": GREY}, "width": 0.22, "offset": 0.2},
+    ]
+    data[0] |= {"width": 0.42, "offset": -0.26}
+    layout = _layout(
+        height=44 * len(names) + 44,
+        barmode="overlay",
+        xaxis={"visible": False, "range": [0, (max([*shares, *others], default=0) or 1) * 1.45], "fixedrange": True},
+        yaxis={"autorange": "reversed", "fixedrange": True, "automargin": True, "ticksuffix": "  "},
+        showlegend=True,
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "itemclick": False},
+    )
+    _draw(data, layout, key=key, alt=alt)
+
+
 def steps(names: Sequence[str], values: Sequence[int], texts: Sequence[str], *, key: str, alt: str) -> int | None:
     """The bars of a funnel, each as long as its part of the first; gives the position of the bar that was clicked."""
     top = max(values, default=0)

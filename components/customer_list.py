@@ -11,7 +11,9 @@ from components import tables, wording
 from db.words import _
 
 
-def pick(rows: pd.DataFrame, *, stages: Mapping[str, str], currency: str, hidden: bool) -> tables.Picked:
+def pick(
+    rows: pd.DataFrame, *, stages: Mapping[str, str], currency: str, hidden: bool, key: str = "customers_list"
+) -> tables.Picked:
     """Draw the rows, one of which may be clicked. `hidden` leaves the contact columns out."""
     shown = pd.DataFrame(
         {
@@ -40,4 +42,4 @@ def pick(rows: pd.DataFrame, *, stages: Mapping[str, str], currency: str, hidden
     if hidden:
         del columns["phone"]
     height = 36 * min(len(rows) + 1, 15) + 3
-    return tables.pick_row(shown, columns, key="customers_list", widths=(7, 4), height=height)
+    return tables.pick_row(shown, columns, key=key, widths=(7, 4), height=height)

@@ -160,7 +160,6 @@ def note_refused(error: Invalid) -> None:
 
 def history(rows: pd.DataFrame, *, viewer: Viewer, people: Mapping[int, str], zone: str) -> None:
     """Who changed what and when, each with its undo. `people` are the names of owners by their id."""
-    may_undo = viewer.can(Permission.CHANGES_UNDO)
     asked: int | None = None
     if rows.empty:
         st.caption(_("No changes yet."))
@@ -170,7 +169,7 @@ def history(rows: pd.DataFrame, *, viewer: Viewer, people: Mapping[int, str], zo
                 st.markdown("**" + history_lines.title(row.command, row.undoes_id) + "**", width="content")
                 if pd.notna(row.undone_by):
                     st.caption(_("undone"), width="content")
-                elif may_undo and row.source != "demo" and _undo_button(int(row.id)):
+                elif _undoable(row, viewer) and _undo_button(int(row.id)):
                     asked = int(row.id)
             actor, where = wording.plain(wording.actor(row.actor)), history_lines.source(row.source)
             st.caption(f"{actor} · {format.instant(row.made_at, zone)} · {where} · #{row.id}")
@@ -182,6 +181,12 @@ def history(rows: pd.DataFrame, *, viewer: Viewer, people: Mapping[int, str], zo
 def _each(rows: pd.DataFrame) -> Iterator[Any]:
     """The rows as named tuples; their fields have the types that the query's docstring gives."""
     yield from rows.itertuples()
+
+
+def _undoable(row: Any, viewer: Viewer) -> bool:
+    """What the viewer has the right to do they may take back; a load is more than this customer's."""
+    allowed = viewer.can(Permission.CHANGES_UNDO) and viewer.can(Permission(row.permission))
+    return allowed and row.source != "demo"
 
 
 def _undo_button(change_set_id: int) -> bool:

@@ -21,6 +21,7 @@ def about(metrics: Iterable[Metric], *, filters: str, fresh: str, rows: str = ""
     sources = {
         "campaign_members": _("campaign memberships"),
         "campaign_results": _("what members bought, added up from the orders"),
+        "customer_metrics": _("each customer's totals, added up from the orders"),
         "customers": _("customers"),
         "daily_sales": _("the days' totals, added up from the orders"),
         "orders": _("orders"),
@@ -36,12 +37,15 @@ def about(metrics: Iterable[Metric], *, filters: str, fresh: str, rows: str = ""
             st.caption(_("From: {source}").format(source=sources[metric.source]))
 
 
-def share(viewer: Viewer) -> None:
-    """A button with the address of what is shown; whoever opens it sees it with their own rights, and is told so."""
+def share(viewer: Viewer, **more: str) -> None:
+    """A button with the address of what is shown; whoever opens it sees it with their own rights, and is told so.
+
+    `more` are parameters that the link needs beside those in the address bar.
+    """
     with st.popover(_("Share"), icon=":material/link:"):
         st.caption(_("Whoever opens this link and may sign in sees the same filters with their own rights."))
         there = urlsplit(st.context.url or "")
-        params = {key: value for key, value in st.query_params.items() if key != SHARED}
+        params = {key: value for key, value in st.query_params.items() if key != SHARED} | more
         params[SHARED] = f"{_width(viewer)}.{viewer.user_id}"
         st.code(f"{there.scheme}://{there.netloc}{there.path}?{urlencode(params)}", language=None, wrap_lines=True)
 

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from components import campaign_view, charts, format, places, tables, wording
+from db import rules
 from db.words import _, language
 
 CHART = "funnel_bars"
@@ -75,6 +76,16 @@ def follow(clicked: int) -> None:
         return
     st.session_state["funnel_clicked"] = code
     st.session_state[f"funnel_step_{language()}"] = code
+
+
+def segment_rule(campaign_id: int, step: str, by: str = "", value: str = "") -> str:
+    """The rule of the customers behind a bar, as the segment screen takes it."""
+    found: list[dict[str, Any]] = [
+        {"field": "funnel", "op": "reached", "value": {"campaign": campaign_id, "step": step}}
+    ]
+    if by:
+        found.append({"field": by, "op": "in", "value": [value]} if value else {"field": by, "op": "empty"})
+    return rules.written(rules.parse({"all": found}))
 
 
 def people(rows: pd.DataFrame, *, currency: str) -> None:

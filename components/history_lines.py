@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,10 @@ def title(command: str, undoes_id: Any) -> str:
         "customer.restore": _("Customer put back on the lists"),
         "note.add": _("Note added"),
         "note.delete": _("Note deleted"),
+        "segment.add": _("Segment saved"),
+        "segment.save": _("Segment changed"),
+        "segment.archive": _("Segment archived"),
+        "segment.restore": _("Segment put back on the list"),
         "users.add": _("User added"),
         "users.change": _("User changed"),
         "users.deactivate": _("User deactivated"),
@@ -65,6 +70,9 @@ def column(name: str) -> str:
         "active": _("May sign in"),
         "team_id": _("Team"),
         "username": _("User name"),
+        "rule": _("Rule"),
+        "description": _("What it is for"),
+        "visibility": _("Who sees it"),
     }
     return names.get(name, name)
 
@@ -77,9 +85,15 @@ def value(name: str, raw: Any, people: Mapping[int, str]) -> str:
         return "–"
     if name == "owner_id":
         return wording.person({NOBODY: "", **people}.get(int(raw), f"#{int(raw)}"))
-    if isinstance(raw, bool):
-        return _("yes") if raw else _("no")
-    return str(raw)
+    if isinstance(raw, dict | list):
+        return json.dumps(raw, ensure_ascii=False)
+    return {True: _("yes"), False: _("no")}[raw] if isinstance(raw, bool) else _word(name, raw)
+
+
+def _word(name: str, raw: Any) -> str:
+    """A code as people call it where it is one."""
+    words = {"shared": _("shared"), "private": _("private")} if name == "visibility" else {}
+    return words.get(raw, str(raw))
 
 
 def draw(lines: Sequence[dict[str, Any]], *, people: Mapping[int, str], most: int = 20) -> None:

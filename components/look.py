@@ -24,7 +24,18 @@ _CSS = """
   [data-testid="stMarkdownContainer"] table { width: 100%; font-size: 0.95em; }
   [data-testid="stMarkdownContainer"] :is(th, td) { border-left: none !important; border-right: none !important; }
   [data-testid="stMarkdownContainer"] th { font-weight: 500; opacity: 0.75; }
+  .st-key-segment_answer [data-testid="stMetricValue"] { font-size: 2.2rem; }
+  [class*="st-key-segment_value"] [data-testid^="stNumberInputStep"] { display: none; }
+  [class*="st-key-segment_remove"] { margin-left: auto; }
+  /* A cross says it to the eye, the word to a screen reader. */
+  [class*="st-key-segment_remove"] [data-testid="stMarkdownContainer"] {
+    position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
+  }
   @media (max-width: 640px) {
+    [class*="st-key-segment_field"] { flex: 1 1 60% !important; }
+    [class*="st-key-segment_line"] [class*="st-key-segment_remove"] { order: -1; }
+    [class*="st-key-segment_field"] { order: -2; }
+    [class*="st-key-segment_value"]:has([data-testid="stMultiSelect"]) { flex: 1 1 100% !important; }
     [data-testid="stMainBlockContainer"] { padding: 3.6rem 1rem 4rem; }
     [data-testid="stMarkdownContainer"] table { display: block; overflow-x: auto; white-space: nowrap; }
     /* Filters stand in pairs, and what was chosen from a list above it: below, nobody would look. */

@@ -85,7 +85,10 @@ def _checked(f: F) -> F:
     @wraps(f)
     def checked(*args: Any, **kwargs: Any) -> Any:
         if data.current() is not None:  # within a whole run, which the shell has checked
-            return f(*args, **kwargs)
+            try:
+                return f(*args, **kwargs)
+            except Exception as error:  # as guard() does: what follows the fragment on the screen is drawn all the same
+                return fail(error)
         viewer, screen = visit.remembered()
         with data.run(f"{screen}/{f.__name__}"), guard():
             found = visit.session()

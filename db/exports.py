@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from db import customers, history
+from db import customers, history, segments
 from db.customers import Filters
 from db.errors import Invalid, NotFound
 from db.metrics import STAGE_NAMES, Stage
@@ -74,6 +74,14 @@ def _customer_columns(settings: Settings) -> dict[str, str]:
     }
 
 
+def _segment(conn: Connection, viewer: Viewer, today: date, params: Mapping[str, Any]) -> Iterator[Row]:
+    rule = params.get("rule", "")
+    if not isinstance(rule, str):
+        raise Invalid(_("These filters are not known."))
+    found = segments.export(conn, viewer=viewer, rule=rule, today=today)
+    return (row | {"stage": _(STAGE_NAMES[Stage(row["stage"])])} for row in found)
+
+
 def _changes(conn: Connection, viewer: Viewer, today: date, params: Mapping[str, Any]) -> Iterator[Row]:
     viewer.require(Permission.CHANGES_READ)
 
@@ -108,6 +116,7 @@ def _change_columns(settings: Settings) -> dict[str, str]:
 KINDS: dict[str, Kind] = {
     "changes": Kind(Permission.CHANGES_READ, _changes, _change_columns),
     "customers": Kind(Permission.CUSTOMERS_EXPORT, _customers, _customer_columns),
+    "segment": Kind(Permission.CUSTOMERS_EXPORT, _segment, _customer_columns),
 }
 
 

@@ -11,9 +11,10 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Date, Integer, case, cast, func, literal, null, type_coerce
+from sqlalchemy import ColumnElement, Date, Integer, case, cast, func, literal, null, select, type_coerce
 
 from db import schema
+from db.clock import DEFAULT_ZONE
 from db.metrics import N_, Stage, stage_column
 
 Bounds = Mapping[str, tuple[float, ...]]
@@ -72,6 +73,14 @@ class Field:
     ids: bool = False
     personal: bool = False
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copied by its key: caches keep rules as bytes, and an expression is none."""
+        return _known, (self.key,)
+
+
+def _known(key: str) -> Field:
+    return FIELDS[key]
+
 
 _c, _m = schema.customers.c, schema.customer_metrics.c
 
@@ -124,6 +133,7 @@ _NO_ORDER = N_("no order yet")
 def _fields() -> tuple[Field, ...]:
     own_orders = func.nullif(func.coalesce(_m.orders - _m.other_currency_orders, 0), 0)
     zero = N_("never empty: without orders it is 0")
+    no_own = N_("no order yet in the company's currency")
     return (
         _choice("region", N_("Region"), _NOT_ENTERED),
         _choice("city", N_("City"), _NOT_ENTERED),
@@ -142,7 +152,7 @@ def _fields() -> tuple[Field, ...]:
         _has("phone", N_("Has a phone")),
         Field("orders", N_("Orders"), "purchases", Kind.NUMBER, zero, _plain(func.coalesce(_m.orders, 0))),
         Field("revenue", N_("Revenue"), "purchases", Kind.MONEY, zero, _plain(func.coalesce(_m.revenue, 0))),
-        Field("basket", N_("Average basket"), "purchases", Kind.MONEY, _NO_ORDER, _plain(_m.revenue / own_orders)),
+        Field("basket", N_("Average basket"), "purchases", Kind.MONEY, no_own, _plain(_m.revenue / own_orders)),
         Field("first_order_on", N_("First order"), "purchases", Kind.DATE, _NO_ORDER, _plain(_m.first_order_on)),
         Field("last_order_on", N_("Last order"), "purchases", Kind.DATE, _NO_ORDER, _plain(_m.last_order_on)),
         Field(
@@ -178,7 +188,10 @@ def _stage(today: date, _bounds: Bounds) -> ColumnElement[Any]:
 
 
 def _created() -> ColumnElement[Any]:
-    return cast(_c.created_at, Date)
+    """The day in the company's time zone, which a sub-select reads once, not for each row."""
+    s = schema.settings.c
+    zone = select(s.value[()].astext).where(s.key == "time_zone").scalar_subquery()
+    return cast(func.timezone(func.coalesce(zone, DEFAULT_ZONE), _c.created_at), Date)
 
 
 FIELDS: Mapping[str, Field] = {field.key: field for field in _fields()}

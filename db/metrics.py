@@ -175,6 +175,44 @@ CAMPAIGN_METRICS: Mapping[str, Metric] = {
     )
 }
 
+SEGMENT_METRICS: Mapping[str, Metric] = {
+    m.key: m
+    for m in (
+        Metric(
+            "fitting",
+            N_("Customers who fit"),
+            "count",
+            N_(
+                "Customers who are not archived and whom you may see, of whom the rule is true. Counted, not estimated."
+            ),
+            "customers",
+            "distinct",
+        ),
+        Metric(
+            "share", N_("Share of all"), "rate", N_("Those who fit, of all whom you may see."), "customers", "ratio"
+        ),
+        Metric(
+            "alone",
+            N_("Alone"),
+            "count",
+            N_("How many fit one condition or group by itself, whatever the others say."),
+            "customers",
+            "distinct",
+        ),
+        Metric(
+            "scores",
+            N_("Scores of recency, frequency and monetary value"),
+            "count",
+            N_(
+                "1 to 5 by the fifths of all the company's customers with orders: a later last order, more orders and "
+                "more revenue score higher. Equal values score equally; the bounds are taken anew every hour."
+            ),
+            "customer_metrics",
+            "distinct",
+        ),
+    )
+}
+
 NOT_KNOWN_DAYS = 28
 """Days after the first day of data in which a first order does not tell that a customer is new."""
 

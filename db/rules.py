@@ -1,4 +1,4 @@
-"""Segment rules: read from JSON, checked before any SQL, written back as JSON and as a sentence.
+"""Segment rules: read from JSON, checked before any SQL, written back as JSON. In words: db/rule_words.py.
 
 A rule is a group, `{"all": […]}`, `{"any": […]}` or `{"none": […]}`, of conditions and groups; a condition is
 `{"field": …, "op": …, "value": …}` with a field of db/fields.py. An empty "all" or "none" is everyone, an empty "any"
@@ -8,16 +8,17 @@ nobody.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from typing import Any, TypeAlias
+from typing import Any
 
 from db import text
 from db.errors import Invalid
 from db.fields import FIELDS, OPERATORS, Field, Kind
-from db.words import _, language, ngettext
+from db.words import _
 
 MOST_DEPTH = 5
 MOST_CONDITIONS = 100
@@ -25,11 +26,9 @@ MOST_VALUES = 200
 MOST_CHARACTERS = 20_000
 MOST_TEXT = 200
 MOST_NUMBER = 10**12
+MOST_DECIMALS = 6
 MOST_DAYS = 36_500
 MATCHES = ("all", "any", "none")
-
-Names: TypeAlias = Callable[[str, Any], str]
-"""A field's key and one of its values → what people call that value."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +69,10 @@ def parse_text(written: str) -> Group:
     if len(written) > MOST_CHARACTERS:
         raise Invalid(_("A rule has at most {n} characters.").format(n=f"{MOST_CHARACTERS:,}"))
     try:
-        data = json.loads(written, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        data = json.loads(
+            written, parse_constant=_no_constant, parse_float=Decimal, object_pairs_hook=_without_repetition
+        )
+    except (ValueError, InvalidOperation, RecursionError) as error:
         place = (
             _(" (line {line}, character {column})").format(line=error.lineno, column=error.colno)
             if isinstance(error, json.JSONDecodeError)
@@ -86,6 +87,16 @@ EXAMPLE = '{"all": [{"field": "orders", "op": ">", "value": 100}]}'
 
 def _no_constant(name: str) -> Any:
     raise ValueError(name)
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of a key that stands twice JSON silently keeps the last: half of a rule would be lost."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise Invalid(_("“{key}” stands twice in one group or condition of the rule.").format(key=_shown(key)))
+        found[key] = value
+    return found
 
 
 def parse(data: Any) -> Group:
@@ -106,12 +117,12 @@ def conditions(rule: Condition | Group) -> list[Condition]:
 
 
 def _rule(data: Any, place: str, depth: int) -> Condition | Group:
-    if depth > MOST_DEPTH:
-        raise _wrong(place, _("groups stand at most {n} deep").format(n=MOST_DEPTH))
     if not isinstance(data, dict):
         raise _wrong(place, _("a group or a condition is expected"))
     if "field" in data:
         return _condition(data, place)
+    if depth > MOST_DEPTH:
+        raise _wrong(place, _("groups stand at most {n} deep").format(n=MOST_DEPTH))
     match = [key for key in data if key in MATCHES]
     if len(data) != 1 or len(match) != 1:
         raise _wrong(place, _("a group has one key, “all”, “any” or “none”; a condition has “field”, “op” and “value”"))
@@ -156,21 +167,32 @@ def _each(field: Field, values: list[Any], place: str) -> tuple[Any, ...]:
         raise _wrong(place, _("at least one value is expected"))
     if len(values) > MOST_VALUES:
         raise _wrong(place, _("at most {n} entries").format(n=MOST_VALUES))
-    found: list[Any] = []
-    for i, value in enumerate(values):
-        at = f"{place}[{i}]"
-        if field.ids:
-            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
-                raise _wrong(at, _("a number is expected"))
-            found.append(value)
-            continue
-        if not isinstance(value, str) or len(value) > MOST_TEXT or "\0" in value:
-            raise _wrong(at, _("a text of at most {n} characters is expected").format(n=MOST_TEXT))
-        if field.choices and value not in field.choices:
-            known = ", ".join(field.choices)
-            raise _wrong(at, _("“{value}” is none of: {known}").format(value=_shown(value), known=known))
-        found.append(value)
+    read = _id_of if field.ids else _text
+    found = [read(field, value, f"{place}[{i}]") for i, value in enumerate(values)]
     return tuple(dict.fromkeys(found))
+
+
+def _text(field: Field, value: Any, place: str) -> str:
+    """A text as it is stored: what people enter of a customer is normalised (db/text.py), names of goods are not."""
+    stored = ""
+    if isinstance(value, str) and len(value) <= MOST_TEXT and not _NO_TEXT.search(value):
+        stored = text.clean(value) if field.kind is Kind.CHOICE else value
+    if not 1 <= len(stored) <= MOST_TEXT:
+        raise _wrong(place, _("a text of 1 to {n} characters is expected").format(n=MOST_TEXT))
+    if field.choices and stored not in field.choices:
+        known = ", ".join(field.choices)
+        raise _wrong(place, _("“{value}” is none of: {known}").format(value=_shown(stored), known=known))
+    return stored
+
+
+# What PostgreSQL has no text for.
+_NO_TEXT = re.compile(r"[\0\ud800-\udfff]")
+
+
+def _id_of(_field: Field, value: Any, place: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63:
+        raise _wrong(place, _("a number from 1 on is expected"))
+    return value
 
 
 def _one(field: Field, op: str, value: Any, place: str) -> Condition:
@@ -218,9 +240,7 @@ def _step(field: Field, op: str, value: Any, place: str) -> Condition:
     """`{"campaign": 18, "step": "promoted"}`."""
     if not isinstance(value, dict) or value.keys() != {"campaign", "step"}:
         raise _wrong(place, _("“campaign” and “step” are expected"))
-    campaign, step = value["campaign"], value["step"]
-    if not isinstance(campaign, int) or isinstance(campaign, bool) or not 0 < campaign < 2**63:
-        raise _wrong(f"{place}.campaign", _("a number is expected"))
+    campaign, step = _id_of(field, value["campaign"], f"{place}.campaign"), value["step"]
     if step not in field.choices:
         known = ", ".join(field.choices)
         raise _wrong(f"{place}.step", _("“{value}” is none of: {known}").format(value=_shown(step), known=known))
@@ -240,20 +260,27 @@ _READERS: Mapping[str, Callable[[Field, str, Any, str], Condition]] = {
 def _scalar(field: Field, value: Any, place: str) -> Any:
     if field.kind is Kind.DATE:
         return _day(value, place)
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, str):
+        value = Decimal(value) if _NUMBER.fullmatch(value) else None
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise _wrong(place, _("a number is expected"))
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation as error:
-        raise _wrong(place, _("a number is expected")) from error
-    if not number.is_finite() or abs(number) > MOST_NUMBER or number != number.quantize(Decimal("0.000001")):
+    number = Decimal(str(value)) if isinstance(value, float) else Decimal(value)
+    if not number.is_finite() or abs(number) > MOST_NUMBER:
         raise _wrong(place, _("a number of at most {n} is expected").format(n=f"{MOST_NUMBER:,}"))
-    return number
+    rounded = number.quantize(_SMALLEST)
+    if rounded != number:
+        raise _wrong(place, _("a number with at most {n} decimals is expected").format(n=MOST_DECIMALS))
+    return rounded + 0  # never minus zero
+
+
+_NUMBER = re.compile(r"-?[0-9]{1,13}(\.[0-9]{1,6})?")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_SMALLEST = Decimal(1).scaleb(-MOST_DECIMALS)
 
 
 def _day(value: Any, place: str) -> date:
     try:
-        if not isinstance(value, str) or len(value) != len("2026-11-20"):
+        if not isinstance(value, str) or not _DAY.fullmatch(value):
             raise ValueError
         found = date.fromisoformat(value)
     except ValueError as error:
@@ -271,6 +298,8 @@ def _wrong(place: str, problem: str) -> Invalid:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, list | dict):
+        return "[…]" if isinstance(value, list) else "{…}"
     shown = text.clean(str(value))
     return shown if len(shown) <= 60 else shown[:59] + "…"
 
@@ -305,100 +334,9 @@ def written(rule: Group) -> str:
 
 
 def _plain(value: Any) -> Any:
+    """For JSON: a number that binary floating point would change is written as a text."""
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
+        if value == value.to_integral_value():
+            return int(value)
+        return float(value) if Decimal(str(float(value))) == value else f"{value.normalize():f}"
     return value.isoformat() if isinstance(value, date) else value
-
-
-def sentence(rule: Group, names: Names) -> str:
-    """The rule in words. Groups within groups stand in brackets, so that AND and OR cannot be misread."""
-    if not rule.rules:
-        return {"all": _("Everyone"), "none": _("Everyone"), "any": _("Nobody")}[rule.match]
-    said = _group(rule, names, outer=True)
-    return said[:1].upper() + said[1:]
-
-
-def _group(rule: Condition | Group, names: Names, *, outer: bool = False) -> str:
-    if isinstance(rule, Condition):
-        return _said(rule, names)
-    if not rule.rules:
-        return {"all": _("everyone"), "none": _("everyone"), "any": _("nobody")}[rule.match]
-    parts = [_group(each, names) for each in rule.rules]
-    joined = (_(" or ") if rule.match != "all" else _(" and ")).join(parts)
-    if rule.match == "none":
-        return _("none of: ({parts})").format(parts=joined) if len(parts) > 1 else _("not: {part}").format(part=joined)
-    return joined if outer or len(parts) == 1 else f"({joined})" if language() == "en" else f"（{joined}）"
-
-
-def _said(c: Condition, names: Names) -> str:
-    field = _(c.field.name)
-    values = [_value(c.field, value, names) for value in c.values]
-    return _SAYERS[OPERATORS[c.field.kind][c.op]](c, field, values, names)
-
-
-def _say_nothing(c: Condition, field: str, _values: list[str], _names: Names) -> str:
-    template = {"empty": _("{field} not known"), "not empty": _("{field} known")}[c.op]
-    return template.format(field=field)
-
-
-def _say_days(c: Condition, field: str, _values: list[str], _names: Names) -> str:
-    n = c.values[0]
-    days = ngettext("{n} day", "{n} days", n).format(n=f"{n:,}")
-    template = _("{field} in the last {days}") if c.op == "in the last" else _("{field} not in the last {days}")
-    return template.format(field=field, days=days)
-
-
-def _say_one(c: Condition, field: str, values: list[str], _names: Names) -> str:
-    shown = {"!=": "≠", "<=": "≤", ">=": "≥", "on": "=", "before": "<", "after": ">"}.get(c.op, c.op)
-    return f"{field} {shown} {values[0]}"
-
-
-def _say_two(_c: Condition, field: str, values: list[str], _names: Names) -> str:
-    return _("{field} from {low} to {high}").format(field=field, low=values[0], high=values[1])
-
-
-def _say_some(c: Condition, field: str, values: list[str], _names: Names) -> str:
-    if len(values) == 1:
-        return f"{field} {'=' if c.op == 'in' else '≠'} {values[0]}"
-    template = _("{field} one of: {values}") if c.op == "in" else _("{field} none of: {values}")
-    return template.format(field=field, values=_(", ").join(values))
-
-
-def _say_spanned(c: Condition, field: str, values: list[str], _names: Names) -> str:
-    template = _("{field} one of: {values}") if c.op == "any of" else _("{field} none of: {values}")
-    return template.format(field=field, values=_(", ").join(values)) + _span(c.span)
-
-
-def _say_step(c: Condition, _field: str, _values: list[str], names: Names) -> str:
-    template = _("{campaign}: “{step}” reached") if c.op == "reached" else _("{campaign}: “{step}” not reached")
-    return template.format(step=names(c.field.key, c.values[1]), campaign=names("received", c.values[0]))
-
-
-_SAYERS: Mapping[str, Callable[[Condition, str, list[str], Names], str]] = {
-    "nothing": _say_nothing,
-    "days": _say_days,
-    "one": _say_one,
-    "two": _say_two,
-    "some": _say_some,
-    "spanned": _say_spanned,
-    "step": _say_step,
-}
-
-
-def _value(field: Field, value: Any, names: Names) -> str:
-    if isinstance(value, Decimal):
-        plain = _plain(value)
-        return f"{plain:,}" if isinstance(plain, int) else f"{plain:,.6f}".rstrip("0")
-    return value.isoformat() if isinstance(value, date) else names(field.key, value)
-
-
-def _span(span: Span) -> str:
-    if span.last_days:
-        return " " + ngettext("in the last {n} day", "in the last {n} days", span.last_days).format(
-            n=f"{span.last_days:,}"
-        )
-    if span.start and span.end:
-        return " " + _("from {low} to {high}").format(low=span.start, high=span.end)
-    if span.start:
-        return " " + _("since {day}").format(day=span.start)
-    return " " + _("until {day}").format(day=span.end) if span.end else ""

@@ -41,13 +41,13 @@ class Segment:
     mine: bool
 
 
-def saved(conn: Connection, *, viewer: Viewer, archived: bool = False) -> tuple[Segment, ...]:
-    """The segments the viewer may see, their own first, then by name; at most MOST_SAVED."""
+def saved(conn: Connection, *, viewer: Viewer, archived: bool = False, limit: int = MOST_SAVED) -> tuple[Segment, ...]:
+    """The segments the viewer may see, their own first, then by name; at most `limit`."""
     viewer.require(Permission.SEGMENTS_READ)
     s = schema.segments.c
     state = s.archived_at.is_not(None) if archived else s.archived_at.is_(None)
     mine = case((s.owner_id == viewer.user_id, 0), else_=1)
-    rows = conn.execute(_kept().where(state).order_by(mine, func.lower(s.name), s.id).limit(MOST_SAVED)).mappings()
+    rows = conn.execute(_kept().where(state).order_by(mine, func.lower(s.name), s.id).limit(limit)).mappings()
     return tuple(_segment(row, viewer) for row in rows)
 
 
@@ -210,7 +210,9 @@ def ready() -> dict[str, tuple[str, Group]]:
         return [s for s in SCORES if int(s) >= lowest]
 
     low, top = ["1", "2"], ["5"]
-    stages = {s.value: (_(STAGE_NAMES[s]), of(("stage", "in", [s.value]))) for s in Stage}
+    stages = {
+        s.value: (_("Stage: {name}").format(name=_(STAGE_NAMES[s])), of(("stage", "in", [s.value]))) for s in Stage
+    }
     return {
         **{f"stage_{code}": found for code, found in stages.items()},
         "champions": (

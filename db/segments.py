@@ -6,21 +6,36 @@ Everyone is every customer who is not archived and whom the viewer may see; all 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, Date, and_, func, literal, not_, or_, select, true, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Date,
+    Select,
+    and_,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
 
 from db import customers, funnel, schema, scores, text
 from db.customers import Filters, Page
 from db.errors import Invalid, Refused
-from db.fields import FIELDS, Bounds, Kind, since
+from db.fields import FIELDS, Bounds, Field, Kind, since
 from db.metrics import STAGE_NAMES, Stage
 from db.permissions import Permission, Viewer
-from db.rules import Condition, Group, Names, Span, conditions, parse_text
+from db.rule_words import Names
+from db.rules import Condition, Group, Span, conditions, parse_text
 from db.words import _
 
 MOST_CHOICES = 500
@@ -33,12 +48,14 @@ class Explored:
     """The exact count of a segment and of everyone, and how both spread.
 
     `spread` has columns dimension, value ('' is not known), customers, everyone; every value of everyone is there.
-    `bounds_at` is when the bounds of the scores were taken, None when the rule and the spread know none.
+    `effects` are for each rule of the outermost group how many customers fit it by itself. `bounds_at` is when the
+    bounds of the scores were taken, None while nobody has an order.
     """
 
     customers: int
     everyone: int
     spread: pd.DataFrame
+    effects: tuple[int, ...]
     bounds_at: datetime | None
 
 
@@ -54,7 +71,7 @@ def count(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> int:
 
 
 def explore(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Explored:
-    """The count beside everyone, and both by each of DIMENSIONS, in one pass. Raises Invalid and Refused."""
+    """The count beside everyone, both by each of DIMENSIONS, and each rule by itself. Raises Invalid and Refused."""
     viewer.require(Permission.SEGMENTS_READ)
     group = checked(viewer, rule)
     bounds, made = scores.bounds(conn)
@@ -72,33 +89,54 @@ def explore(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Expl
         name, value = named[0]
         spread.append((name, value, fits, everyone))
     frame = pd.DataFrame(spread, columns=["dimension", "value", "customers", "everyone"])
-    return Explored(inside, whole, _ordered(frame), made)
+    return Explored(inside, whole, _ordered(frame), _each(conn, group.rules, today, bounds), made)
 
 
-def effects(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> list[int]:
-    """For each rule of the outermost group how many customers fit it by itself, in one pass."""
+def counts(conn: Connection, *, viewer: Viewer, rules: tuple[str, ...], today: date) -> tuple[int | None, ...]:
+    """How many customers fit each of several rules, in one pass; None for a rule the viewer may not count by."""
     viewer.require(Permission.SEGMENTS_READ)
-    group = checked(viewer, rule)
+    groups = [parse_text(rule) for rule in rules]
+    allowed = [group for group in groups if not _hidden(viewer, group)]
     bounds, _made = scores.bounds(conn)
-    if not group.rules:
-        return []
-    counts = (func.count().filter(_fits(each, today, bounds)) for each in group.rules)
-    return list(conn.execute(_base(*counts)).one())
+    found = iter(_each(conn, allowed, today, bounds))
+    return tuple(None if _hidden(viewer, group) else next(found) for group in groups)
+
+
+def _each(conn: Connection, found: Sequence[Condition | Group], today: date, bounds: Bounds) -> tuple[int, ...]:
+    """How many customers fit each rule by itself, in one pass."""
+    if not found:
+        return ()
+    fitting = (func.count().filter(_fits(each, today, bounds)) for each in found)
+    return tuple(conn.execute(_base(*fitting)).one())
 
 
 def preview(
-    conn: Connection, *, viewer: Viewer, rule: str, today: date, sort: str = "revenue", offset: int = 0, limit: int = 20
+    conn: Connection,
+    *,
+    viewer: Viewer,
+    rule: str,
+    today: date,
+    sort: str = "revenue",
+    offset: int = 0,
+    limit: int = 20,
+    total: int | None = None,
 ) -> Page:
-    """A page of the customers who fit, as the list of customers shows them; by revenue unless sorted otherwise."""
+    """A page of the customers who fit, as the list of customers shows them; by revenue unless sorted otherwise.
+
+    `total` is how many fit where the caller knows it: then they are not counted again.
+    """
     viewer.require(Permission.SEGMENTS_READ)
     viewer.require(Permission.CUSTOMERS_READ)
+    if sort not in customers.SORTS:
+        raise Invalid(_("The list cannot be sorted by “{sort}”.").format(sort=sort))
     group = checked(viewer, rule)
     bounds, _made = scores.bounds(conn)
     fits = _fits(group, today, bounds)
     ordered = customers.order(sort, sort not in ("name", "newest"))
     query = customers.listed(today, Filters()).where(fits).order_by(*ordered, schema.customers.c.id)
-    total = conn.scalar(_base(func.count()).where(fits)) or 0
-    return Page(customers.frame(conn, query.offset(max(0, offset)).limit(min(limit, 500))), total, False)
+    if total is None:
+        total = conn.scalar(_base(func.count()).where(fits)) or 0
+    return Page(customers.frame(conn, query.offset(max(0, offset)).limit(max(1, min(limit, 500)))), total, False)
 
 
 def export(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Iterator[dict[str, Any]]:
@@ -131,12 +169,16 @@ def checked(asking: Viewer, rule: str) -> Group:
 
 def _require_fields(asking: Viewer, rule: Group) -> None:
     """Raise Refused when the rule looks at what is withheld from the viewer's role."""
-    hidden = sorted({_(c.field.name) for c in conditions(rule) if c.field.personal}) if asking.masked else []
+    hidden = _hidden(asking, rule)
     if hidden:
         listed = _(", ").join(hidden)
         raise Refused(
             _("Names and contacts are hidden from your role, so it cannot count by: {fields}.").format(fields=listed)
         )
+
+
+def _hidden(asking: Viewer, rule: Group) -> list[str]:
+    return sorted({_(c.field.name) for c in conditions(rule) if c.field.personal}) if asking.masked else []
 
 
 def _column(name: str, today: date, bounds: Bounds) -> ColumnElement[Any]:
@@ -238,22 +280,38 @@ def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
 # --- what values are called ------------------------------------------------------------------------------------------
 
 
-def choices(conn: Connection, *, viewer: Viewer, field: str) -> list[str]:
-    """The values of a choice that occur among the viewer's customers, at most MOST_CHOICES; all categories sold."""
+def choices(conn: Connection, *, viewer: Viewer, fields: tuple[str, ...]) -> dict[str, list[str]]:
+    """Field → its values that occur among the viewer's customers, at most MOST_CHOICES each; all categories sold."""
     viewer.require(Permission.SEGMENTS_READ)
-    found = FIELDS.get(field)
-    if found is None or found.ids or found.kind not in (Kind.CHOICE, Kind.BOUGHT):
-        raise Invalid(_("“{field}” has no list of values.").format(field=field))
-    if found.choices:
-        return list(found.choices)
-    if found.kind is Kind.BOUGHT:
-        p = schema.products.c
-        query = select(p.category).where(p.category != "").distinct().order_by(p.category)
-        return list(conn.scalars(query.limit(MOST_CHOICES)))
-    column = schema.customers.c[field]
-    query = select(column).where(column != "", schema.customers.c.archived_at.is_(None)).group_by(column)
-    values = list(conn.scalars(query.order_by(func.count().desc(), column).limit(MOST_CHOICES)))
-    return sorted(values, key=lambda value: (funnel.lowest(value), value))
+    found: dict[str, list[str]] = {}
+    asked = []
+    for key in fields:
+        field = FIELDS.get(key)
+        if field is None or field.ids or field.kind not in (Kind.CHOICE, Kind.BOUGHT):
+            raise Invalid(_("“{field}” has no list of values.").format(field=key))
+        found[key] = list(field.choices)
+        if not field.choices:
+            asked.append(_occurring(field))
+    if asked:
+        for key, value in conn.execute(union_all(*asked)):
+            found[key].append(value)
+    return {k: sorted(v, key=_place) if not FIELDS[k].choices else v for k, v in found.items()}
+
+
+def _occurring(field: Field) -> Select[Any]:
+    """Rows (field, value) of the values of a field, the most frequent ones first."""
+    c, p = schema.customers.c, schema.products.c
+    if field.kind is Kind.BOUGHT:
+        query = select(literal(field.key), p.category).where(p.category != "").distinct().limit(MOST_CHOICES)
+    else:
+        column = c[field.key]
+        query = select(literal(field.key), column).where(column != "", c.archived_at.is_(None)).group_by(column)
+        query = query.order_by(func.count().desc(), column).limit(MOST_CHOICES)
+    return select(query.subquery())
+
+
+def _place(value: str) -> tuple[float, str]:
+    return funnel.lowest(value), value
 
 
 def products(conn: Connection, *, viewer: Viewer, words: str, limit: int = 50) -> dict[int, str]:
@@ -279,17 +337,17 @@ def names(conn: Connection, *, viewer: Viewer, rule: str) -> dict[tuple[str, Any
         elif c.field.ids:
             wanted["received" if c.field.kind is Kind.CAMPAIGN else c.field.key] |= set(c.values)
     tables = {"owner": schema.users, "bought_product": schema.products, "received": schema.campaigns}
-    found: dict[tuple[str, Any], str] = {}
-    for key, ids in wanted.items():
-        if ids:
-            t = tables[key].c
-            for row in conn.execute(select(t.id, t.name).where(t.id.in_(ids))):
-                found[key, row.id] = row.name
-    return found
+    queries = [
+        select(literal(key).label("field"), tables[key].c.id, tables[key].c.name).where(tables[key].c.id.in_(ids))
+        for key, ids in wanted.items()
+        if ids
+    ]
+    rows = conn.execute(union_all(*queries)) if queries else ()
+    return {(row.field, row.id): row.name for row in rows}
 
 
 def called(known: Mapping[tuple[str, Any], str]) -> Names:
-    """What `rules.sentence` calls values by: stages and steps in words, ids by what `names` found."""
+    """What `rule_words.sentence` calls values by: stages and steps in words, ids by what `names` found."""
     steps = {
         "received": _("Received"),
         "bought": _("Bought in the window"),
@@ -302,7 +360,7 @@ def called(known: Mapping[tuple[str, Any], str]) -> Names:
             return _(STAGE_NAMES[Stage(value)])
         if field == "funnel":
             return steps.get(value, f"#{value}")
-        if value in ("yes", "no"):
+        if FIELDS[field].choices == ("yes", "no"):
             return _("yes") if value == "yes" else _("no")
         if not FIELDS[field].ids:
             return str(value)

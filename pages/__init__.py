@@ -49,6 +49,23 @@ SCREENS: tuple[Screen, ...] = (
         N_("Customers, orders and revenue of a period, against the period before."),
     ),
     Screen(
+        "insight",
+        "segments",
+        N_("Segments"),
+        ":material/pie_chart:",
+        Permission.SEGMENTS_READ,
+        N_("Groups of customers by rules: ready-made ones, yours, and those that colleagues share."),
+    ),
+    Screen(
+        "insight",
+        "segment",
+        N_("Segment"),
+        ":material/pie_chart:",
+        Permission.SEGMENTS_READ,
+        N_("Build a rule and see at once who fits, how many they are and how they differ from everyone."),
+        listed=False,
+    ),
+    Screen(
         "customers",
         "customers",
         N_("Customers"),

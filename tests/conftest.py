@@ -24,6 +24,7 @@ from db import connection, migrate
 from db.embedded import Server
 from tests import make
 from tests.demo_database import demo_database, demo_url  # noqa: F401  (fixtures)
+from tests.engine import serving
 
 _numbers = itertools.count(1)
 
@@ -76,18 +77,10 @@ def clone(server: Server, template: str) -> Iterator[str]:
 
 def _served(server: Server, name: str) -> Iterator[str]:
     url = server.url(name)
-    before = os.environ.get("DATABASE_URL")
-    os.environ["DATABASE_URL"] = url
-    connection.engine.cache_clear()
     try:
-        yield url
+        with serving(url):
+            yield url
     finally:
-        connection.engine().dispose()
-        connection.engine.cache_clear()
-        if before is None:
-            del os.environ["DATABASE_URL"]
-        else:
-            os.environ["DATABASE_URL"] = before
         with psycopg.connect(_libpq(server.url("kehu")), autocommit=True) as conn:
             conn.execute(psycopg.sql.SQL("DROP DATABASE {} WITH (FORCE)").format(psycopg.sql.Identifier(name)))
 

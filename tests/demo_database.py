@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -17,19 +16,7 @@ from sqlalchemy.engine import make_url
 
 from db import connection, demo
 from db.embedded import Server
-
-
-@contextmanager
-def _serving(url: str) -> Iterator[None]:
-    """DATABASE_URL names this database, and this process has no other engine meanwhile."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DATABASE_URL", url)
-        connection.engine.cache_clear()
-        try:
-            yield
-        finally:
-            connection.engine().dispose()
-            connection.engine.cache_clear()
+from tests.engine import serving
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +27,7 @@ def demo_url(server: Server, template: str) -> str:
     with psycopg.connect(made, autocommit=True) as conn:
         conn.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
     url = server.url(name)
-    with _serving(url):
+    with serving(url):
         assert demo.load().loaded
         with connection.begin_owner() as conn:
             conn.exec_driver_sql("ANALYZE")
@@ -50,5 +37,5 @@ def demo_url(server: Server, template: str) -> str:
 @pytest.fixture
 def demo_database(demo_url: str) -> Iterator[str]:
     """DATABASE_URL names the demo for one test; only read from it."""
-    with _serving(demo_url):
+    with serving(demo_url):
         yield demo_url

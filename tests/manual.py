@@ -1,4 +1,4 @@
-"""The parts of the manual that are printed from the code: metrics, lifecycle stages, roles and permissions.
+"""The parts of the manual that are printed from the code: metrics, stages, rights, segment rules.
 
 `python -m tests.manual` writes them anew between their marks (`<!-- metrics -->` … `<!-- end -->`); the rest of a page
 is written by hand.
@@ -17,9 +17,11 @@ from db import words
 from db.metrics import CAMPAIGN_METRICS, METRICS, STAGE_NAMES, STAGE_RULES
 from db.permissions import GRANTS, Permission, Role
 from db.words import _
+from tests import manual_segments
 
 DOCS = Path(__file__).parent.parent / "docs"
 FOLDERS = {"en": "en", "zh_CN": "zh"}
+REFERENCE = DOCS / "segments.md"
 PROCESSES = (Role.GATE, Role.WORKER)
 
 P = Permission
@@ -40,6 +42,14 @@ MEANING: dict[Permission, tuple[str, str]] = {
     P.METRICS_REFRESH: ("add up the derived figures", "汇总派生指标"),
     P.OVERVIEW_READ: ("see the overview", "查看概览"),
     P.PERSONAL_READ: ("see names, companies, contacts, addresses and notes", "查看姓名、公司、联系方式、地址和备注"),
+    P.SEGMENTS_EDIT: (
+        "keep rules as segments, for oneself or shared; change one's own",
+        "把规则保存为分群（仅自己可见或共享），修改自己的分群",
+    ),
+    P.SEGMENTS_READ: (
+        "count and compare customers by rules, see one's own and shared segments",
+        "按规则统计和比较客户，查看自己的和共享的分群",
+    ),
     P.SESSIONS_CHECK: ("check sign-ins and sessions", "校验登录"),
     P.USERS_MANAGE: (
         "add users, give roles and teams, issue links, sign users out",
@@ -113,6 +123,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "stages": stages,
     "matrix": matrix,
     "processes": processes,
+    "fields": manual_segments.fields,
+    "operators": manual_segments.operators,
+    "limits": manual_segments.limits,
 }
 _BLOCK = re.compile(r"<!-- (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 
@@ -130,13 +143,13 @@ def pages(language: str) -> list[Path]:
 
 def main() -> int:
     """Write every block of every page anew."""
-    for language in FOLDERS:
-        for path in pages(language):
-            before = path.read_text("utf-8")
-            after = printed(before, language)
-            if after != before:
-                path.write_text(after, "utf-8")
-                print(f"{path.relative_to(DOCS.parent)}: written anew")
+    written = [("en", REFERENCE)] + [(language, path) for language in FOLDERS for path in pages(language)]
+    for language, path in written:
+        before = path.read_text("utf-8")
+        after = printed(before, language)
+        if after != before:
+            path.write_text(after, "utf-8")
+            print(f"{path.relative_to(DOCS.parent)}: written anew")
     return 0
 
 

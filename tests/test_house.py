@@ -15,7 +15,17 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = ("analytics", "api", "components", "db", "deploy", "pages", "worker")
 
 # What each folder may import beside the standard library and itself. A name with a dot is a module, else all of it.
-LEAVES = {"db.clock", "db.errors", "db.metrics", "db.permissions", "db.text", "db.words"}
+LEAVES = {
+    "db.clock",
+    "db.errors",
+    "db.fields",
+    "db.metrics",
+    "db.permissions",
+    "db.rule_words",
+    "db.rules",
+    "db.text",
+    "db.words",
+}
 MAY_IMPORT = {
     "pages": {"analytics", "components", "db", "pandas", "streamlit"},
     "components": {"babel", "pandas", "plotly", "streamlit", *LEAVES},
@@ -34,6 +44,7 @@ ALSO = {
     "components/look.py": {"pages"},  # the theme stands under each screen's path
     "components/page.py": {"db.sessions", "db.settings"},  # the run's session
     "components/places.py": {"pages"},  # addresses of screens
+    "components/segment_choices.py": {"db.campaigns", "db.customers", "db.segments"},  # hands their functions to read
     "components/shell.py": {"db.sessions", "pages"},  # every visit: navigation and session
     "components/signin.py": {"db.passwords", "db.sessions", "streamlit_authenticator"},  # the form
     "components/undo_bar.py": {"db.undo"},  # the undo of a message
@@ -123,7 +134,8 @@ def test_nothing_is_named_for_being_used_by_many() -> None:
 
 def test_files_are_short() -> None:
     lines = {path: len((ROOT / path).read_text(encoding="utf-8").splitlines()) for path in product()}
-    assert {str(path): n for path, n in lines.items() if n > (120 if path.parts[0] == "pages" else 600)} == {}
+    screens = {path for path in lines if path.parts[0] == "pages" and path.stem != "__init__"}
+    assert {str(path): n for path, n in lines.items() if n > (120 if path in screens else 600)} == {}
 
 
 def test_modules_classes_and_public_functions_say_what_they_are_for() -> None:

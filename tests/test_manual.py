@@ -12,12 +12,27 @@ import pytest
 
 from api import health
 from components import period
-from db import campaigns, customer, customers, history, metrics, migrate, offers, overview, passwords, sessions, undo
+from db import (
+    campaigns,
+    customer,
+    customers,
+    history,
+    metrics,
+    migrate,
+    offers,
+    overview,
+    passwords,
+    rules,
+    saved_segments,
+    sessions,
+    undo,
+)
+from db.fields import FIELDS, OPERATORS
 from db.permissions import Permission
 from db.rights import ROLES
 from db.words import LANGUAGES, catalogue
 from pages import BY_PATH, SCREENS
-from tests import manual, strings
+from tests import manual, manual_segments, strings
 
 DOCS = strings.ROOT / "docs"
 PAGES = ("signin", *(screen.path for screen in SCREENS))
@@ -75,6 +90,16 @@ LIMITS: dict[str, tuple[int, ...]] = {
     "campaigns": (campaigns.MOST_CAMPAIGNS, of_page("campaigns", "MOST_DRAWN")),
     "campaign": (campaigns.MOST_PRODUCTS,),
     "funnel": (of_page("funnel", "PAGE"),),
+    "segments": (of_page("segments", "PAGE"), saved_segments.MOST_SAVED),
+    "segment": (
+        of_page("segment", "PAGE"),
+        rules.MOST_DEPTH,
+        rules.MOST_CONDITIONS,
+        rules.MOST_VALUES,
+        saved_segments.MOST_NAME,
+        saved_segments.MOST_DESCRIPTION,
+        customers.MOST_EXPORTED,
+    ),
     "changes": (of_page("changes", "PAGE"), history.MOST_ROWS, undo.MOST_ROWS, minutes(offers.LIFE)),
     "account": (*PASSWORD, *SESSION, sessions.MOST_DEVICES),
     "operations": (
@@ -127,6 +152,27 @@ def test_printed_parts_are_what_the_code_prints(language: str) -> None:
     for page in manual.pages(language):
         text = page.read_text("utf-8")
         assert text == manual.printed(text, language), f"{page.name}: python -m tests.manual"
+
+
+def test_the_reference_of_segments_is_what_the_code_reads() -> None:
+    text = manual.REFERENCE.read_text("utf-8")
+    assert text == manual.printed(text, "en"), "python -m tests.manual"
+    assert re.findall(r"<!-- (\w+) -->", text) == ["fields", "end", "operators", "end", "limits", "end"]
+    assert manual_segments.SOURCES.keys() == FIELDS.keys()
+    ops = {op for ops in OPERATORS.values() for op in ops}
+    assert manual_segments.MEANS.keys() == ops
+    for f in FIELDS.values():
+        marked = f"| `{f.key}` | {f.name} †" in text
+        assert marked == f.personal, f.key
+
+
+def test_every_rule_in_the_reference_can_be_read() -> None:
+    examples = list(manual_segments.blocks_of_json(manual.REFERENCE.read_text("utf-8")))
+    examples += [path.read_text("utf-8") for path in sorted((DOCS / "examples").glob("*.json"))]
+    read = [rules.parse_text(example) for example in examples]
+    found = {(c.field.kind, c.op) for rule in read for c in rules.conditions(rule)}
+    assert found == {(kind, op) for kind, ops in OPERATORS.items() for op in ops}
+    assert all(rules.parse(rules.data_of(rule)) == rule for rule in read)
 
 
 @pytest.mark.parametrize("language", manual.FOLDERS)

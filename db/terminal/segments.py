@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
 
-from db import clock, rules, saved_segments, segments, settings
+from db import clock, rule_words, rules, saved_segments, segments, settings
 from db.connection import begin
 from db.errors import Invalid
 from db.metrics import N_
 from db.permissions import Permission, Viewer
 from db.rules import Group
+from db.saved_segments import MOST_SAVED
 from db.terminal import output as out
 from db.terminal.command import SOURCE, Command, number, viewer_of
 from db.terminal.output import Output
@@ -26,9 +25,8 @@ def _rule_of(file: str) -> str:
     """The JSON in a file, or on standard input for "-", read no further than a rule may be long."""
     most = rules.MOST_CHARACTERS + 1
     try:
-        if file == "-":
-            return sys.stdin.read(most)
-        with Path(file).open(encoding="utf-8-sig") as opened:
+        # Standard input by its number: sys.stdin would decode it as the locale says.
+        with open(0 if file == "-" else file, encoding="utf-8-sig", closefd=file != "-") as opened:
             return opened.read(most)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else _("it is not UTF-8 text")
@@ -50,17 +48,18 @@ def _count(args: Namespace) -> Output:
         today = _today(conn)
         n = segments.count(conn, viewer=viewer, rule=rule, today=today)
         said = _sentence(conn, viewer, rules.parse_text(rule))
-    return Output({"count": n, "rule": said}, f"{out.number(n)}\n{said}")
+    return Output({"count": n, "sentence": said}, f"{out.number(n)}\n{said}")
 
 
 def _sentence(conn: Connection, viewer: Viewer, rule: Group) -> str:
     known = segments.names(conn, viewer=viewer, rule=rules.written(rule))
-    return rules.sentence(rule, segments.called(known))
+    return rule_words.sentence(rule, segments.called(known))
 
 
 def _list_options(parser: ArgumentParser) -> None:
-    parser.add_argument("--ready", action="store_true", help=_("those that everybody has, each with its count"))
-    parser.add_argument("--archived", action="store_true", help=_("those that were taken off the list"))
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--ready", action="store_true", help=_("those that everybody has, each with its count"))
+    which.add_argument("--archived", action="store_true", help=_("those that were taken off the list"))
 
 
 def _list(args: Namespace) -> Output:
@@ -68,7 +67,7 @@ def _list(args: Namespace) -> Output:
     with begin(viewer) as conn:
         if args.ready:
             return _listed_ready(conn, viewer)
-        found = saved_segments.saved(conn, viewer=viewer, archived=args.archived)
+        found = saved_segments.saved(conn, viewer=viewer, archived=args.archived, limit=MOST_SAVED + 1)
         rows: list[dict[str, Any]] = [
             {
                 "id": s.id,
@@ -78,10 +77,12 @@ def _list(args: Namespace) -> Output:
                 "rule": rules.data_of(s.rule),
                 "sentence": _sentence(conn, viewer, s.rule),
             }
-            for s in found
+            for s in found[:MOST_SAVED]
         ]
+    data = {"rows": rows, "more": len(found) > MOST_SAVED}
     if not rows:
-        return Output({"rows": rows}, _("No segment yet. Save one: python -m db segment save NAME FILE"))
+        saving = _("No segment yet. Save one: python -m db segment save NAME FILE")
+        return Output(data, _("No segment was taken off the list.") if args.archived else saving)
     listed = out.table(
         {
             _("Number"): [str(row["id"]) for row in rows],
@@ -92,15 +93,19 @@ def _list(args: Namespace) -> Output:
         },
         right=(_("Number"),),
     )
-    return Output({"rows": rows}, listed)
+    cut = "\n\n" + _("The first {n} are shown.").format(n=out.number(MOST_SAVED)) if data["more"] else ""
+    return Output(data, listed + cut)
 
 
 def _listed_ready(conn: Connection, viewer: Viewer) -> Output:
     today = _today(conn)
-    rows: list[dict[str, Any]] = []
-    for code, (name, rule) in saved_segments.ready().items():
-        n = segments.count(conn, viewer=viewer, rule=rules.written(rule), today=today)
-        rows.append({"code": code, "name": name, "rule": rules.data_of(rule), "count": n})
+    ready = saved_segments.ready()
+    written = tuple(rules.written(rule) for _name, rule in ready.values())
+    counted = segments.counts(conn, viewer=viewer, rules=written, today=today)
+    rows: list[dict[str, Any]] = [
+        {"code": code, "name": name, "rule": rules.data_of(rule), "count": n}
+        for (code, (name, rule)), n in zip(ready.items(), counted, strict=True)
+    ]
     listed = out.table(
         {
             _("Name"): [row["name"] for row in rows],
@@ -108,7 +113,7 @@ def _listed_ready(conn: Connection, viewer: Viewer) -> Output:
         },
         right=(_("Customers"),),
     )
-    return Output({"rows": rows}, listed)
+    return Output({"rows": rows, "more": False}, listed)
 
 
 def _show_options(parser: ArgumentParser) -> None:

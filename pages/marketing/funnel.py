@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from analytics.intervals import wilson
-from components import campaign_view, controls, data, explain, format, funnel_view, page, tables, wording
+from components import campaign_view, controls, data, explain, format, funnel_view, page, places, tables, wording
 from db import campaigns, funnel
 from db.metrics import CAMPAIGN_METRICS
 from db.permissions import Permission
@@ -79,3 +79,5 @@ with st.container(border=True):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.caption(tables.position((number - 1) * PAGE, len(found.rows), found.total), width="content")
             controls.turner("funnel_page", number, -(-found.total // PAGE))
+            written = funnel_view.segment_rule(**question)
+            places.link("segment", _("As a segment"), icon=":material/pie_chart:", segment_rule=written)

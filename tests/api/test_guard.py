@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from api import guard
-from db import connection
+from tests.engine import forget
 
 
 def test_health(client: TestClient) -> None:
@@ -17,11 +17,10 @@ def test_health(client: TestClient) -> None:
 
 def test_health_without_a_database(client: TestClient, clone: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nowhere")
-    connection.engine().dispose()
-    connection.engine.cache_clear()
+    forget()
     answer = client.get("/healthz")
     assert (answer.status_code, answer.json()) == (503, {"status": "database away"})
-    connection.engine.cache_clear()
+    forget()
 
 
 @pytest.mark.parametrize(

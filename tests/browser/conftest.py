@@ -25,6 +25,7 @@ from sqlalchemy.pool import NullPool
 from db import connection, passwords, schema
 from db.embedded import Server
 from tests import make
+from tests.engine import serving
 
 ROOT = Path(__file__).parent.parent.parent
 PASSWORD = "long enough for tests"
@@ -124,17 +125,13 @@ def site(server: Server, template: str, tmp_path_factory: pytest.TempPathFactory
         words = psycopg.sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         conn.execute(words.format(psycopg.sql.Identifier(name), psycopg.sql.Identifier(template)))
     url = server.url(name)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DATABASE_URL", url)
+    with pytest.MonkeyPatch.context() as patch, serving(url):
         patch.setattr(passwords, "BCRYPT_COST", 4)
-        connection.engine.cache_clear()
         people = make.people()
         known = passwords.hashed(PASSWORD)
         with connection.begin_owner() as conn:
             conn.execute(update(schema.users).where(schema.users.c.id > 0).values(password_hash=known, language="en"))
             make.customer(conn, people.ann.user_id, name="Wang Xiaoming")
-        connection.engine().dispose()
-        connection.engine.cache_clear()
     made = Site(url, tmp_path_factory.mktemp("site"), {})
     made.start()
     yield made

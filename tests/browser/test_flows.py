@@ -197,6 +197,44 @@ def test_export_holds_the_rows_of_the_list(site: Site, tab: Callable[..., Page])
     assert (rows[1]["Owner"], rows[1]["Orders"], rows[1]["Last order"]) == ("Flo", "3", "2026-11-02")
 
 
+def test_a_segment_is_built_answers_at_once_and_is_kept(
+    site: Site, ids: dict[str, int], tab: Callable[..., Page]
+) -> None:
+    page = tab()
+    page.goto(f"{site.address}/segments")
+    page.get_by_role("button", name="New segment").click()
+    answer = page.locator(".st-key-segment_answer")
+    expect(answer).to_contain_text(f"100.0% of {CUSTOMERS} customers")
+    page.locator(".st-key-segment_add button").click()
+    page.get_by_role("combobox", name="Field").fill("Orders")
+    page.get_by_role("option", name="Orders · Purchases").click()
+    expect(page.get_by_text("Without a value this condition does not count yet.")).to_be_visible()
+    page.get_by_role("combobox", name="Comparison").click()
+    page.get_by_role("option", name=">", exact=True).click()
+    page.get_by_role("spinbutton", name="Value").fill("2")
+    page.get_by_role("spinbutton", name="Value").press("Enter")
+    expect(answer).to_contain_text("Orders > 2")
+    expect(answer).to_contain_text(f"1.8% of {CUSTOMERS} customers")
+    expect(page.get_by_text("alone: 1")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"segment_rule=.*orders"))
+    page.reload()
+    expect(answer).to_contain_text("Orders > 2")
+    page.get_by_role("button", name="中文").click()
+    expect(answer).to_contain_text("订单数 > 2")
+    expect(page.get_by_role("combobox", name="字段")).to_have_value("订单数 · 购买记录")
+    page.get_by_role("button", name="English").click()
+    page.get_by_role("button", name="Save segment").click()
+    text_of(page, "Name *").fill("Often")
+    page.locator(".st-key-segment_form_new_send button").click()
+    expect(page.get_by_role("heading", name="Often")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"/segment\?id=\d+$"))
+    page.get_by_role("button", name="Remove").click()
+    expect(answer).to_contain_text("Everyone")
+    page.get_by_role("button", name="Step back").click()
+    expect(answer).to_contain_text("Orders > 2")
+    expect(page).to_have_url(re.compile(r"/segment\?id=\d+$"))
+
+
 def test_on_a_phone_nothing_is_wider_than_the_screen_and_editing_works(
     site: Site, ids: dict[str, int], tab: Callable[..., Page]
 ) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
@@ -14,11 +15,16 @@ DAY = date(2026, 3, 1)
 REGIONS, CATEGORIES = ("North", "East", "Süd", "' OR 1=1 --"), ("BEEF", "MILK", "SOAP")
 
 _days = st.dates(date(2025, 12, 1), date(2026, 4, 1)).map(date.isoformat)
-_numbers = st.integers(-2, 6) | st.sampled_from([0.5, 10, 10.01, 20])
+_numbers = st.integers(-2, 6) | st.sampled_from([0.5, 10, 10.01, 20, "10.01", "20.02"])
 
 
 def _pair(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
-    return st.lists(values, min_size=2, max_size=2).map(sorted)
+    return st.lists(values, min_size=2, max_size=2).map(lambda two: sorted(two, key=_place))
+
+
+def _place(value: Any) -> Any:
+    """A day as it is written, a number as it counts."""
+    return value if isinstance(value, str) and value.count("-") == 2 else Decimal(str(value))
 
 
 def _leaf(key: str, op: st.SearchStrategy[str], value: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -71,12 +77,14 @@ LEAVES = st.one_of(
     _chosen("owner", (1, 2, 3)),
     _chosen("r_score", ("1", "2", "3", "4", "5")),
     _chosen("m_score", ("1", "5")),
+    _chosen("phone", ("yes", "no")),
     _numeric("orders"),
     _numeric("revenue"),
     _numeric("basket"),
     _numeric("recency_days"),
     _dated("first_order_on"),
     _dated("last_order_on"),
+    _dated("created_on"),
     _spanned("bought_category", CATEGORIES),
     _spanned("bought_product", (1, 2, 3)),
     _spanned("received", (1, 2)),
@@ -103,11 +111,12 @@ RULES = st.recursive(
 
 @dataclass
 class Order:
-    """One order: its day, amount in the company's currency, and the (product, category) of its lines."""
+    """One order: its day, amount, the (product, category) of its lines, and whether in the company's currency."""
 
     day: date
     amount: Decimal
     lines: list[tuple[int, str]]
+    foreign: bool = False
 
 
 @dataclass
@@ -118,6 +127,8 @@ class Person:
     region: str = ""
     age: str = ""
     archived: bool = False
+    created_at: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    phone: str = ""
     orders: list[Order] = field(default_factory=list)
     # Campaign → day received, redemptions, day of the first.
     campaigns: dict[int, tuple[date, int, date | None]] = field(default_factory=dict)
@@ -131,6 +142,7 @@ class World:
     windows: Mapping[int, tuple[date, date]]
     promoted: Mapping[int, set[int]]
     today: date
+    zone: str
 
     def fits(self, rule: dict[str, Any], person: Person) -> bool:
         """Whether the person fits, worked out one condition after the other."""
@@ -183,7 +195,8 @@ class World:
 
     def _value(self, key: str, person: Person) -> Any:
         days = [o.day for o in person.orders]
-        revenue = sum((o.amount for o in person.orders), Decimal(0))
+        own = [o for o in person.orders if not o.foreign]
+        revenue = sum((o.amount for o in own), Decimal(0))
         recency = (self.today - max(days)).days if days else None
         stage = "prospect" if recency is None else "active" if recency <= 30 else "at_risk" if recency <= 90 else "lost"
         if days and min(days) >= self.today - timedelta(days=30):
@@ -195,12 +208,14 @@ class World:
             "stage": stage,
             "orders": len(days),
             "revenue": revenue,
-            "basket": revenue / len(days) if days else None,
+            "basket": revenue / len(own) if own else None,
+            "phone": "yes" if person.phone else "no",
+            "created_on": person.created_at.astimezone(ZoneInfo(self.zone)).date().isoformat(),
             "recency_days": recency,
             "first_order_on": min(days).isoformat() if days else None,
             "last_order_on": max(days).isoformat() if days else None,
             "r_score": self._score(person, lambda p: max(o.day for o in p.orders)),
-            "m_score": self._score(person, lambda p: sum(o.amount for o in p.orders)),
+            "m_score": self._score(person, lambda p: sum(o.amount for o in p.orders if not o.foreign)),
         }[key]
 
     def _score(self, person: Person, measure: Any) -> str | None:
@@ -221,8 +236,8 @@ class World:
         if op == "in the last":
             return self._within(date.fromisoformat(mine), {"last_days": value})
         if op == "between":
-            return self._number(value[0]) <= mine <= self._number(value[1])
-        other = self._number(value)
+            return _place(value[0]) <= mine <= _place(value[1])
+        other = _place(value)
         return {
             "=": mine == other,
             "on": mine == other,
@@ -233,6 +248,3 @@ class World:
             "after": mine > other,
             ">=": mine >= other,
         }[op]
-
-    def _number(self, value: Any) -> Any:
-        return Decimal(str(value)) if isinstance(value, int | float) else value

@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import Connection, select, update
 
-from db import connection, passwords, schema, sessions
+from db import passwords, schema, sessions
 from db.connection import begin
 from db.errors import Invalid, NotFound, Refused
 from db.permissions import GATE
 from tests import make
+from tests.engine import forget
 
 START = datetime.fromisoformat("2026-11-20T15:00:00+00:00")
 GOOD = "正确的马电池订书钉"  # 27 bytes in 9 characters: one short
@@ -147,8 +148,7 @@ def test_lock_survives_a_restart_and_parallel_guesses_all_count(people: make.Peo
     with ThreadPoolExecutor(8) as pool:
         looked_at = sum(pool.map(guess, range(24)))
     assert looked_at == passwords.TRIES
-    connection.engine().dispose()
-    connection.engine.cache_clear()
+    forget()
     with begin(GATE, write=True) as conn:
         assert not try_(conn, "ann", LONG)
 

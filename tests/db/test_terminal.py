@@ -34,6 +34,7 @@ from db.terminal import customers as terminal_customers
 from db.terminal import history as terminal_history
 from db.terminal.command import Usage
 from tests import make
+from tests.engine import forget, serving
 
 ROOT = Path(__file__).parent.parent.parent
 MANUAL = ROOT / "docs" / "cli.md"
@@ -115,6 +116,14 @@ def shop(people: make.People) -> Shop:
     with begin(WORKER, write=True) as conn:
         derived.rebuild(conn)
     return Shop(ann, bo, cho, nobody)
+
+
+@pytest.fixture
+def rule(tmp_path: Path) -> Path:
+    """A file with the rule that everybody fits."""
+    file = tmp_path / "rule.json"
+    file.write_text('{"all": []}')
+    return file
 
 
 def phone_of(customer_id: int) -> str:
@@ -436,6 +445,11 @@ CALLS: dict[str, tuple[Permission, ...]] = {
     "customer {bo} --note hello": (Permission.CUSTOMERS_EDIT,),
     "customer {bo} --assign bo": (Permission.CUSTOMERS_ASSIGN,),
     "overview": (Permission.OVERVIEW_READ,),
+    "segment count {rule}": (Permission.SEGMENTS_READ,),
+    "segment list": (Permission.SEGMENTS_READ,),
+    "segment list --ready": (Permission.SEGMENTS_READ,),
+    "segment show 1": (Permission.SEGMENTS_READ,),
+    "segment save Big {rule}": (Permission.SEGMENTS_EDIT,),
     "campaigns": (Permission.CAMPAIGNS_READ,),
     "funnel 1": (Permission.CAMPAIGNS_READ,),
     "changes": (Permission.CHANGES_READ,),
@@ -453,7 +467,9 @@ CALLS: dict[str, tuple[Permission, ...]] = {
 }
 
 
-def test_every_command_names_its_permissions_and_refuses_without(run: Run, shop: Shop, people: make.People) -> None:
+def test_every_command_names_its_permissions_and_refuses_without(
+    run: Run, shop: Shop, people: make.People, rule: Path
+) -> None:
     named: dict[str, set[Permission]] = {c.name: set() for c in COMMANDS}
     for call, permissions in CALLS.items():
         named[next(name for name in named if f"{call} ".startswith(f"{name} "))] |= set(permissions)
@@ -462,7 +478,7 @@ def test_every_command_names_its_permissions_and_refuses_without(run: Run, shop:
     for call, permissions in CALLS.items():
         for viewer in (people.bo, people.mia, people.ana, people.mark):
             if not all(viewer.can(p) for p in permissions):
-                done = run(*shlex.split(call.format(bo=shop.bo)), "--as", viewer.username)
+                done = run(*shlex.split(call.format(bo=shop.bo, rule=rule)), "--as", viewer.username)
                 assert (done.code, done.out) == (Refused.code, ""), f"{call} as {viewer.username}"
     with connection.begin_owner() as conn:
         assert conn.execute(select(schema.change_sets)).all() == []
@@ -518,6 +534,11 @@ def test_who_asks_is_told_by_option_environment_and_rank(run: Run, shop: Shop, m
         "users add x",
         "users add x --role gate",
         "users role ann worker",
+        "segment",
+        "segment count",
+        "segment show x",
+        "segment list --ready --archived",
+        "segment save NAME",
         "migrate --as ann",
         "search a --lang fr",
     ],
@@ -557,6 +578,91 @@ def test_hostile_text_is_only_text(run: Run, shop: Shop, text: str) -> None:
         failed = run(*argv)
         assert (failed.out, failed.code in (NotFound.code, Invalid.code, Usage.code)) == ("", True)
         assert "Traceback" not in failed.err
+
+
+HOSTILE_RULES: dict[str, bytes] = {
+    "nothing": b"",
+    "no JSON": b"DROP TABLE customers",
+    "no UTF-8": b'{"all": ["\xff\xfe"]}',
+    "NUL": b'{"all": [\0]}',
+    "NUL in a value": b'{"field": "region", "op": "in", "value": ["\\u0000"]}',
+    "half a surrogate": b'{"field": "region", "op": "in", "value": ["\\ud800"]}',
+    "half a surrogate as a field": b'{"field": "\\ud800", "op": "in"}',
+    "NaN": b'{"field": "orders", "op": ">", "value": NaN}',
+    "endless": b'{"field": "orders", "op": ">", "value": 1e99999999999999999999}',
+    "deep": b"[" * 9_000 + b"]" * 9_000,
+    "just not too deep": b'{"field": ' + b"[" * 960 + b"]" * 960 + b"}",
+    "long": b'{"all": ["' + b"x" * 10**6 + b'"]}',
+    "twice": b'{"all": [], "all": []}',
+    "terminal": b'{"field": "\\u001b[31mred\\u202e", "op": "in"}',
+}
+
+
+@pytest.mark.parametrize("hostile", HOSTILE_RULES)
+def test_a_hostile_rule_is_a_sentence(run: Run, people: make.People, tmp_path: Path, hostile: str) -> None:
+    file = tmp_path / "rule.json"
+    file.write_bytes(HOSTILE_RULES[hostile])
+    for argv in (["segment", "count", file], ["segment", "save", "x", file]):
+        for lang in ("en", "zh"):
+            said = run(*argv, "--as", "ann", "--lang", lang)
+            assert (said.code, said.out) == (Invalid.code, "")
+            assert len(said.err) < 1_000
+            assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", said.err)
+            assert run(*argv, "--as", "ann", "--json", "--lang", lang).error["code"] == Invalid.code
+
+
+def test_a_rule_that_cannot_be_read_is_a_sentence(run: Run, people: make.People, tmp_path: Path) -> None:
+    for file in (tmp_path, tmp_path / "none.json", "x" * 5_000, "\udcff"):
+        said = run("segment", "count", file, "--as", "ann")
+        assert (said.code, said.out) == (Invalid.code, ""), file
+        assert "cannot be read" in said.err
+
+
+@pytest.mark.processes
+def test_a_rule_comes_by_standard_input_too(shop: Shop) -> None:
+    command = [sys.executable, "-m", "db", "segment", "count", "-", "--as", "ann", "--json"]
+    for typed, code in (
+        (b'\xef\xbb\xbf{"all": [{"field": "orders", "op": ">=", "value": 3}]}', 0),
+        (b'{"field": "region", "op": "in", "value": ["\xff"]}', Invalid.code),
+        (b"", Invalid.code),
+    ):
+        for settings in ({"LC_ALL": "C.UTF-8"}, {"LC_ALL": "C"}, {"LC_ALL": "POSIX", "PYTHONUTF8": "0"}):
+            done = subprocess.run(
+                command, cwd=ROOT, env=os.environ | settings, input=typed, capture_output=True, check=False
+            )
+            assert (done.returncode, b"Traceback" in done.stderr) == (code, False), done.stderr
+            if code == 0:
+                assert json.loads(done.stdout) == {"count": 1, "sentence": "Orders ≥ 3"}
+
+
+def test_segments_in_the_terminal_have_the_rights_of_the_screens(
+    run: Run, shop: Shop, people: make.People, rule: Path, tmp_path: Path
+) -> None:
+    mine = {"ann": 1, "bo": 1, "cho": 1, "mia": 3, "max": 2}
+    personal = tmp_path / "phone.json"
+    personal.write_text('{"any": [{"none": [{"field": "phone", "op": "in", "value": "yes"}]}]}')
+    secret = run("segment", "save", "Secret", rule, "--as", "ann", "--json").document["id"]
+    shared = run("segment", "save", "Phone", personal, "--shared", "--as", "ann", "--json").document
+    for viewer in people.everyone:
+        who = ("--as", viewer.username, "--json")
+        everyone = mine.get(viewer.username, 4)
+        assert run("segment", "count", rule, *who).document["count"] == everyone
+        prospects = run("segment", "list", "--ready", *who).document["rows"][0]
+        assert prospects["code"] == "stage_prospect"
+        assert prospects["count"] == (0 if everyone == 1 else 1), "Dora, whom nobody has"
+        assert (run("segment", "show", secret, *who).code == 0) == (viewer in (people.ann, people.root))
+        names = {row["name"] for row in run("segment", "list", *who).document["rows"]} - {"Copy"}
+        assert names == ({"Secret", "Phone"} if viewer in (people.ann, people.root) else {"Phone"})
+        for argv in (["count", personal], ["show", shared["id"]], ["save", "Copy", personal]):
+            said = run("segment", *argv, *who)
+            assert (said.code == Refused.code) == viewer.masked, (viewer.username, argv)
+            if viewer.masked:
+                assert "Has a phone" in said.error["message"]
+        if viewer not in (people.ann, people.root):
+            assert run("undo", shared["change_set_id"], *who).code in (NotFound.code, Refused.code)
+    assert run("undo", shared["change_set_id"], "--as", "ann").code == 0
+    assert run("segment", "show", shared["id"], "--as", "ann").code == NotFound.code
+    assert run("segment", "list", "--archived", "--as", "ann").out == "No segment was taken off the list.\n"
 
 
 def test_values_that_cannot_be_saved_are_named(run: Run, shop: Shop) -> None:
@@ -603,9 +709,9 @@ def test_a_database_that_is_not_there_is_a_sentence_without_its_password(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setenv("DATABASE_URL", address)
-        connection.engine.cache_clear()
+        forget()
         said = run("overview", "--json")
-    connection.engine.cache_clear()
+    forget()
     assert (said.code, said.error["code"]) == (7, 7)
     assert "secret" not in said.err
 
@@ -683,8 +789,9 @@ def test_the_manual_names_every_exit_code() -> None:
     assert listed == {0, 1, 130, 141} | errors
 
 
-def test_the_manual_names_every_key_of_every_document(run: Run, shop: Shop) -> None:
+def test_the_manual_names_every_key_of_every_document(run: Run, shop: Shop, rule: Path) -> None:
     made = run("customer", shop.ann, "--set", "city=Rome", "--json").document["change_set_ids"][0]
+    kept = run("segment", "save", "Everyone", rule, "--json").document["id"]
     with connection.begin_owner() as conn:
         stamps = {"created_at": clock.now(), "updated_at": clock.now()}
         window = {"starts_on": date(2026, 11, 1), "ends_on": date(2026, 11, 12)}
@@ -694,6 +801,10 @@ def test_the_manual_names_every_key_of_every_document(run: Run, shop: Shop) -> N
         "search": ["search", "zhang"],
         "customer": ["customer", shop.ann],
         "overview": ["overview"],
+        "segment count": ["segment", "count", rule],
+        "segment list": ["segment", "list"],
+        "segment show": ["segment", "show", kept],
+        "segment save": ["segment", "save", "All", rule],
         "campaigns": ["campaigns"],
         "funnel": ["funnel", campaign_id],
         "changes": ["changes"],
@@ -718,9 +829,12 @@ def test_the_manual_names_every_key_of_every_document(run: Run, shop: Shop) -> N
         assert sorted(keys) == sorted(document), name
         for inner in nested(document):
             assert f"`{inner}`" in written[name] + written["Users"], f"{name}: {inner}"
-    for argv in (["changes", made], ["changes", "--customer", shop.ann]):
-        for inner in nested(run(*argv, "--json").document):
-            assert f"`{inner}`" in written["changes"], inner
+    more = {"changes": [["changes", made], ["changes", "--customer", shop.ann]]}
+    more["segment list"] = [["segment", "list", "--ready"]]
+    for name, calls_of in more.items():
+        for argv in calls_of:
+            for inner in nested(run(*argv, "--json").document):
+                assert f"`{inner}`" in written[name], f"{name}: {inner}"
 
 
 def nested(value: Any) -> set[str]:
@@ -753,17 +867,11 @@ def test_the_examples_of_the_manual_are_real(run: Run, server: Server, demo_url:
 def database(server: Server, name: str, template: str) -> Iterator[None]:
     """A database made from a template; DATABASE_URL names it inside the block."""
     own, admin = f"{name}_{os.getpid()}", make_url(server.url("kehu")).set(drivername="postgresql")
-    with (
-        psycopg.connect(admin.render_as_string(hide_password=False), autocommit=True) as conn,
-        pytest.MonkeyPatch.context() as patch,
-    ):
+    with psycopg.connect(admin.render_as_string(hide_password=False), autocommit=True) as conn:
         made_from = (sql.Identifier(own), sql.Identifier(template))
         conn.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*made_from))
-        patch.setenv("DATABASE_URL", server.url(own))
-        connection.engine.cache_clear()
         try:
-            yield
+            with serving(server.url(own)):
+                yield
         finally:
-            connection.engine().dispose()
-            connection.engine.cache_clear()
             conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(own)))

@@ -21,6 +21,7 @@ from db import connection, derived, schema
 from db.permissions import WORKER
 from tests import make
 from tests.deploy.test_run import ROOT, Installation, until
+from tests.engine import forget
 
 SEED = 20_261_122
 MOMENTS = 20
@@ -36,7 +37,7 @@ def kehu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
         patch.delenv("KEHU_NOW", raising=False)
         patch.setenv("KEHU_DATA", str(made.folder))
         patch.setenv("DATABASE_URL", made.server.start())
-        connection.engine.cache_clear()
+        forget()
         subprocess.run([sys.executable, "-m", "db", "migrate"], cwd=ROOT, check=True)
         make.people()
         with connection.begin_owner() as conn:
@@ -45,7 +46,7 @@ def kehu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
                 make.order(conn, customer_id, make.clock.today(), "12.50")
         with connection.begin(WORKER, write=True) as conn:
             derived.rebuild(conn)
-        connection.engine().dispose()
+        forget()
         made.server.stop()
         made.start()
         yield made
@@ -54,8 +55,7 @@ def kehu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
             process.kill()
             process.wait()
         made.server.stop()
-        connection.engine().dispose()
-        connection.engine.cache_clear()
+        forget()
 
 
 def _free_port() -> int:

@@ -636,6 +636,7 @@ def test_masked_roles_see_no_person_and_change_nothing(people: make.People, who:
         sent = words(app)
         for text in (*personal.values(), "Jane", "Other Ltd", "0013", "Jane called", "tel:", "mailto:"):
             assert text not in sent, f"{text} in {tab}"
+        # They may take changes back, but only of their own segments: no change of a customer offers it.
         keys = [button.key for button in app.button if not button.key.startswith("kehu_")]
         assert keys == []
         assert not app.selectbox

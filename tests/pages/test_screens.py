@@ -45,6 +45,8 @@ SHOWN = {
         "Lifecycle · customers today",
         "No orders yet. They appear here as soon as the first ones are loaded.",
     ),
+    "segments": ("Click a row to see the rule.", "Click a row to see the rule."),
+    "segment": ("Against everyone · share of customers by", "Against everyone · share of customers by"),
     "customers": ("Click a row to see the customer.", "No customers yet."),
     "customer": ("Purchases", "No customer is chosen. Open one from the list."),
     "campaigns": (
@@ -105,6 +107,8 @@ def _rows(people: make.People) -> int:
         conn.execute(insert(schema.campaigns).values(id=customer_id, name="Campaign 9", kind="A", **window, **stamps))
         member = {"customer_id": customer_id, "campaign_id": customer_id, "received_on": window["starts_on"]}
         conn.execute(insert(schema.campaign_members).values(**member, redemptions=1))
+        kept = {"name": "Kept", "rule": {"all": []}, "owner_id": people.ann.user_id, "visibility": "shared"}
+        conn.execute(insert(schema.segments).values(id=customer_id, **kept, **stamps))
         for day in (date(2026, 9, 1), date(2026, 11, 10)):
             make.order(conn, customer_id, day, "12.50")
         derived.rebuild(conn)

@@ -19,7 +19,6 @@ from typing import Any
 
 import pandas as pd
 import psycopg
-import pytest
 from google.protobuf.message import Message
 from psycopg import sql
 from sqlalchemy import update
@@ -37,6 +36,7 @@ from db.permissions import GATE, Viewer
 from db.words import LANGUAGES, catalogue
 from pages import BY_PATH, SCREENS
 from tests import make
+from tests.engine import serving
 
 TIMEOUT = 60
 REFUSAL = "Your role does not include this screen. Ask an administrator if you need it."
@@ -78,14 +78,8 @@ def database(server: Server, template: str) -> Iterator[make.People]:
     made = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
     with psycopg.connect(home, autocommit=True) as conn:
         conn.execute(made)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DATABASE_URL", server.url(name))
-        connection.engine.cache_clear()
-        try:
-            yield make.people()
-        finally:
-            connection.engine().dispose()
-            connection.engine.cache_clear()
+    with serving(server.url(name)):
+        yield make.people()
     with psycopg.connect(home, autocommit=True) as conn:
         conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 

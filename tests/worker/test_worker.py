@@ -25,6 +25,7 @@ from db.connection import begin, begin_owner
 from db.embedded import Server
 from db.permissions import WORKER, Permission, Viewer
 from tests import make
+from tests.engine import forget
 from worker import tasks
 
 ROOT = Path(__file__).parent.parent.parent
@@ -235,7 +236,7 @@ def test_it_ends_at_a_signal_while_the_database_is_away(start: Start) -> None:
 def test_it_survives_a_restart_of_the_database(tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server(tmp_path / "server", durable=False)
     monkeypatch.setenv("DATABASE_URL", server.start())
-    connection.engine.cache_clear()
+    forget()
     try:
         process = start(server.url())
         wait(lambda: process.said("cannot work with the database now"), 30)  # no schema yet
@@ -243,7 +244,7 @@ def test_it_survives_a_restart_of_the_database(tmp_path: Path, start: Start, mon
         people = make.people()
         customer = sold(people.ann.user_id)
         process.ready()
-        connection.engine().dispose()
+        forget()
         server.stop()
         wait(lambda: len(process.said("cannot work with the database now")) > 1, 30)
         server.start()
@@ -253,7 +254,7 @@ def test_it_survives_a_restart_of_the_database(tmp_path: Path, start: Start, mon
             wait(lambda: rolled(conn, customer) == people.bo.user_id, 5)
         assert process.end() == 0
     finally:
-        connection.engine().dispose()
+        forget()
         server.stop()
 
 

@@ -1,0 +1,326 @@
+"""The builder of a segment's rule: conditions in a card, with cards for groups in it, each with its own switch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from components import wording
+from components.rule_draft import Card, Draft, Line
+from components.segment_choices import Choices
+from components.wording import N_
+from db.fields import FIELDS, GROUPS, OPERATORS, Kind
+from db.words import _, language
+
+WORDS = {
+    "in": N_("is one of"),
+    "not in": N_("is none of"),
+    "!=": "≠",
+    "<=": "≤",
+    ">=": "≥",
+    "between": N_("from … to"),
+    "on": N_("on"),
+    "before": N_("before"),
+    "after": N_("after"),
+    "in the last": N_("in the last … days"),
+    "not in the last": N_("not in the last … days"),
+    "any of": N_("any of"),
+    "none of": N_("none of"),
+    "reached": N_("reached"),
+    "not reached": N_("not reached"),
+    "empty": N_("is not known"),
+    "not empty": N_("is known"),
+}
+"""The operators that are not called by their own sign."""
+
+
+def draw(draft: Draft, *, fields: list[str], choices: Choices, numbers: Callable[[], int]) -> dict[int, DeltaGenerator]:
+    """Draw the rule and take in what was changed; gives the places where the effect of each outer part belongs."""
+    with st.container(border=True):
+        return _rule(draft, fields, choices, numbers)
+
+
+def _rule(draft: Draft, fields: list[str], choices: Choices, numbers: Callable[[], int]) -> dict[int, DeltaGenerator]:
+    places: dict[int, DeltaGenerator] = {}
+    draft.match = _switch(f"segment_match_{draft.id}", draft.match)
+    for part in draft.parts:
+        if isinstance(part, Line):
+            places[part.id] = _line(part, draft, fields, choices)
+            continue
+        with st.container(border=True, key=f"segment_card_{part.id}"):
+            with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+                part.match = _switch(f"segment_match_{part.id}", part.match)
+                _remover(part, draft)
+            for line in part.lines:
+                _line(line, draft, fields, choices)
+            with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+                st.button(
+                    _("Condition"),
+                    icon=":material/add:",
+                    key=f"segment_add_{part.id}",
+                    type="tertiary",
+                    on_click=lambda lines: lines.append(Line(numbers())),
+                    args=(part.lines,),
+                )
+                places[part.id] = st.empty()
+    with st.container(horizontal=True):
+        st.button(
+            _("Condition"),
+            icon=":material/add:",
+            key="segment_add",
+            on_click=lambda: draft.parts.append(Line(numbers())),
+        )
+        st.button(
+            _("Group"),
+            icon=":material/add_box:",
+            key="segment_add_group",
+            help=_("Conditions of their own, of which all, any or none must hold"),
+            on_click=lambda: draft.parts.append(Card(numbers(), "any", [Line(numbers())])),
+        )
+    return places
+
+
+def matches() -> dict[str, str]:
+    """The switch of a group in words."""
+    return {"all": _("All of these"), "any": _("Any of these"), "none": _("None of these")}
+
+
+def _switch(key: str, match: str) -> str:
+    named = matches()
+    chosen: str | None = st.segmented_control(
+        _("Which must hold"),
+        list(named),
+        default=match,
+        required=True,
+        format_func=named.__getitem__,
+        key=f"{key}_{language()}",
+        label_visibility="collapsed",
+    )
+    return chosen or match
+
+
+def _line(line: Line, draft: Draft, fields: list[str], choices: Choices) -> DeltaGenerator:
+    """One condition: a single value stands beside the comparison, a list of them below."""
+    with st.container(gap="xsmall", key=f"segment_line_{line.id}"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            _field(line, fields)
+            if line.field:
+                _operator(line)
+            if line.takes in ("one", "two", "days"):
+                line.value = _value(line, choices)
+            place = st.empty()
+            _remover(line, draft)
+        if line.takes in ("some", "spanned", "step"):
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                line.value = _value(line, choices)
+        if line.problem:
+            st.markdown(f":red[:material/error: {wording.plain(line.problem)}]")
+        elif line.problem is not None and line.field:
+            st.caption(_("Without a value this condition does not count yet."))
+    return place
+
+
+def _remover(part: Line | Card, draft: Draft) -> None:
+    """A cross; its word is for those who hear the screen."""
+    st.button(
+        _("Remove"),
+        icon=":material/close:",
+        key=f"segment_remove_{part.id}",
+        type="tertiary",
+        on_click=draft.remove,
+        args=(part.id,),
+    )
+
+
+def _field(line: Line, fields: list[str]) -> None:
+    def named(key: str) -> str:
+        return _(FIELDS[key].name) + " · " + _(GROUPS[FIELDS[key].group])
+
+    chosen: str | None = st.selectbox(
+        _("Field"),
+        fields,
+        index=fields.index(line.field) if line.field in fields else None,
+        format_func=named,
+        placeholder=_("Choose a field"),
+        key=f"segment_field_{line.id}_{language()}",
+        label_visibility="collapsed",
+        width=200,
+    )
+    if chosen:
+        line.choose(chosen)
+
+
+def _operator(line: Line) -> None:
+    known = list(OPERATORS[FIELDS[line.field].kind])
+    chosen: str = st.selectbox(
+        _("Comparison"),
+        known,
+        index=known.index(line.op),
+        format_func=_said,
+        key=f"segment_op_{line.id}_{line.field}_{language()}",
+        label_visibility="collapsed",
+        width=150,
+    )
+    line.compare(chosen)
+
+
+def _said(op: str) -> str:
+    word = WORDS.get(op, op)
+    return _(word)
+
+
+def _value(line: Line, choices: Choices) -> Any:
+    """The value's widget by what the operator takes; gives the value as in JSON, None while it is incomplete."""
+    key = f"segment_value_{line.id}_{line.field}_{line.takes}"
+    drawn: dict[str, Callable[[], Any]] = {
+        "some": lambda: _several(line, key, line.value or [], choices) or None,
+        "one": lambda: _scalar(line, key, _("Value"), line.value),
+        "two": lambda: _both(line, key),
+        "days": lambda: _days(key, line.value),
+        "spanned": lambda: _spanned(line, key, choices),
+        "step": lambda: _step(line, key, choices),
+    }
+    return drawn[line.takes]()
+
+
+def _both(line: Line, key: str) -> list[Any] | None:
+    low, high = line.value or (None, None)
+    both = [_scalar(line, f"{key}_low", _("From"), low), _scalar(line, f"{key}_high", _("To"), high)]
+    return None if None in both else both
+
+
+def _several(line: Line, key: str, chosen: list[Any], choices: Choices) -> list[Any]:
+    """A choice of several values; products are looked for by words first."""
+    if line.field == "bought_product":
+        words = st.text_input(
+            _("Product"),
+            key=f"{key}_words",
+            placeholder=_("Words of a product"),
+            label_visibility="collapsed",
+            max_chars=100,
+            width=200,
+        )
+        options = choices.search(words) if words else []
+    else:
+        options = choices.options(line.field)
+    every = [*options, *(value for value in chosen if value not in options)]
+    return list(
+        st.multiselect(
+            _(FIELDS[line.field].name),
+            every,
+            default=chosen,
+            format_func=lambda value: choices.named(line.field, value),
+            placeholder=_("Choose"),
+            key=f"{key}_{language()}",
+            label_visibility="collapsed",
+            select_all=False,
+            max_selections=200,
+            width="stretch",
+        )
+    )
+
+
+def _scalar(line: Line, key: str, label: str, value: Any) -> Any:
+    if FIELDS[line.field].kind is Kind.DATE:
+        day = st.date_input(
+            label,
+            date.fromisoformat(value) if value else None,
+            min_value=date(1900, 1, 1),
+            max_value=date(2199, 12, 31),
+            format="YYYY-MM-DD",
+            key=key,
+            label_visibility="collapsed",
+            width=140,
+        )
+        return day.isoformat() if isinstance(day, date) else None
+    number = st.number_input(
+        label,
+        value=None if value is None else float(value),
+        step=1.0,
+        format="%g" if value is None or float(value).is_integer() else "%f",
+        placeholder=label,
+        key=key,
+        label_visibility="collapsed",
+        width=100,
+    )
+    return int(number) if number is not None and float(number).is_integer() else number
+
+
+def _days(key: str, value: Any) -> int | None:
+    chosen: int | None = st.number_input(
+        _("Days"),
+        min_value=1,
+        max_value=36_500,
+        value=value,
+        step=1,
+        placeholder=_("Days"),
+        key=key,
+        label_visibility="collapsed",
+        width=100,
+    )
+    return chosen
+
+
+def _spanned(line: Line, key: str, choices: Choices) -> dict[str, Any] | None:
+    """Values and the period they are about."""
+    given = line.value or {"of": []}
+    of = _several(line, key, given["of"], choices)
+    spans = {"": _("at any time"), "last": _("in the last … days"), "range": _("from … to")}
+    present = "last" if "last_days" in given else "range" if {"from", "to"} & given.keys() else ""
+    span: str = st.selectbox(
+        _("Period"),
+        list(spans),
+        index=list(spans).index(present),
+        format_func=spans.__getitem__,
+        key=f"{key}_span_{language()}",
+        label_visibility="collapsed",
+        width=160,
+    )
+    found: dict[str, Any] = {"of": of}
+    if span == "last":
+        days = _days(f"{key}_days", given.get("last_days"))
+        found |= {"last_days": days} if days else {}
+    elif span == "range":
+        for name, label in (("from", _("From")), ("to", _("To"))):
+            day = st.date_input(
+                label,
+                date.fromisoformat(given[name]) if name in given else None,
+                min_value=date(1900, 1, 1),
+                max_value=date(2199, 12, 31),
+                format="YYYY-MM-DD",
+                key=f"{key}_{name}",
+                label_visibility="collapsed",
+                width=140,
+            )
+            found |= {name: day.isoformat()} if isinstance(day, date) else {}
+    return found if of else None
+
+
+def _step(line: Line, key: str, choices: Choices) -> dict[str, Any] | None:
+    given = line.value or {}
+    known = choices.options("funnel")
+    campaign: int | None = st.selectbox(
+        _("Campaign"),
+        known,
+        index=known.index(given["campaign"]) if given.get("campaign") in known else None,
+        format_func=lambda value: choices.named("received", value),
+        placeholder=_("Campaign"),
+        key=f"{key}_campaign_{language()}",
+        label_visibility="collapsed",
+        width=170,
+    )
+    steps = FIELDS["funnel"].choices
+    step: str = st.selectbox(
+        _("Step"),
+        steps,
+        index=steps.index(given.get("step", steps[0])),
+        format_func=lambda value: choices.named("funnel", value),
+        key=f"{key}_step_{language()}",
+        label_visibility="collapsed",
+        width=190,
+    )
+    return {"campaign": campaign, "step": step} if campaign else None

@@ -1,0 +1,105 @@
+"""What can be done with a segment's rule: step back, read or paste it as JSON, keep it, export it, share it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import streamlit as st
+
+from components import explain, exports, segment_choices, segment_source, wording
+from db import rules
+from db.errors import Invalid
+from db.permissions import Permission, Viewer
+from db.rules import Group
+from db.words import _
+
+Asked = tuple[str, dict[str, Any]]
+
+
+def editing(rule: Group, *, key: str) -> None:
+    """Under the builder: one step back, everyone again, the rule as JSON."""
+    with st.container(horizontal=True):
+        if segment_source.changed():
+            st.button(_("Step back"), icon=":material/undo:", key="segment_back", on_click=segment_source.step_back)
+        if rule.rules:
+            st.button(
+                _("Clear"),
+                icon=":material/close:",
+                key="segment_clear",
+                on_click=segment_source.replace,
+                args=(rules.EVERYONE,),
+            )
+        with st.popover(_("As JSON"), icon=":material/data_object:", key="segment_json"):
+            _json(rule, key)
+
+
+def _json(rule: Group, key: str) -> None:
+    pretty = json.dumps(rules.data_of(rule), ensure_ascii=False, indent=1)
+    written = st.text_area(
+        _("The rule as JSON"), pretty, height=280, key=f"segment_json_{key}", max_chars=rules.MOST_CHARACTERS
+    )
+    if st.button(_("Use this rule"), type="primary", key="segment_json_use"):
+        found, problem = segment_choices.parsed(written)
+        if found is None:
+            st.error(problem)
+        else:
+            segment_source.replace(found)
+            st.rerun()
+
+
+def bar(rule: Group, *, saved: Any, changed: bool, viewer: Viewer) -> Asked | None:
+    """The buttons above the answer; gives ('save', values), ('copy', values) or ('archive', {'archived': …}).
+
+    `saved` is the segment as db.saved_segments.get gives it, None for a rule without a name.
+    """
+    asked: Asked | None = None
+    mine = saved is not None and saved.mine
+    with st.container(horizontal=True, vertical_alignment="center", key="segment_actions"):
+        if mine:
+            kept = {"name": saved.name, "description": saved.description, "shared": saved.shared}
+            if changed and st.button(_("Save changes"), type="primary", icon=":material/save:", key="segment_save"):
+                asked = "save", kept
+            with st.popover(_("Name and sharing"), icon=":material/edit:", key="segment_details"):
+                values = form(f"segment_form_{saved.id}_{saved.version}", **kept)
+                asked = ("save", values) if values else asked
+        label = _("Save as another") if saved else _("Save segment")
+        with st.popover(label, icon=":material/save:", type="secondary" if mine else "primary", key="segment_copy"):
+            values = form("segment_form_new")
+            asked = ("copy", values) if values else asked
+        if viewer.can(Permission.CUSTOMERS_EXPORT):
+            exports.button("segment", {"rule": rules.written(rule)}, viewer=viewer, key="segment_export")
+        explain.share(viewer, **{segment_source.PARAMETER: rules.written(rule)})
+        if mine and saved.archived_at is None:
+            if st.button(_("Archive"), icon=":material/archive:", key="segment_archive"):
+                asked = "archive", {"archived": True}
+        elif mine and st.button(_("Put back on the list"), icon=":material/unarchive:", key="segment_restore"):
+            asked = "archive", {"archived": False}
+    return asked
+
+
+def form(key: str, *, name: str = "", description: str = "", shared: bool = False) -> dict[str, Any] | None:
+    """Name, description and whether colleagues see it; gives them when they are sent."""
+    problems: dict[str, str] = st.session_state.get("segment_problems", {}).get(key, {})
+    with st.form(key, border=False):
+        given = {
+            "name": st.text_input(_("Name") + " *", name, key=f"{key}_name"),
+            "description": st.text_area(_("What it is for"), description, height=80, key=f"{key}_description"),
+            "shared": st.toggle(
+                _("Colleagues may see and copy it"),
+                shared,
+                key=f"{key}_shared",
+                help=_("Everybody counts with their own rights. Only you and administrators change it."),
+            ),
+        }
+        for sentence in problems.values():
+            st.markdown(f":red[:material/error: {wording.plain(sentence)}]")
+        sent = st.form_submit_button(_("Save segment"), type="primary", key=f"{key}_send")
+    st.session_state.pop("segment_problems", None)
+    return given | {"form": key} if sent else None
+
+
+def refused(key: str, error: Invalid) -> None:
+    """Show at the form what is wrong with it; what was typed stays."""
+    st.session_state["segment_problems"] = {key: error.fields or {"": error.message}}
+    st.rerun()

@@ -1,0 +1,88 @@
+"""What the values in a segment's rule are called and which there are to choose from, for the viewer's own customers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from components import data, wording
+from db import campaigns, customers, rule_words, rules, segments
+from db.errors import Invalid
+from db.fields import FIELDS, Kind
+from db.permissions import Viewer
+from db.rules import Group
+
+
+class Choices:
+    """Reads each list when it is first asked for; `fields` and `rule` say what a screen is sure to ask for."""
+
+    def __init__(self, viewer: Viewer, *, fields: Iterable[str], rule: Group) -> None:
+        self._viewer = viewer
+        self._found: dict[str, dict[Any, str]] = {}
+        known = data.read(segments.names, viewer=viewer, rule=rules.written(rule))
+        self._called = segments.called(known)
+        self._products = {key: name.title() for (field, key), name in known.items() if field == "bought_product"}
+        self._read(sorted({key for key in fields if self._listed(key)}))
+
+    def options(self, key: str) -> list[Any]:
+        """The values to choose from, in their order; campaigns for everything that is about campaigns."""
+        return list(self._named(key))
+
+    def named(self, key: str, value: Any) -> str:
+        """What people call a value of a field."""
+        if FIELDS[key].kind in (Kind.CAMPAIGN, Kind.STEP) and isinstance(value, int):
+            return wording.campaign(self._named(key).get(value) or self._called("received", value))
+        if key == "bought_product":
+            return self._products.get(value, f"#{value}")
+        if key == "bought_category":
+            return str(value).title()
+        if key == "owner":
+            return wording.person(self._named(key).get(value) or self._called(key, value))
+        return wording.translated(self._called(key, value))
+
+    def search(self, words: str) -> list[int]:
+        """The products that these words find."""
+        found = data.read(segments.products, viewer=self._viewer, words=words)
+        self._products = found | self._products
+        return list(found)
+
+    def _named(self, key: str) -> dict[Any, str]:
+        if FIELDS[key].kind in (Kind.CAMPAIGN, Kind.STEP):
+            key = "received"
+        if key not in self._found:
+            if key == "received":
+                self._found[key] = data.read(campaigns.names, viewer=self._viewer)
+            elif key == "owner":
+                owners = data.read(customers.owners, viewer=self._viewer)
+                self._found[key] = {number: name for number, name in owners.items() if number}
+            else:
+                self._read([key])
+        return self._found[key]
+
+    def _read(self, keys: list[str]) -> None:
+        if keys:
+            found = data.read(segments.choices, viewer=self._viewer, fields=tuple(keys))
+            self._found |= {key: dict.fromkeys(values, "") for key, values in found.items()}
+
+    @staticmethod
+    def _listed(key: str) -> bool:
+        field = FIELDS.get(key)
+        return field is not None and not field.ids and field.kind in (Kind.CHOICE, Kind.BOUGHT)
+
+
+def visible(viewer: Viewer) -> list[str]:
+    """The fields this viewer may count by, in their order."""
+    return [key for key, field in FIELDS.items() if not (field.personal and viewer.masked)]
+
+
+def sentence(rule: Group, choices: Choices) -> str:
+    """The rule in words."""
+    return rule_words.sentence(rule, choices.named)
+
+
+def parsed(written: str) -> tuple[Group | None, str]:
+    """The rule of a JSON text, or None and what is wrong with it."""
+    try:
+        return rules.parse_text(written), ""
+    except Invalid as error:
+        return None, error.message

@@ -1,0 +1,149 @@
+"""A segment as people read it: how many fit, how they differ from everyone, what each condition does, its history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from components import (
+    charts,
+    controls,
+    customer_list,
+    format,
+    history_lines,
+    places,
+    tables,
+    undo_bar,
+    wording,
+)
+from db.fields import FIELDS
+from db.metrics import STAGE_NAMES, Stage
+from db.permissions import Viewer
+from db.words import _
+
+MOST_BARS = 12
+
+
+def answer(found: Any, sentence: str) -> None:
+    """The rule in words, the count and the share; `found` as db.segments.explore gives it."""
+    share = found.customers / found.everyone if found.everyone else None
+    with st.container(border=True, key="segment_answer"):
+        st.markdown(wording.plain(sentence))
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+            st.metric(
+                _("Customers who fit"),
+                format.number(found.customers),
+                help=_("Counted exactly, now, among the customers you may see that are not archived."),
+                width="content",
+            )
+            told = _("{share} of {n} customers").format(share=format.percent(share), n=format.number(found.everyone))
+            st.markdown(told if found.everyone else _("There is nobody to count yet."), width="content")
+
+
+def effects(places: Mapping[int, DeltaGenerator], numbers: Sequence[int], found: Sequence[int]) -> None:
+    """Under each outer part how many fit it by itself."""
+    for number, n in zip(numbers, found, strict=True):
+        places[number].caption(_("alone: {n}").format(n=format.number(n)), width="content")
+
+
+def spread(found: Any, dimensions: Sequence[str]) -> None:
+    """How the segment differs from everyone by one dimension at a time."""
+    names = {key: _(FIELDS[key].name) for key in dimensions}
+    with st.container(border=True):
+        st.markdown("**" + _("Against everyone · share of customers by") + "**")
+        by = controls.switch("segment_by", _("Cut by"), list(names), names.__getitem__, default="stage", hidden=True)
+        rows = found.spread[found.spread["dimension"] == by]
+        if not found.customers:
+            st.caption(_("Nobody fits, so there is nothing to compare."))
+            return
+        shown = rows.head(MOST_BARS)
+        shares = [n / found.customers for n in shown["customers"]]
+        charts.compared(
+            [_value(by, value) for value in shown["value"]],
+            shares,
+            [n / found.everyone for n in shown["everyone"]],
+            [
+                f"{format.percent(share)} · {format.number(n)}"
+                for share, n in zip(shares, shown["customers"], strict=True)
+            ],
+            of_whom=_("This segment"),
+            others_of_whom=_("Everyone"),
+            key="segment_spread",
+            alt=_("Share of customers, this segment and everyone"),
+        )
+        if len(rows) > len(shown):
+            st.caption(_("The first {n} of {total}.").format(n=len(shown), total=len(rows)))
+
+
+def _value(dimension: str, value: str) -> str:
+    if dimension == "stage":
+        return _(STAGE_NAMES[Stage(value)])
+    return wording.translated(value) if value else _("not known")
+
+
+def notes(one: Any, *, ready: bool) -> list[str]:
+    """What the line under the title says of a saved segment, or of a ready-made one."""
+    if one is None:
+        return [_("ready-made")] if ready else []
+    return [
+        wording.plain(one.description.replace("\n", " ")),
+        _("by {name}").format(name=wording.plain(one.owner)),
+        _("colleagues may see it") if one.shared else _("private"),
+        _("archived") if one.archived_at else "",
+    ]
+
+
+def outdated(source: Any, *, take: Callable[[Any], None]) -> None:
+    """Somebody saved the segment while this rule was being changed: both are there to choose from."""
+    with st.container(border=True, horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.markdown(_("Somebody changed this segment meanwhile. Save your rule as another one, or take theirs."))
+        st.button(_("Take theirs"), key="segment_take", on_click=take, args=(source,))
+
+
+def people(
+    rows: pd.DataFrame, total: int, *, number: int, page_size: int, stages: Mapping[str, str], **options: Any
+) -> None:
+    """Who fits, a page at a time; one may be clicked and opened. `options` are those of the list of customers."""
+    st.markdown("**" + _("Who they are · by revenue") + "**")
+    if rows.empty:
+        st.caption(_("Nobody fits. The numbers beside the conditions tell which one leaves nobody."))
+        return
+    picked = customer_list.pick(rows, stages=stages, key="segment_people", **options)
+    if picked.row is not None:
+        row = rows.iloc[picked.row]
+        with picked.beside:
+            st.markdown(f"**{wording.plain(row['name'])}**")
+            places.link("customer", _("Open"), icon=":material/open_in_full:", id=str(row["id"]))
+    with picked.below, st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.caption(tables.position((number - 1) * page_size, len(rows), total), width="content")
+        controls.turner("segment_page", number, -(-total // page_size))
+
+
+def history(rows: Sequence[Mapping[str, Any]], *, viewer: Viewer, zone: str) -> None:
+    """The changes of a saved segment, each with its undo where it is the viewer's own."""
+    asked: int | None = None
+    for row in rows:
+        with st.container(border=True, gap="small"):
+            with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+                st.markdown("**" + history_lines.title(row["command"], row["undoes_id"]) + "**", width="content")
+                number = int(row["change_set_id"])
+                if row["undone_by"] is not None:
+                    st.caption(_("undone"), width="content")
+                elif row["mine"] and st.button(_("Undo"), icon=":material/undo:", key=f"segment_undo_{number}"):
+                    asked = number
+            who = wording.plain(wording.actor(row["actor"]))
+            st.caption(f"{who} · {format.instant(row['made_at'], zone)} · #{number}")
+            history_lines.draw(_lines(row), people={})
+    if asked:
+        undo_bar.take_back(asked, viewer=viewer, screen="segment")
+
+
+def _lines(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    before, after = row["before"] or {}, row["after"] or {}
+    if not row["before"]:
+        return []
+    return [{"column": c, "before": before.get(c), "after": after.get(c)} for c in after]

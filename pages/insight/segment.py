@@ -1,0 +1,103 @@
+"""One segment: its rule as cards or JSON, the exact answer at once, who they are, and keeping it under a name."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from components import controls, data, explain, page, places, rule_builder, segment_actions, segment_choices, wording
+from components import segment_source as source
+from components import segment_view as view
+from db import campaigns, rules, saved_segments, segments
+from db.errors import Invalid, NotFound
+from db.metrics import SEGMENT_METRICS, STAGE_NAMES, Stage
+from db.permissions import Permission
+from db.words import _
+
+viewer = page.require(Permission.SEGMENTS_READ)
+
+PAGE = 20
+settings, today = page.settings(), page.today()
+asked, code = st.query_params.get("id", ""), st.query_params.get("segment_ready", "")
+one, ready, notes = None, saved_segments.ready().get(code), []
+places.link("segments", _("Segments"), icon=":material/arrow_back:")
+if asked:
+    legible = asked.isascii() and asked.isdecimal() and len(asked) < 19
+    try:
+        one = data.read(saved_segments.get, viewer=viewer, segment_id=int(asked) if legible else 0)
+    except NotFound:
+        if source.PARAMETER not in st.query_params:
+            raise
+        notes = [_("the link's segment is not shared with you; its rule is")]
+begun = source.source(one, code, ready[1] if ready else None)
+fresh = wording.freshness(data.read(campaigns.waiting_since, viewer=viewer))
+notes += [*view.notes(one, ready=bool(ready)), fresh, wording.demo(settings.demo_days)]
+title = wording.plain(one.name) if one else ready[0] if ready else _("New segment")
+with page.heading(title, explain.context(viewer, *notes)):
+    below = _("The customers who fit are listed below.")
+    explain.about(SEGMENT_METRICS.values(), filters=_("The rule, in words beside it"), fresh=fresh, rows=below)
+
+
+@page.fragment
+def work() -> None:
+    """The builder, the answer beside it, the people below."""
+    problem = source.adopt(begun)
+    if problem:
+        st.error(problem)
+    if source.outdated(begun):
+        view.outdated(begun, take=source.take)
+    draft, effects = source.draft(), {}
+    choices = segment_choices.Choices(viewer, fields=source.fields(), rule=source.rule())
+    left, right = st.columns([7, 5])
+    with left:
+        if draft:
+            fields = segment_choices.visible(viewer)
+            effects = rule_builder.draw(draft, fields=fields, choices=choices, numbers=source.number)
+        else:
+            st.info(_("This rule is nested deeper than the cards show: change it as JSON."))
+        rule = source.settle()
+        segment_actions.editing(rule, key=source.fingerprint(rule))
+    question = {"viewer": viewer, "rule": rules.written(rule), "today": today}
+    with right:
+        act = segment_actions.bar(rule, saved=one, changed=rule != begun.rule, viewer=viewer)
+        found = data.read(segments.explore, **question)
+        view.answer(found, segment_choices.sentence(rule, choices))
+        view.spread(found, segments.DIMENSIONS)
+    if draft:
+        view.effects(effects, [part.id for part in draft.counted()], found.effects)
+    if act:
+        with page.guard():
+            carry_out(*act, rule=rule)
+    number = min(controls.page_number("segment_page", question["rule"]), max(1, -(-found.customers // PAGE)))
+    offset = (number - 1) * PAGE
+    rows = data.read(segments.preview, **question, offset=offset, limit=PAGE, total=found.customers).rows
+    view.people(
+        rows,
+        found.customers,
+        number=number,
+        page_size=PAGE,
+        stages={s.value: _(STAGE_NAMES[s]) for s in Stage},
+        currency=settings.currency,
+        hidden=viewer.masked,
+    )
+
+
+def carry_out(what: str, values: dict, *, rule: rules.Group) -> None:
+    """Archive or put back the segment, save it, or keep the rule as another one."""
+    if what == "archive":
+        done = data.write(saved_segments.archive, actor=viewer, segment_id=one.id, screen="segment", **values)
+        controls.saved(done, _("Archived.") if values["archived"] else _("Put back on the list."))
+    form = values.pop("form", "")
+    of = {"segment_id": one.id, "version": source.version()} if what == "save" else {}
+    values |= {"rule": rules.written(rule), "screen": "segment"}
+    try:
+        number, done = data.write(saved_segments.save, actor=viewer, **values, **of)
+    except Invalid as error:
+        segment_actions.refused(form, error)
+    controls.saved(done, _("Segment saved."), leave_to="segment", id=str(number))
+
+
+work()
+if one:
+    with st.expander(_("History"), icon=":material/history:"):
+        made = data.read(saved_segments.history, viewer=viewer, segment_id=one.id)
+        view.history(made, viewer=viewer, zone=settings.time_zone)

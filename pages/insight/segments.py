@@ -1,0 +1,94 @@
+"""The segments there are: ready-made, one's own, and those that colleagues share, each with its exact count."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from components import controls, data, explain, format, page, places, segment_choices, tables, wording
+from db import campaigns, rules, saved_segments, segments
+from db.metrics import SEGMENT_METRICS
+from db.permissions import Permission
+from db.words import _
+
+viewer = page.require(Permission.SEGMENTS_READ)
+
+PAGE = 20
+settings, today = page.settings(), page.today()
+kinds = {"": _("All"), "mine": _("Mine"), "shared": _("Shared"), "ready": _("Ready-made"), "archived": _("Archived")}
+top = st.container()
+kind = controls.switch("segments_kind", _("Kind"), list(kinds), kinds.__getitem__, default="")
+
+kept = data.read(saved_segments.saved, viewer=viewer, archived=kind == "archived")
+if kind in ("mine", "shared"):
+    kept = tuple(one for one in kept if (one.owner_id == viewer.user_id) == (kind == "mine"))
+found = [] if kind == "ready" else [(one.name, one.rule, {"id": str(one.id)}, one) for one in kept]
+if kind in ("", "ready"):
+    found += [(name, rule, {"segment_ready": code}, None) for code, (name, rule) in saved_segments.ready().items()]
+
+fresh = wording.freshness(data.read(campaigns.waiting_since, viewer=viewer))
+with top:
+    actions = page.heading(
+        _("Segments"),
+        explain.context(
+            viewer,
+            _("Counted exactly, now, among your customers") if viewer.scoped else _("Counted exactly, now"),
+            fresh,
+            wording.demo(settings.demo_days),
+        ),
+    )
+    with actions:
+        explain.share(viewer)
+        explain.about(SEGMENT_METRICS.values(), filters=kinds[kind], fresh=fresh)
+        if st.button(_("New segment"), icon=":material/add:", type="primary", key="segments_new"):
+            places.go("segment")
+if not found:
+    st.info(_("No segment here yet. Build one with “New segment”, or begin with a ready-made one."))
+    st.stop()
+
+number = min(controls.page_number("segments_page", kind), -(-len(found) // PAGE))
+shown = found[(number - 1) * PAGE : number * PAGE]
+written = tuple(rules.written(rule) for _name, rule, _where, _one in shown)
+counts = data.read(segments.counts, viewer=viewer, rules=written, today=today)
+everyone = data.read(segments.count, viewer=viewer, rule=rules.written(rules.EVERYONE), today=today)
+frame = pd.DataFrame(
+    {
+        "name": [name for name, _rule, _where, _one in shown],
+        "customers": pd.array(counts, dtype="Int64"),
+        "share": [format.percent(n / everyone) if n is not None and everyone else "–" for n in counts],
+        "owner": [one.owner if one else _("ready-made") for _name, _rule, _where, one in shown],
+        "state": [(_("shared") if one.shared else _("private")) if one else "" for _name, _rule, _where, one in shown],
+        "changed": [format.instant(one.updated_at, settings.time_zone) if one else "" for *_rest, one in shown],
+    }
+)
+label = st.column_config.TextColumn
+picked = tables.pick_row(
+    frame,
+    {
+        "name": label(_("Name"), width=180),
+        "customers": st.column_config.NumberColumn(_("Customers"), format="localized", width=90),
+        "share": label(_("Share of all"), width=80, alignment="right"),
+        "owner": label(_("Saved by"), width=120),
+        "state": label(_("Who sees it"), width=90),
+        "changed": label(_("Changed"), width=130),
+    },
+    key="segments_list",
+    widths=(7, 4),
+    height=36 * (len(frame) + 1) + 3,
+)
+with picked.below, st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+    st.caption(tables.position((number - 1) * PAGE, len(shown), len(found)), width="content")
+    if picked.row is None:
+        st.caption(_("Click a row to see the rule."), width="content")
+    controls.turner("segments_page", number, -(-len(found) // PAGE))
+if picked.row is not None:
+    name, rule, where, one = shown[picked.row]
+    with picked.beside, st.container(border=True):
+        st.subheader(wording.plain(name), anchor=False)
+        if one and one.description:
+            st.text(one.description)
+        choices = segment_choices.Choices(viewer, fields=(), rule=rule)
+        st.markdown(wording.plain(segment_choices.sentence(rule, choices)))
+        n = counts[picked.row]
+        st.metric(_("Customers who fit"), format.number(n) if n is not None else _("hidden from your role"))
+        places.link("segment", _("Open"), icon=":material/open_in_full:", **where)

@@ -1,0 +1,174 @@
+"""The printed parts of docs/segments.md: fields, operators and limits of segment rules, in English and Chinese."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from db import rules
+from db.fields import FIELDS, GROUPS, OPERATORS, Field, Kind
+from db.words import catalogue
+
+# Where a field's values stand, for those that are not one of a fixed list.
+SOURCES = {
+    "region": "the customer's form",
+    "city": "the customer's form",
+    "source": "the load or import that brought the customer",
+    "owner": "the number of a user: `id` in `users list --json`",
+    "created_on": "the day the customer was entered, in the company's time zone",
+    "age_band": "the loaded demographics",
+    "income_band": "the loaded demographics",
+    "home_ownership": "the loaded demographics",
+    "marital_status": "the loaded demographics",
+    "household_size": "the loaded demographics",
+    "household_kind": "the loaded demographics",
+    "children": "the loaded demographics",
+    "email": "whether the customer's form has one",
+    "phone": "whether the customer's form has one",
+    "stage": "the last order, counted on the day one asks",
+    "orders": "all orders, those in other currencies too",
+    "revenue": "orders in the company's currency",
+    "basket": "revenue by orders in the company's currency",
+    "first_order_on": "orders",
+    "last_order_on": "orders",
+    "recency_days": "the last order, counted on the day one asks",
+    "bought_category": "the category of the products in the lines of orders",
+    "bought_product": "the number of a product in the lines of orders",
+    "received": "the number of a campaign: `id` in `campaigns --json`; the period is the day received",
+    "redeemed": "the number of a campaign; the period is the day of the first redemption",
+    "funnel": "the steps of a campaign's funnel",
+    "r_score": "the last order, by the fifths of the company's customers with orders",
+    "f_score": "orders, by the fifths of the company's customers with orders",
+    "m_score": "revenue, by the fifths of the company's customers with orders",
+}
+KINDS = {
+    Kind.CHOICE: "choice",
+    Kind.NUMBER: "number",
+    Kind.MONEY: "amount in the company's currency",
+    Kind.DATE: "day",
+    Kind.BOUGHT: "purchase",
+    Kind.CAMPAIGN: "campaign",
+    Kind.STEP: "step",
+}
+# When a condition is true of a customer.
+MEANS = {
+    "in": "the value is one of these",
+    "not in": "it is none of these, or not known",
+    "empty": "it is not known",
+    "not empty": "it is known",
+    "=": "it is equal",
+    "!=": "it is not equal, or not known",
+    "<": "it is less",
+    "<=": "it is less or equal",
+    ">": "it is greater",
+    ">=": "it is greater or equal",
+    "between": "it lies between the two, both included",
+    "on": "it is this day",
+    "before": "it is an earlier day",
+    "after": "it is a later day",
+    "in the last": "it lies in the last so many days, today included",
+    "not in the last": "it is earlier, later than today, or not known",
+    "any of": "at least one of these was bought, received or redeemed, in the period",
+    "none of": "none of these was, in the period",
+    "reached": "the customer took this step of the campaign, and all before it",
+    "not reached": "the customer did not",
+}
+TAKES = {
+    "some": "one value or a list",
+    "one": "one value",
+    "two": "a list of two: from, to",
+    "days": "a number of days",
+    "spanned": "one value or a list, or these with a period",
+    "step": "a campaign and a step",
+    "nothing": "nothing",
+}
+EXAMPLE_FIELDS = {
+    Kind.CHOICE: "region",
+    Kind.NUMBER: "orders",
+    Kind.MONEY: "revenue",
+    Kind.DATE: "last_order_on",
+    Kind.BOUGHT: "bought_category",
+    Kind.CAMPAIGN: "received",
+    Kind.STEP: "funnel",
+}
+
+
+def _chinese(message: str) -> str:
+    forms = catalogue("zh_CN").get(message)
+    assert forms, message
+    return forms[0]
+
+
+def fields() -> str:
+    """Every field, group by group."""
+    head = ["`field`", "English", "中文", "kind", "not known means", "values"]
+    parts = []
+    for group, name in GROUPS.items():
+        rows = [
+            [
+                *(f"`{f.key}`", f.name + (" †" if f.personal else ""), _chinese(f.name), KINDS[f.kind]),
+                *(f.null if "empty" in OPERATORS[f.kind] else "–", _values(f)),
+            ]
+            for f in FIELDS.values()
+            if f.group == group
+        ]
+        parts.append(f"### {name} · {_chinese(name)}\n\n{_table(head, rows)}")
+    return "\n\n".join(parts)
+
+
+def _values(field: Field) -> str:
+    listed = ", ".join(f"`{value}`" for value in field.choices)
+    return "; ".join(filter(None, (listed, SOURCES[field.key])))
+
+
+def operators() -> str:
+    """Every operator of every kind, with an example."""
+    rows = [
+        [KINDS[kind], f"`{op}`", TAKES[takes], MEANS[op], f"`{json.dumps(example(kind, op))}`"]
+        for kind, ops in OPERATORS.items()
+        for op, takes in ops.items()
+    ]
+    return _table(["kind", "`op`", "`value`", "true when", "example"], rows)
+
+
+def example(kind: Kind, op: str) -> dict[str, Any]:
+    """A condition with this operator."""
+    values = {
+        "days": 30,
+        "step": {"campaign": 18, "step": "promoted"},
+        "some": ["North", "East"],
+        "spanned": {"of": ["BEEF"] if kind is Kind.BOUGHT else [18], "last_days": 90},
+        "one": "2026-11-01" if kind is Kind.DATE else 100,
+        "two": ["2026-10-01", "2026-10-31"] if kind is Kind.DATE else [10, 99.5],
+    }
+    takes = OPERATORS[kind][op]
+    return {"field": EXAMPLE_FIELDS[kind], "op": op} | ({} if takes == "nothing" else {"value": values[takes]})
+
+
+def limits() -> str:
+    """What a rule may hold at most."""
+    found = {
+        "characters of a rule": rules.MOST_CHARACTERS,
+        "groups within one another": rules.MOST_DEPTH,
+        "conditions of a rule, and entries of a group": rules.MOST_CONDITIONS,
+        "values of a condition": rules.MOST_VALUES,
+        "characters of a value": rules.MOST_TEXT,
+        "a number, either side of zero": rules.MOST_NUMBER,
+        "decimals of a number": rules.MOST_DECIMALS,
+        "days of “in the last”": rules.MOST_DAYS,
+    }
+    return _table(["what", "at most"], [[what, f"{most:,}"] for what, most in found.items()])
+
+
+def blocks_of_json(page: str) -> Iterator[str]:
+    """Every piece of JSON on a page: the fenced ones, and those in code within a line."""
+    for part in page.split("```json\n")[1:]:
+        yield part.partition("```")[0]
+    for part in page.split("`")[1::2]:
+        if part.startswith('{"'):
+            yield part
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *rows))

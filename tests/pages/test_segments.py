@@ -1,0 +1,385 @@
+"""The two segment screens: the list and its counts, the builder and its answer, keeping a rule, links, wrong people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select
+from streamlit.testing.v1 import AppTest
+
+from components import data
+from db import clock, connection, derived, saved_segments, schema, scores, segments
+from db.connection import begin
+from db.embedded import Server
+from db.permissions import WORKER, Viewer
+from tests import make
+from tests.pages.visits import (
+    HOSTILE,
+    TOO_LONG,
+    body,
+    click,
+    database,
+    drawn,
+    grid,
+    markup_of,
+    metrics,
+    pick,
+    said,
+    signed_in,
+    sound,
+    speaking,
+    where,
+)
+
+TODAY = date(2026, 11, 20)
+OFTEN = {"all": [{"field": "orders", "op": ">", "value": 2}]}
+NORTH = {"field": "region", "op": "in", "value": ["North"]}
+RICH: dict[str, Any] = {
+    "all": [
+        {"field": "orders", "op": ">", "value": 0},
+        {"any": [NORTH, {"field": "bought_category", "op": "any of", "value": {"of": ["BEEF"], "last_days": 90}}]},
+        {"none": [{"field": "received", "op": "any of", "value": [1]}, {"field": "owner", "op": "in", "value": [2]}]},
+        {"field": "age_band", "op": "empty"},
+        {"field": "stage", "op": "not in", "value": ["lost"]},
+        {"field": "funnel", "op": "not reached", "value": {"campaign": 1, "step": "redeemed"}},
+        {"field": "bought_product", "op": "none of", "value": {"of": [1]}},
+        {"field": "city", "op": "empty"},
+        {"field": "source", "op": "empty"},
+        {"field": "r_score", "op": "in", "value": ["5", "4", "3", "2", "1"]},
+        {"field": "first_order_on", "op": "in the last", "value": 300},
+    ]
+}
+
+
+@pytest.fixture(scope="module")
+def people(server: Server, template: str) -> Iterator[make.People]:
+    """Ann has six customers with 0 to 5 orders, every other one in the north; Cho has three without orders."""
+    with database(server, template) as made:
+        with connection.begin_owner() as conn:
+            stamps = {"created_at": clock.now(), "updated_at": clock.now()}
+            conn.execute(insert(schema.products).values(id=1, sku="P1", name="BEEF", category="BEEF"))
+            window = {"starts_on": date(2026, 10, 1), "ends_on": date(2026, 10, 9)}
+            conn.execute(insert(schema.campaigns).values(id=1, name="Campaign 1", kind="A", **window, **stamps))
+            for n in range(6):
+                one = make.customer(conn, made.ann.user_id, name=f"No. {n}", region="North" if n % 2 else "")
+                for month in range(n):
+                    make.order(conn, one, date(2026, 6 + month, 1), "100")
+            for n in range(3):
+                make.customer(conn, made.cho.user_id, name=f"Cho's {n}")
+            derived.rebuild(conn)
+        with begin(WORKER, write=True) as conn:
+            scores.refresh(conn)
+        yield made
+
+
+def written(rule: Any) -> str:
+    return json.dumps(rule)
+
+
+def opened(viewer: Viewer, rule: Any = None, **params: str) -> AppTest:
+    if rule is not None:
+        params["segment_rule"] = rule if isinstance(rule, str) else written(rule)
+    return sound(signed_in(viewer, "segment", **params))
+
+
+def parameter(app: AppTest, name: str) -> str:
+    value = app.query_params[name]
+    return value if isinstance(value, str) else value[0]
+
+
+def fit(app: AppTest) -> str:
+    return metrics(app)["Customers who fit"]
+
+
+def keep(viewer: Viewer, name: str, rule: Any = OFTEN, **values: Any) -> int:
+    with begin(viewer, write=True) as conn:
+        return saved_segments.save(conn, actor=viewer, name=name, rule=written(rule), **values)[0]
+
+
+# --- the list --------------------------------------------------------------------------------------------------------
+
+
+def test_the_list_counts_each_segment_for_each_viewer(people: make.People) -> None:
+    for viewer, everyone in ((people.ann, 6), (people.cho, 3), (people.root, 9), (people.ana, 9)):
+        rows = grid(sound(signed_in(viewer, "segments", segments_kind="ready")), "segments_list").set_index("name")
+        stages = rows[rows.index.str.startswith("Stage: ")]
+        assert stages["customers"].sum() == everyone
+        assert rows.loc["Stage: Prospect", "customers"] == {6: 1, 3: 3, 9: 4}[everyone]
+
+
+def test_kinds_of_the_list_and_where_a_row_leads(people: make.People) -> None:
+    mine, shared = keep(people.ann, "Of Ann"), keep(people.bo, "Of Bo", shared=True, description="Who buys often")
+    keep(people.bo, "Of Bo alone")
+
+    def names(kind: str) -> list[str]:
+        app = sound(signed_in(people.ann, "segments", segments_kind=kind))
+        if "No segment here yet." in body(app):
+            return []
+        return [n for n in grid(app, "segments_list")["name"] if n.startswith("Of ")]
+
+    assert (names("mine"), names("shared"), names("ready")) == (["Of Ann"], ["Of Bo"], [])
+    assert names("archived") == []
+    app = signed_in(people.ann, "segments", segments_kind="shared")
+    at = list(grid(app, "segments_list")["name"]).index("Of Bo")
+    app = sound(pick(app, "segments_list", at))
+    assert "Who buys often" in said(app)
+    assert "Orders > 2" in said(app)
+    assert fit(app) == "3"
+    opened_as = {link.label: link.proto.query_string for link in app.main.page_link}
+    assert opened_as["Open"] == f"id={shared}"
+    with begin(people.ann, write=True) as conn:
+        saved_segments.archive(conn, actor=people.ann, segment_id=mine)
+    assert (names("mine"), names("archived")) == ([], ["Of Ann"])
+
+
+def test_a_rule_about_contacts_tells_no_number_to_those_who_see_none(people: make.People) -> None:
+    rule = {"all": [{"field": "phone", "op": "in", "value": ["yes"]}]}
+    number = keep(people.ann, "With a phone", rule, shared=True)
+    app = signed_in(people.ana, "segments", segments_kind="shared")
+    rows = grid(sound(app), "segments_list").set_index("name")
+    assert str(rows.loc["With a phone", "customers"]) == "<NA>"
+    app = sound(pick(app, "segments_list", list(rows.index).index("With a phone")))
+    assert fit(app) == "hidden from your role"
+    refused = sound(signed_in(people.ana, "segment", id=str(number)))
+    assert "Names and contacts are hidden from your role, so it cannot count by: Has a phone." in said(refused)
+    assert "Customers who fit" not in metrics(refused)
+    assert "Has a phone · Profile" not in body(opened(people.ana))
+
+
+# --- building --------------------------------------------------------------------------------------------------------
+
+
+def test_a_rule_is_built_step_by_step_and_stands_in_the_address(people: make.People) -> None:
+    app = opened(people.ann)
+    assert fit(app) == "6"
+    assert "Everyone" in said(app)
+    app = click(app, "segment_add")
+    [field] = [box for box in app.selectbox if box.key.startswith("segment_field_")]
+    with speaking("en"):
+        field.set_value("orders")
+    app = sound(app.run())
+    assert "Without a value this condition does not count yet." in body(app)
+    assert fit(app) == "6"
+    with speaking("en"):
+        next(box for box in app.selectbox if box.key.startswith("segment_op_")).set_value(">")
+    app = app.run()
+    app.number_input[0].set_value(2)
+    app = sound(app.run())
+    assert fit(app) == "3"
+    assert "50.0% of 6 customers" in said(app)
+    assert json.loads(parameter(app, "segment_rule")) == OFTEN
+    app = click(app, "segment_add_group")
+    boxes = [box for box in app.selectbox if box.key.startswith("segment_field_")]
+    with speaking("en"):
+        boxes[-1].set_value("region")
+    app = app.run()
+    with speaking("en"):
+        app.multiselect[0].set_value(["North"])
+    app = sound(app.run())
+    assert fit(app) == "2"
+    assert "Orders > 2 and Region = North" in said(app)
+    assert "alone: 3" in said(app)
+    app = click(app, "segment_back")
+    assert fit(sound(app)) == "3"
+    app = click(app, "segment_clear")
+    assert fit(sound(app)) == "6"
+    assert "segment_rule" not in app.query_params
+
+
+def test_any_none_and_the_cross(people: make.People) -> None:
+    app = opened(people.ann, {"any": [OFTEN["all"][0], NORTH]})
+    assert fit(app) == "4"
+    with speaking("en"):
+        next(w for w in app.button_group if w.key.startswith("segment_match_")).set_value("none")
+    app = sound(app.run())
+    assert fit(app) == "2"
+    remove = next(b for b in app.button if b.key.startswith("segment_remove_"))
+    app = sound(remove.click().run())
+    assert "Not (Region = North)" in said(app)
+    assert fit(app) == "3"
+
+
+def test_the_answer_is_the_query_for_every_viewer(people: make.People) -> None:
+    rule = written(RICH)
+    for viewer in (people.ann, people.cho, people.mia, people.ana, people.mark, people.root):
+        app = opened(viewer, RICH)
+        with begin(viewer) as conn:
+            found = segments.explore(conn, viewer=viewer, rule=rule, today=TODAY)
+            rows = segments.preview(conn, viewer=viewer, rule=rule, today=TODAY).rows
+        assert fit(app) == str(found.customers)
+        if found.customers:
+            assert list(grid(app, "segment_people")["name"]) == list(rows["name"])
+
+
+def test_the_richest_rule_stays_within_the_budget(people: make.People, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEHU_NO_CACHE", "1")
+    for viewer in (people.root, people.ann, people.ana):
+        opened(viewer, RICH)
+        assert data.queries() <= 12
+
+
+def test_nested_deeper_than_the_cards_is_counted_and_left_to_json(people: make.People) -> None:
+    deep = {"all": [{"any": [{"none": [OFTEN["all"][0]]}]}]}
+    app = opened(people.ann, deep)
+    assert "This rule is nested deeper than the cards show: change it as JSON." in body(app)
+    assert fit(app) == "3"
+
+
+# --- JSON, links, nonsense -------------------------------------------------------------------------------------------
+
+
+def test_json_in_and_out(people: make.People) -> None:
+    app = opened(people.ann, OFTEN)
+    [area] = [box for box in app.text_area if box.key.startswith("segment_json_")]
+    assert json.loads(area.value) == OFTEN
+    area.set_value('{"all": [{"field": "order", "op": ">", "value": 2}]}')
+    app = sound(click(app, "segment_json_use"))
+    assert "In all[0].field: there is no field “order”." in said(app)
+    assert fit(app) == "3"
+    [area] = [box for box in app.text_area if box.key.startswith("segment_json_")]
+    area.set_value(written({"none": [NORTH]}))
+    app = sound(click(app, "segment_json_use"))
+    assert fit(app) == "3"
+    assert "Not (Region = North)" in said(app)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["{", "[]", "null", '{"all": 5}', "[" * 10_000, "x" * 30_000, '{"all": [{"field": "\\u0000"}]}', *HOSTILE],
+    ids=lambda rule: rule[:20],
+)
+def test_nonsense_in_the_address_is_a_sentence(people: make.People, rule: str) -> None:
+    app = opened(people.ann, rule)
+    assert app.error, rule
+    assert fit(app) == "6"
+    for text in HOSTILE:
+        assert markup_of(app, text) == []
+
+
+@pytest.mark.parametrize("asked", ["0", "-1", "x", "9" * 30, "99"])
+def test_a_segment_that_is_not_there(people: make.People, asked: str) -> None:
+    app = sound(signed_in(people.ann, "segment", id=asked))
+    assert "that you may see" in said(app)
+
+
+def test_a_link_to_a_private_segment_brings_its_rule_along(people: make.People) -> None:
+    number = keep(people.bo, "Private of Bo")
+    alone = sound(signed_in(people.ann, "segment", id=str(number)))
+    assert "Private of Bo" not in body(alone)
+    app = opened(people.ann, OFTEN, id=str(number))
+    assert "the link's segment is not shared with you; its rule is" in said(app)
+    assert "Private of Bo" not in body(app)
+    assert fit(app) == "3"
+
+
+def test_the_link_to_share_holds_the_rule(people: make.People) -> None:
+    app = opened(people.ann, OFTEN)
+    assert any("segment_rule=%7B%22all%22" in code.value for code in app.code)
+
+
+# --- keeping ---------------------------------------------------------------------------------------------------------
+
+
+def test_save_change_and_take_back(people: make.People) -> None:
+    app = opened(people.ann, OFTEN)
+    app.text_input(key="segment_form_new_name").set_value("  Often ")
+    app = sound(click(app, "segment_form_new_send"))
+    assert where(app) == "segment"
+    assert "Segment saved." in body(app)
+    assert [t.value for t in app.title] == ["Often"]
+    number = int(parameter(app, "id"))
+    assert not drawn(app, "segment_save")
+    app.number_input[0].set_value(3)
+    app = sound(app.run())
+    assert fit(app) == "2"
+    app = sound(click(app, "segment_save"))
+    assert not drawn(app, "segment_save")
+    with begin(people.ann) as conn:
+        assert saved_segments.get(conn, viewer=people.ann, segment_id=number).rule.rules[0].values == (3,)
+    app = sound(click(app, "kehu_undo_button"))
+    assert fit(app) == "3"
+    assert "Segment changed" in body(app)
+    assert "Undo of: Segment changed" in body(app)
+
+
+def test_names_are_asked_for_and_nothing_is_lost(people: make.People) -> None:
+    app = opened(people.ann, OFTEN)
+    app = sound(click(app, "segment_form_new_send"))
+    assert "A segment needs a name." in said(app)
+    app.text_input(key="segment_form_new_name").set_value(TOO_LONG)
+    app.text_area(key="segment_form_new_description").set_value(TOO_LONG)
+    app = sound(click(app, "segment_form_new_send"))
+    assert "A name has at most 120 characters." in said(app)
+    assert "A description has at most 1,000 characters." in said(app)
+    assert app.text_input(key="segment_form_new_name").value == TOO_LONG
+    assert fit(app) == "3"
+    keep(people.ann, "Taken")
+    app.text_input(key="segment_form_new_name").set_value("taken")
+    app.text_area(key="segment_form_new_description").set_value("")
+    app = sound(click(app, "segment_form_new_send"))
+    assert "You have a segment of this name already." in said(app)
+
+
+@pytest.mark.parametrize(("typed", "stored"), HOSTILE.items(), ids=lambda text: text[:12])
+def test_hostile_names_are_text(people: make.People, typed: str, stored: str) -> None:
+    app = opened(people.ann, OFTEN)
+    app.text_input(key="segment_form_new_name").set_value(typed)
+    app.text_area(key="segment_form_new_description").set_value(typed)
+    app = sound(click(app, "segment_form_new_send"))
+    with connection.begin_owner() as conn:
+        assert stored in set(conn.scalars(select(schema.segments.c.name)))
+    assert markup_of(app, stored) == []
+    listed = sound(signed_in(people.ann, "segments", segments_kind="mine"))
+    listed = pick(listed, "segments_list", list(grid(listed, "segments_list")["name"]).index(stored))
+    assert markup_of(sound(listed), stored) == []
+
+
+def test_two_editors_never_overwrite_each_other(people: make.People) -> None:
+    number = keep(people.ann, "Of two")
+    first, second = (opened(people.ann, id=str(number)) for _tab in range(2))
+    for app, value in ((first, 4), (second, 5)):
+        app.number_input[0].set_value(value)
+        app.run()
+    click(first, "segment_save")
+    second = sound(click(second, "segment_save"))
+    assert "This segment was changed meanwhile." in said(second)
+    assert "Somebody changed this segment meanwhile." in said(second)
+    with begin(people.ann) as conn:
+        assert saved_segments.get(conn, viewer=people.ann, segment_id=number).rule.rules[0].values == (4,)
+    second = sound(click(second, "segment_take"))
+    assert fit(second) == "1"
+    assert "Orders > 4" in said(second)
+    assert fit(sound(click(second, "segment_back"))) == "0"
+
+
+def test_a_colleagues_segment_is_copied_not_changed(people: make.People) -> None:
+    number = keep(people.bo, "Bo's to copy", shared=True)
+    app = opened(people.ann, id=str(number))
+    assert fit(app) == "3"
+    app.number_input[0].set_value(4)
+    app = sound(app.run())
+    for key in ("segment_save", "segment_archive", "segment_details"):
+        assert not drawn(app, key)
+    app.text_input(key="segment_form_new_name").set_value("Mine after Bo's")
+    app = sound(click(app, "segment_form_new_send"))
+    assert int(parameter(app, "id")) != number
+    with begin(people.bo) as conn:
+        assert saved_segments.get(conn, viewer=people.bo, segment_id=number).rule.rules[0].values == (2,)
+
+
+def test_archive_and_back(people: make.People) -> None:
+    number = keep(people.mark, "Of Mark")
+    app = sound(click(opened(people.mark, id=str(number)), "segment_archive"))
+    assert "Archived." in body(app)
+    assert drawn(app, "segment_restore")
+    app = sound(click(app, "segment_restore"))
+    assert drawn(app, "segment_archive")
+
+
+def test_who_may_not_export_has_no_button(people: make.People) -> None:
+    assert drawn(opened(people.ana), "segment_export")
+    assert not drawn(opened(people.mark), "segment_export")

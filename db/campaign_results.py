@@ -50,9 +50,7 @@ _BOUGHT = """
     WHERE {of}
     GROUP BY m.customer_id, m.campaign_id, i.product_id
 """
-_COLUMNS = sql.SQL(
-    "orders, revenue, promoted_orders, orders_before, revenue_before, redemptions, rolled_owner_id"
-)
+_COLUMNS = sql.SQL("orders, revenue, promoted_orders, orders_before, revenue_before, redemptions, rolled_owner_id")
 
 _WRITE = """
 WITH made AS MATERIALIZED ({made}),

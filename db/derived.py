@@ -1,4 +1,4 @@
-"""What is computed from orders and customers: customer_metrics, order_days and daily_sales, made anew or refreshed where touched.
+"""What is computed from orders and customers: customer_metrics, order_days and daily_sales, made anew or refreshed.
 
 The truth is `orders` and `customers`; the tables here can be thrown away and rebuilt, and with them those of
 db/campaign_results.py. Three rules keep them exact:
@@ -252,8 +252,8 @@ SELECT (SELECT count(*) FROM taken) AS taken, (SELECT array_agg(customer_id) FRO
 _WRONG_CUSTOMERS = """
 SELECT p.customer_id
 FROM (
-    SELECT coalesce(c.id, m.customer_id, d.customer_id) AS customer_id, c.id IS NOT NULL AS stands, c.owner_id, c.region,
-        m.first_order_on, m.last_order_on, m.orders, m.revenue, m.other_currency_orders, m.rolled_owner_id,
+    SELECT coalesce(c.id, m.customer_id, d.customer_id) AS customer_id, c.id IS NOT NULL AS stands, c.owner_id,
+        c.region, m.first_order_on, m.last_order_on, m.orders, m.revenue, m.other_currency_orders, m.rolled_owner_id,
         m.rolled_region, d.days
     FROM customers AS c
     FULL JOIN customer_metrics AS m ON m.customer_id = c.id
@@ -263,7 +263,8 @@ FROM (
 CROSS JOIN LATERAL ({facts} WHERE customer_id = p.customer_id) AS f
 WHERE NOT EXISTS (SELECT FROM touched_customers AS t WHERE t.customer_id = p.customer_id)
     AND (NOT p.stands
-        OR (p.owner_id, p.region, f.orders, f.revenue, f.other_currency_orders, f.first_order_on, f.last_order_on, f.days)
+        OR (p.owner_id, p.region, f.orders, f.revenue, f.other_currency_orders, f.first_order_on, f.last_order_on,
+            f.days)
         IS DISTINCT FROM (p.rolled_owner_id, p.rolled_region, p.orders, p.revenue, p.other_currency_orders,
             p.first_order_on, p.last_order_on, p.days))
 ORDER BY 1

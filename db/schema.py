@@ -520,7 +520,9 @@ campaign_purchases = Table(
     Column("product_id", BigInteger, nullable=False, autoincrement=False),
     Column("amount", Numeric(16, 2), nullable=False),
     PrimaryKeyConstraint("customer_id", "campaign_id", "product_id"),
-    Index("campaign_purchases_campaign_id_idx", "campaign_id", "product_id", "customer_id", postgresql_include=["amount"]),
+    Index(
+        "campaign_purchases_campaign_id_idx", "campaign_id", "product_id", "customer_id", postgresql_include=["amount"]
+    ),
     info={"rule": "child", "area": "metrics"},
 )
 

@@ -98,7 +98,7 @@ class Query:
 
 QUERIES = tuple(
     Query(f"{name}, {label}", getattr(segments, name), {"rule": rule})
-    for name in ("count", "explore", "effects", "preview")
+    for name in ("count", "explore", "preview")
     for label, rule in RULES.items()
 )
 """What the screen of segments asks, whichever way it is drawn."""

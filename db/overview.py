@@ -142,8 +142,9 @@ def overview(
     then = _totals(s for s in sales if s.day < period.start)
     whole = first_day is None or last_day is None or (period.start <= first_day and last_day <= period.end)
     people = _all_people(conn, region) if whole else _people(conn, period, region)
+    stages = _stages(conn, today, region)
     figures = {
-        "customers": Figure(_customers(conn, region)),
+        "customers": Figure(int(stages["customers"].sum())),
         "active": Figure(people.active, people.active_before if comparable else None),
         "new": Figure(
             _new(now, period, data_since),
@@ -169,7 +170,7 @@ def overview(
         figures=figures,
         other_currency_orders=now.orders.total() - now.orders[currency],
         series=_series(sales, period, currency, data_since, people.head),
-        stages=_stages(conn, today, region),
+        stages=stages,
         campaigns=_campaigns(conn, period, region),
         first_day=first_day,
         last_day=last_day,
@@ -318,12 +319,6 @@ def _people(conn: Connection, period: Period, region: str) -> _People:
 def _in_region(customer_id: ColumnElement[int], region: str) -> ColumnElement[bool]:
     c = schema.customers.c
     return customer_id.in_(select(c.id).where(c.region == region)) if region else literal(True)
-
-
-def _customers(conn: Connection, region: str) -> int:
-    c = schema.customers.c
-    query = select(func.count()).select_from(schema.customers)
-    return conn.scalar(query.where(c.archived_at.is_(None), _of_region(c.region, region))) or 0
 
 
 def _series(

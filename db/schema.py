@@ -242,9 +242,8 @@ customers = Table(
         "id",
         postgresql_include=[
             *("owner_id", "region", "city", "source", "age_band", "income_band", "home_ownership", "marital_status"),
-            *("household_size", "household_kind", "children", "created_at"),
+            *("household_size", "household_kind", "children", "created_at", "archived_at"),
         ],
-        postgresql_where=text("archived_at IS NULL"),
     ),
     Index("customers_name_key_idx", "name_key", "owner_id"),
     Index("customers_pinyin_key_idx", "pinyin_key", "owner_id", postgresql_where=text("pinyin_key <> ''")),
@@ -398,7 +397,11 @@ campaign_members = Table(
     Column("batch_id", BigInteger, ForeignKey("batches.id", ondelete="RESTRICT")),
     PrimaryKeyConstraint("customer_id", "id"),
     UniqueConstraint("customer_id", "campaign_id"),
-    Index("campaign_members_campaign_id_idx", "campaign_id", "customer_id", postgresql_include=["redemptions"]),
+    Index(
+        "campaign_members_campaign_id_idx",
+        *("campaign_id", "customer_id"),
+        postgresql_include=["redemptions", "received_on", "first_redeemed_on"],
+    ),
     Index("campaign_members_batch_id_idx", "batch_id"),
     info={"rule": "child", "area": "campaigns"},
 )
@@ -507,7 +510,11 @@ campaign_results = Table(
     Column("redemptions", Integer, nullable=False, server_default="0"),
     Column("rolled_owner_id", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("customer_id", "campaign_id"),
-    Index("campaign_results_campaign_id_idx", "campaign_id", "customer_id"),
+    Index(
+        "campaign_results_campaign_id_idx",
+        *("campaign_id", "customer_id"),
+        postgresql_include=["orders", "revenue", "promoted_orders", "redemptions"],
+    ),
     info={"rule": "child", "area": "metrics"},
 )
 

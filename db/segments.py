@@ -13,11 +13,11 @@ from typing import Any
 
 import pandas as pd
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     Connection,
     Date,
     Select,
-    Subquery,
     and_,
     func,
     literal,
@@ -79,7 +79,8 @@ def explore(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Expl
     asked = _Question(today, bounds)
     labelled = {f"fits_{i}": asked.fits(rule) for i, rule in enumerate((group, *group.rules))}
     values = {name: func.coalesce(_column(name, today, bounds), "") for name in DIMENSIONS}
-    each = asked.base(*(v.label(k) for k, v in (labelled | values).items())).subquery().c
+    # A fence: each value is computed once for each customer, and not again for each count.
+    each = asked.base(*(v.label(k) for k, v in (labelled | values).items())).offset(0).subquery().c
     keys = [each[name] for name in DIMENSIONS]
     # Customers with all values alike are counted first: a few thousand rows are then summed for each dimension.
     alike = select(*keys, *(func.count().filter(each[k]).label(k) for k in labelled), func.count().label("everyone"))
@@ -169,12 +170,12 @@ class _Question:
     """Rules as expressions over customers and their metrics, and what they look up in other tables.
 
     A look-up is joined as a set of its own, each customer once: as a sub-select within an expression it would be run
-    for every customer as soon as it is too large for memory.
+    for every customer as soon as it is too large for memory, and not materialized by each of a query's workers.
     """
 
     def __init__(self, today: date, bounds: Bounds) -> None:
         self.today, self.bounds = today, bounds
-        self._found: dict[tuple[Any, ...], Subquery] = {}
+        self._found: dict[tuple[Any, ...], CTE] = {}
 
     def fits(self, rule: Condition | Group) -> ColumnElement[bool]:
         """True or false, never null: what is not known fits no condition, and its opposite."""
@@ -213,7 +214,8 @@ class _Question:
         if c.field.column is None:
             key = (c.field.key, c.values, c.span)
             if key not in self._found:
-                self._found[key] = _looked_up(c, self.today).distinct().subquery()
+                found = _looked_up(c, self.today).distinct().cte(f"found_{len(self._found)}")
+                self._found[key] = found.prefix_with("MATERIALIZED")
             return self._found[key].c.customer_id.is_not(None)
         column = c.field.column(self.today, self.bounds)
         if c.op in ("empty", "not empty"):

@@ -1,4 +1,4 @@
-CREATE INDEX customers_profile_idx ON customers (id) INCLUDE (owner_id, region, city, source, age_band, income_band, home_ownership, marital_status, household_size, household_kind, children, created_at) WHERE archived_at IS NULL;
+CREATE INDEX customers_profile_idx ON customers (id) INCLUDE (owner_id, region, city, source, age_band, income_band, home_ownership, marital_status, household_size, household_kind, children, created_at, archived_at);
 ALTER TABLE campaign_results ADD COLUMN redemptions INTEGER DEFAULT '0' NOT NULL,
     ADD COLUMN rolled_owner_id BIGINT DEFAULT '0' NOT NULL;
 CREATE TABLE order_days (
@@ -90,3 +90,7 @@ SELECT campaign_id, rolled_owner_id, count(*), count(*) FILTER (WHERE orders > 0
     sum(revenue), sum(revenue_before)
 FROM campaign_results
 GROUP BY campaign_id, rolled_owner_id;
+DROP INDEX campaign_results_campaign_id_idx;
+CREATE INDEX campaign_results_campaign_id_idx ON campaign_results (campaign_id, customer_id) INCLUDE (orders, revenue, promoted_orders, redemptions);
+DROP INDEX campaign_members_campaign_id_idx;
+CREATE INDEX campaign_members_campaign_id_idx ON campaign_members (campaign_id, customer_id) INCLUDE (redemptions, received_on, first_redeemed_on);

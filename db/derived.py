@@ -1,7 +1,7 @@
-"""What is computed from orders and customers: customer_metrics, order_days and daily_sales, made anew or refreshed.
+"""What is computed from orders and customers: customer_metrics, order_days, daily_sales; made anew or refreshed.
 
 The truth is `orders` and `customers`; the tables here can be thrown away and rebuilt, and with them those of
-db/campaign_results.py. Three rules keep them exact:
+db/categories.py and db/campaign_results.py. Three rules keep them exact:
 
 - A customer's orders stand in daily_sales under the key (owner, region) that customer_metrics says, not under the one
   that `customers` says by now. Who changes the customer queues it in the same transaction, and `refresh` moves it.
@@ -23,7 +23,7 @@ from typing import Any, LiteralString
 from psycopg import sql
 from sqlalchemy import Connection, CursorResult
 
-from db import campaign_results, clock, scores, settings
+from db import campaign_results, categories, clock, scores, settings
 from db.connection import bump
 
 ADVISORY_LOCK = 7_203_452
@@ -341,6 +341,7 @@ def rebuild(conn: Connection) -> Rebuilt:
     # What was queued before the snapshot of the next statement is contained in it.
     _run(conn, "DELETE FROM touched_customers")
     row = _run(conn, _REBUILD, currency=settings.get(conn).currency, now=clock.now()).one()
+    categories.rebuild(conn)
     campaign_results.rebuild(conn)
     scores.refresh(conn)
     bump(conn, ["metrics"])
@@ -356,6 +357,7 @@ def refresh(conn: Connection, *, limit: int = BATCH) -> int:
     _lock(conn)
     row = _run(conn, _REFRESH, currency=settings.get(conn).currency, now=clock.now(), limit=limit).one()
     if row.taken:
+        categories.refresh(conn, row.customers)
         campaign_results.refresh(conn, row.customers)
         bump(conn, ["metrics"])
     return int(row.taken)
@@ -372,7 +374,7 @@ def check(conn: Connection, *, one_in: int = 1, turn: int = 0) -> Drift:
     days = _run(conn, _WRONG_DAYS, **sample)
     pending = _run(conn, "SELECT count(DISTINCT customer_id) FROM touched_customers").scalar_one()
     return Drift(
-        tuple(customers),
+        tuple(sorted({*customers, *categories.check(conn, **sample)})),
         tuple((row.day, row.owner_id, row.region, row.currency) for row in days),
         int(pending),
         tuple(campaign_results.check(conn, **sample)),

@@ -495,6 +495,16 @@ order_days = Table(
     info={"rule": "child", "area": "metrics"},
 )
 
+# The product categories of all lines of a customer, each once, in order.
+customer_categories = Table(
+    "customer_categories",
+    metadata,
+    Column("customer_id", BigInteger, nullable=False, autoincrement=False),
+    Column("categories", ARRAY(Text), nullable=False),
+    PrimaryKeyConstraint("customer_id"),
+    info={"rule": "child", "area": "metrics"},
+)
+
 # What a member bought while the campaign ran, and in the equally long time before it.
 campaign_results = Table(
     "campaign_results",

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Connection,
     Date,
     Select,
+    Table,
     and_,
     func,
     literal,
@@ -175,7 +176,7 @@ class _Question:
 
     def __init__(self, today: date, bounds: Bounds) -> None:
         self.today, self.bounds = today, bounds
-        self._found: dict[tuple[Any, ...], CTE] = {}
+        self._found: dict[tuple[Any, ...], CTE | Table] = {}
 
     def fits(self, rule: Condition | Group) -> ColumnElement[bool]:
         """True or false, never null: what is not known fits no condition, and its opposite."""
@@ -211,6 +212,10 @@ class _Question:
     def _holds(self, c: Condition) -> ColumnElement[bool]:
         if c.op in _OPPOSITE:
             return not_(self._holds(Condition(c.field, _OPPOSITE[c.op], c.values, c.span)))
+        if c.field.key == "bought_category" and c.span == Span():
+            bought = schema.customer_categories
+            self._found[("categories",)] = bought
+            return func.coalesce(bought.c.categories.overlap(list(c.values)), False)
         if c.field.column is None:
             key = (c.field.key, c.values, c.span)
             if key not in self._found:

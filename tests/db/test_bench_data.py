@@ -156,7 +156,7 @@ def test_members_say_what_their_redemptions_say(loaded: bench_data.Loaded, owner
 
 
 def test_the_derived_tables_are_what_a_rebuild_and_a_check_say(loaded: bench_data.Loaded, owner: Connection) -> None:
-    derived_tables = ("customer_metrics", "order_days", "daily_sales", *SUMMED)
+    derived_tables = ("customer_metrics", "customer_categories", "order_days", "daily_sales", *SUMMED)
 
     def whole() -> list[list[Any]]:
         kept = (

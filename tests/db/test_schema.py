@@ -122,6 +122,7 @@ CHILDREN = (
     "campaign_members",
     "campaign_purchases",
     "campaign_results",
+    "customer_categories",
     "customer_keys",
     "customer_metrics",
     "notes",

@@ -94,3 +94,29 @@ DROP INDEX campaign_results_campaign_id_idx;
 CREATE INDEX campaign_results_campaign_id_idx ON campaign_results (campaign_id, customer_id) INCLUDE (orders, revenue, promoted_orders, redemptions);
 DROP INDEX campaign_members_campaign_id_idx;
 CREATE INDEX campaign_members_campaign_id_idx ON campaign_members (campaign_id, customer_id) INCLUDE (redemptions, received_on, first_redeemed_on);
+CREATE TABLE customer_categories (
+    customer_id BIGINT NOT NULL,
+    categories TEXT[] NOT NULL,
+    CONSTRAINT customer_categories_pkey PRIMARY KEY (customer_id)
+);
+ALTER TABLE public."customer_categories" ENABLE ROW LEVEL SECURITY;
+DROP POLICY IF EXISTS "all_rows" ON public."customer_categories";
+CREATE POLICY "all_rows" ON public."customer_categories" TO "kehu_admin", "kehu_worker", "kehu_masked" USING (true) WITH CHECK (true);
+DROP POLICY IF EXISTS "through_view" ON public."customer_categories";
+CREATE POLICY "through_view" ON public."customer_categories" TO "kehu_views" USING (true) WITH CHECK (true);
+GRANT SELECT, INSERT, UPDATE, DELETE ON public."customer_categories" TO kehu_worker;
+GRANT SELECT ON public."customer_categories" TO kehu_admin;
+GRANT SELECT ON public."customer_categories" TO kehu_masked;
+GRANT SELECT ON public."customer_categories" TO kehu_views;
+CREATE OR REPLACE VIEW scoped."customer_categories" WITH (security_barrier) AS SELECT "t"."customer_id", "t"."categories" FROM public."customer_categories" AS t WHERE EXISTS (SELECT FROM public.customers AS c WHERE c.id = t.customer_id) WITH LOCAL CHECK OPTION;
+ALTER VIEW scoped."customer_categories" OWNER TO kehu_views;
+GRANT SELECT ON scoped."customer_categories" TO kehu_scoped;
+INSERT INTO customer_categories (customer_id, categories)
+SELECT m.customer_id, coalesce(b.categories, ARRAY[]::text[])
+FROM customer_metrics AS m
+LEFT JOIN (
+    SELECT i.customer_id, array_agg(DISTINCT p.category ORDER BY p.category) AS categories
+    FROM order_items AS i
+    JOIN products AS p ON p.id = i.product_id
+    GROUP BY i.customer_id
+) AS b ON b.customer_id = m.customer_id;

@@ -80,7 +80,7 @@ def load(plan: Plan, *, progress: Progress = quiet, source: str = "demo") -> Loa
     migrate.vacuum()
     progress(1.0, _("The bench data is loaded."))
     with begin_owner() as conn:
-        size = conn.scalar(select(func.pg_database_size(func.current_database()))) or 0
+        size = conn.scalar(select(func.pg_database_size(conn.engine.url.database))) or 0
     return Loaded(counts, plan.first_day, plan.last_day, round(monotonic() - started, 1), size)
 
 

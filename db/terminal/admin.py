@@ -91,7 +91,7 @@ def _bench_data(args: Namespace) -> Output:
     plan = bench_data.planned(args.customers, seed=args.seed, last_day=args.until)
     if args.dry_run:
         about = bench_data.about(plan)
-        said = _("About {orders} orders and {events} events; {size} GB, a minute or two for each 100,000 customers.")
+        said = _("About {orders} orders and {events} events; {size} GB, about a minute for each 100,000 customers.")
         gigabytes = f"{about.bytes / 1e9:.1f}"
         known = {"orders": out.number(about.counts["orders"]), "events": out.number(about.counts["events"])}
         return Output({"loaded": False, **vars(about)}, said.format(**known, size=gigabytes))

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, Select, and_, func, select
+from sqlalchemy import Connection, Select, and_, any_, func, select
 
 from db import schema
 from db.errors import NotFound
@@ -135,14 +135,28 @@ def products(conn: Connection, *, viewer: Viewer, campaign_id: int) -> pd.DataFr
     """
     viewer.require(Permission.CAMPAIGNS_READ)
     p, b = schema.products.c, schema.campaign_purchases.c
-    amount = func.sum(b.amount).label("amount")
-    rows = conn.execute(
-        select(p.name.label("product"), p.category, func.count(b.customer_id.distinct()).label("buyers"), amount)
-        .select_from(schema.campaign_purchases.join(schema.products, p.id == b.product_id))
-        .where(b.campaign_id == campaign_id)
+    # Of each product first, in the index's order; buyers are counted for those alone that are listed.
+    each = select(b.product_id, func.sum(b.amount).label("amount")).where(b.campaign_id == campaign_id)
+    sums = each.group_by(b.product_id).subquery().c
+    amount = func.sum(sums.amount).label("amount")
+    most = (
+        select(p.name.label("product"), p.category, amount, func.array_agg(p.id).label("ids"))
+        .join_from(sums.product_id.table, schema.products, p.id == sums.product_id)
         .group_by(p.name, p.category)
         .order_by(amount.desc(), p.name, p.category)
         .limit(MOST_PRODUCTS)
+        .subquery()
+        .c
+    )
+    buyers = (
+        select(func.count(b.customer_id.distinct()))
+        .where(b.campaign_id == campaign_id, b.product_id == any_(most.ids))
+        .scalar_subquery()
+    )
+    rows = conn.execute(
+        select(most.product, most.category, buyers.label("buyers"), most.amount).order_by(
+            most.amount.desc(), most.product, most.category
+        )
     )
     return pd.DataFrame(rows.fetchall(), columns=list(rows.keys()))
 

@@ -29,6 +29,7 @@ from sqlalchemy import (
     tuple_,
     union_all,
 )
+from sqlalchemy import column as named_column
 
 from db import customers, funnel, schema, scores, text
 from db.customers import Filters, Page
@@ -117,9 +118,11 @@ def _each(conn: Connection, found: Sequence[Condition | Group], today: date, bou
     """How many customers fit each rule by itself, in one pass."""
     if not found:
         return ()
-    asked = _Question(today, bounds)
+    asked = _Question(today, bounds, once=True)
     fitting = [func.count().filter(asked.fits(each)) for each in found]
-    return tuple(conn.execute(asked.base(*fitting)).one())
+    values: list[Any] = [value.label(name) for name, value in asked.values.items()]
+    each_customer = asked.base(*values or [true()]).offset(0).subquery()  # a fence, as in `explore`
+    return tuple(conn.execute(select(*fitting).select_from(each_customer)).one())
 
 
 def preview(
@@ -174,8 +177,10 @@ class _Question:
     for every customer as soon as it is too large for memory, and not materialized by each of a query's workers.
     """
 
-    def __init__(self, today: date, bounds: Bounds) -> None:
-        self.today, self.bounds = today, bounds
+    def __init__(self, today: date, bounds: Bounds, *, once: bool = False) -> None:
+        """With `once` rules speak of `values` by name: a query around `base` that computes each of them once."""
+        self.today, self.bounds, self._once = today, bounds, once
+        self.values: dict[str, ColumnElement[Any]] = {}
         self._found: dict[tuple[Any, ...], CTE | Table] = {}
 
     def fits(self, rule: Condition | Group) -> ColumnElement[bool]:
@@ -215,17 +220,24 @@ class _Question:
         if c.field.key == "bought_category" and c.span == Span():
             bought = schema.customer_categories
             self._found[("categories",)] = bought
-            return func.coalesce(bought.c.categories.overlap(list(c.values)), False)
+            return self._named(func.coalesce(bought.c.categories.overlap(list(c.values)), False))
         if c.field.column is None:
             key = (c.field.key, c.values, c.span)
             if key not in self._found:
                 found = _looked_up(c, self.today).distinct().cte(f"found_{len(self._found)}")
                 self._found[key] = found.prefix_with("MATERIALIZED")
-            return self._found[key].c.customer_id.is_not(None)
-        column = c.field.column(self.today, self.bounds)
+            return self._named(self._found[key].c.customer_id.is_not(None))
+        column = self._named(c.field.column(self.today, self.bounds), c.field.key)
         if c.op in ("empty", "not empty"):
             return column.is_(None) if c.op == "empty" else column.is_not(None)
         return func.coalesce(_compared(c, column, self.today), False)
+
+    def _named(self, value: ColumnElement[Any], name: str = "") -> ColumnElement[Any]:
+        if not self._once:
+            return value
+        called = name or f"found {len(self.values)}"
+        self.values[called] = value
+        return named_column(called, value.type)
 
 
 _OPPOSITE = {"!=": "=", "not in": "in", "not in the last": "in the last", "none of": "any of", "not reached": "reached"}

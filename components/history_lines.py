@@ -34,6 +34,7 @@ def title(command: str, undoes_id: Any) -> str:
         "users.change": _("User changed"),
         "users.deactivate": _("User deactivated"),
         "demo.load": _("Demo data loaded"),
+        "bench.load": _("Bench data loaded"),
     }
     name = names.get(command, command)
     return _("Undo of: {name}").format(name=name) if _there(undoes_id) else name

@@ -76,9 +76,9 @@ async def _ticket(request: Request) -> str | None:
             return None
     try:
         ticket = json.loads(body)["ticket"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    return ticket if isinstance(ticket, str) else None
+    return ticket if isinstance(ticket, str) and ticket.isascii() else None
 
 
 def _redeem(ticket: str, replaces: str | None) -> Cookie | None:

@@ -13,8 +13,9 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-CLOSED = ("/_stcore/metrics", "/_stcore/agent")
-"""Streamlit's counters and agent API: they would answer without a session."""
+CLOSED = ("/_stcore/metrics", "/_stcore/agent", "/_stcore/upload_file")
+"""Streamlit's counters and agent API, and its door for files, which no screen asks for: they would answer, and keep
+what is sent, without a session."""
 
 # Why each relaxation: Streamlit's page has one inline script and its components load theirs from blob: addresses;
 # emotion and plotly write style elements; charts and icons are data: images; the grid's and plotly's workers are blob:.

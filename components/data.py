@@ -12,7 +12,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,9 +20,11 @@ from typing import Any, TypeVar
 
 import streamlit as st
 from sqlalchemy import Connection, Engine, event, select
+from sqlalchemy.exc import DBAPIError
 
 from db import schema, sessions, words
-from db.connection import begin, engine
+from db.connection import begin, engine, translated
+from db.errors import KehuError
 from db.permissions import GATE, Viewer
 from db.sessions import Session
 
@@ -59,11 +61,24 @@ class Run:
             self._conn = self._open.enter_context(begin(self.session.viewer))
         return self._conn
 
-    def close(self) -> None:
-        """End the snapshot, if there is one."""
+    def ask(self, query: Callable[..., Result], **params: Any) -> Result:
+        """The query in the snapshot. Raises Unavailable and Refused as `begin` does.
+
+        What the database refuses or stops ends the snapshot: the next read opens another.
+        """
+        with translated():
+            try:
+                return query(self.connection(), **params)
+            except DBAPIError as error:
+                self.close(error)
+                raise
+
+    def close(self, error: DBAPIError | None = None) -> None:
+        """End the snapshot, if there is one. Nothing was written: where the connection is gone nothing is lost."""
         opened, self._open, self._conn = self._open, None, None
         if opened:
-            opened.close()
+            with suppress(KehuError):
+                opened.__exit__(type(error) if error else None, error, None)
 
 
 _run: ContextVar[Run | None] = ContextVar("kehu_run", default=None)
@@ -156,9 +171,9 @@ def read(query: Callable[..., Result], *, viewer: Viewer, **params: Any) -> Resu
             return query(conn, viewer=viewer, **params)
     # What moves without a generation says so itself.
     if os.environ.get("KEHU_NO_CACHE") == "1" or getattr(query, "volatile", False):
-        return query(made.connection(), viewer=viewer, **params)
+        return made.ask(query, viewer=viewer, **params)
     key = _key(made, query, viewer, params)
-    found: Result = _cached()(key, lambda: query(made.connection(), viewer=viewer, **params))
+    found: Result = _cached()(key, lambda: made.ask(query, viewer=viewer, **params))
     return found
 
 
@@ -195,9 +210,7 @@ def _key(made: Run, query: Callable[..., Any], viewer: Viewer, params: dict[str,
     """
     assert made.session
     if made.generations is None:
-        areas = schema.generations.c
-        rows = made.connection().execute(select(areas.area, areas.n))
-        made.generations = tuple(sorted((row.area, row.n) for row in rows))
+        made.generations = made.ask(_generations)
     code = getattr(query, "__code__", None)
     own = viewer.scoped or getattr(query, "personal", False) or code is None or "user_id" in code.co_names
     return (
@@ -212,6 +225,11 @@ def _key(made: Run, query: Callable[..., Any], viewer: Viewer, params: dict[str,
         made.session.today.isoformat(),
         made.generations,
     )
+
+
+def _generations(conn: Connection) -> Generations:
+    areas = schema.generations.c
+    return tuple(sorted((row.area, row.n) for row in conn.execute(select(areas.area, areas.n))))
 
 
 @cache

@@ -42,7 +42,7 @@ def _json(rule: Group, key: str) -> None:
     if st.button(_("Use this rule"), type="primary", key="segment_json_use"):
         found, problem = segment_choices.parsed(written)
         if found is None:
-            st.error(problem)
+            st.error(wording.plain(problem))
         else:
             segment_source.replace(found)
             st.rerun()
@@ -60,9 +60,10 @@ def bar(rule: Group, *, saved: Any, changed: bool, viewer: Viewer) -> Asked | No
             kept = {"name": saved.name, "description": saved.description, "shared": saved.shared}
             if changed and st.button(_("Save changes"), type="primary", icon=":material/save:", key="segment_save"):
                 asked = "save", kept
-            with st.popover(_("Name and sharing"), icon=":material/edit:", key="segment_details"):
-                values = form(f"segment_form_{saved.id}_{saved.version}", **kept)
-                asked = ("save", values) if values else asked
+            if not saved.problem:  # else a new name would be kept with a rule that nobody has written
+                with st.popover(_("Name and sharing"), icon=":material/edit:", key="segment_details"):
+                    values = form(f"segment_form_{saved.id}_{saved.version}", **kept)
+                    asked = ("save", values) if values else asked
         label = _("Save as another") if saved else _("Save segment")
         with st.popover(label, icon=":material/save:", type="secondary" if mine else "primary", key="segment_copy"):
             values = form("segment_form_new")

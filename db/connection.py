@@ -101,17 +101,10 @@ def bump(conn: Connection, areas: Iterable[str]) -> None:
 
 
 def _move_generations(conn: Connection) -> None:
-    """The last statement before the commit, so that the counter rows are locked for as short as can be.
-
-    Areas are locked in one order: writers may wait for one another here but never deadlock.
-    """
+    """The last statement before the commit, so that the counter rows are locked for as short as can be."""
     areas = sorted(conn.info.pop("kehu_areas", ()))
     if areas:
-        conn.exec_driver_sql(
-            "WITH locked AS (SELECT area FROM generations WHERE area = ANY(%(areas)s) ORDER BY area FOR UPDATE) "
-            "UPDATE generations AS g SET n = g.n + 1 FROM locked WHERE g.area = locked.area",
-            {"areas": areas},
-        )
+        conn.exec_driver_sql("SELECT public.move_generations(%(areas)s::text[])", {"areas": areas})
 
 
 @contextmanager

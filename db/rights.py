@@ -197,14 +197,32 @@ def _author_grants() -> Iterator[str]:
     """Roles that see masked rows write as kehu_author: their own segments and the history of these, nothing else."""
     yield "GRANT SELECT, INSERT ON public.change_sets, public.changes TO kehu_author"
     mine = sql.SQL("actor_id = {}").format(_ME)
-    yield from _policy(schema.change_sets, "mine", "kehu_author", mine)
+    for policy, of, held in (
+        ("mine", "SELECT USING", mine),
+        (
+            "write_kehu_author",
+            # What somebody marks as undone can be undone by nobody else: one marks one's own.
+            "INSERT WITH CHECK",
+            sql.SQL(
+                "{} AND permission = 'segments:edit' AND batch_id IS NULL "
+                "AND (undoes_id IS NULL OR public.change_set_is_mine(undoes_id))"
+            ).format(mine),
+        ),
+    ):
+        yield _do("DROP POLICY IF EXISTS {policy} ON public.{table}", policy=policy, table="change_sets")
+        yield _do(
+            "CREATE POLICY {policy} ON public.{table} FOR {of} ({held})",
+            policy=policy,
+            table="change_sets",
+            of=sql.SQL(of.replace(" ", " TO kehu_author ", 1)),
+            held=held,
+        )
     of_segment = sql.SQL(
         "customer_id IS NULL AND table_name = 'segments' AND EXISTS (SELECT FROM public.change_sets AS s "
         "WHERE s.id = change_set_id) AND EXISTS "
         "(SELECT FROM public.segments AS g WHERE g.id = row_id AND g.owner_id = {})"
     ).format(_ME)
     yield from _policy(schema.changes, "mine", "kehu_author", of_segment)
-    yield "GRANT SELECT, UPDATE ON public.generations TO kehu_author"
 
 
 def _queue_grants(table: Table) -> Iterator[str]:
@@ -216,8 +234,11 @@ def _queue_grants(table: Table) -> Iterator[str]:
 
 
 def _counter_grants(table: Table) -> Iterator[str]:
-    yield _do("GRANT SELECT ON public.{table} TO kehu_masked, kehu_gate", table=table.name)
-    yield _do("GRANT SELECT, UPDATE ON public.{table} TO kehu_scoped, kehu_admin, kehu_worker", table=table.name)
+    """Counters go one way, by one, through move_generations: set back, one would bring old answers to life again."""
+    yield _do(
+        "GRANT SELECT ON public.{table} TO kehu_scoped, kehu_masked, kehu_admin, kehu_gate, kehu_worker",
+        table=table.name,
+    )
 
 
 def _user_grants(table: Table) -> Iterator[str]:
@@ -326,6 +347,13 @@ def _definer(head: str, body: str, roles: str, *, path: str = "public", **parts:
 
 def _functions() -> Iterator[str]:
     everybody = "kehu_scoped, kehu_masked, kehu_admin, kehu_worker"
+    # Areas are locked in one order: writers may wait for one another here but never deadlock.
+    yield from _definer(
+        "move_generations(areas text[]) RETURNS void LANGUAGE sql",
+        "WITH locked AS (SELECT area FROM generations WHERE area = ANY(areas) ORDER BY area FOR UPDATE) "
+        "UPDATE generations AS g SET n = g.n + 1 FROM locked WHERE g.area = locked.area",
+        "kehu_scoped, kehu_author, kehu_admin, kehu_worker",
+    )
     # Substring search by trigram: LIKE is not leakproof, so under a policy its index would go unused.
     for name, owned, roles in (
         ("customers_containing_scoped", sql.SQL("c.owner_id = ANY({})").format(_MY_OWNERS), "kehu_scoped"),
@@ -362,13 +390,25 @@ def _functions() -> Iterator[str]:
 
 
 def _functions_of_undo() -> Iterator[str]:
-    """What a scoped role must know of its own change sets to take them back, and cannot see under its policies."""
+    """What a scoped role must know of its own change sets to take them back, and cannot see under its policies.
+
+    Who writes as kehu_author sees masked rows: nothing of a customer's is among what they are told.
+    """
     editors = "kehu_scoped, kehu_author, kehu_admin, kehu_worker"
     # How many rows a change set has in all: to tell that some are out of sight.
     yield from _definer(
         "change_set_rows(of_set bigint) RETURNS bigint LANGUAGE sql STABLE",
-        "SELECT count(*) FROM changes WHERE change_set_id = of_set",
+        "SELECT count(*) FROM changes WHERE change_set_id = of_set AND (current_setting('role') <> 'kehu_author' "
+        "OR EXISTS (SELECT FROM change_sets AS s WHERE s.id = of_set AND s.actor_id = {me}))",
         editors,
+        me=_ME,
+    )
+    # Which set a role may mark as undone that writes nothing but its own.
+    yield from _definer(
+        "change_set_is_mine(of_set bigint) RETURNS boolean LANGUAGE sql STABLE",
+        "SELECT EXISTS (SELECT FROM change_sets WHERE id = of_set AND actor_id = {me})",
+        "kehu_author",
+        me=_ME,
     )
     # Who has the customers that I handed over, as long as they are where I gave them.
     yield from _definer(
@@ -385,22 +425,27 @@ def _functions_of_undo() -> Iterator[str]:
         "change_set_gone(of_set bigint) RETURNS SETOF changes LANGUAGE sql STABLE",
         "SELECT h.* FROM changes AS h JOIN change_sets AS s ON s.id = h.change_set_id "
         "WHERE s.id = of_set AND s.actor_id = {me} AND (h.customer_id IS NOT NULL "
-        "AND NOT EXISTS (SELECT FROM customers AS c WHERE c.id = h.customer_id) OR h.table_name = 'segments' "
+        "AND current_setting('role') <> 'kehu_author' AND NOT EXISTS (SELECT FROM customers AS c "
+        "WHERE c.id = h.customer_id) OR h.table_name = 'segments' "
         "AND NOT EXISTS (SELECT FROM segments AS g WHERE g.id = h.row_id))",
         editors,
         me=_ME,
     )
-    # The history of a segment, for whoever sees it.
+    # The history of a segment, for whoever sees it; what it was before it was shared is told to those alone who saw it.
     yield from _definer(
         "segment_changes(of_segment bigint, most integer) RETURNS TABLE (change_set_id bigint, made_at timestamptz, "
         "actor text, command text, undoes_id bigint, undone_by bigint, mine boolean, before jsonb, after jsonb) "
         "LANGUAGE sql STABLE",
-        "SELECT s.id, s.made_at, u.name, s.command, s.undoes_id, b.id, s.actor_id = {me}, h.before, h.after "
-        "FROM changes AS h JOIN change_sets AS s ON s.id = h.change_set_id JOIN users AS u ON u.id = s.actor_id "
-        "LEFT JOIN change_sets AS b ON b.undoes_id = s.id "
-        "WHERE h.table_name = 'segments' AND h.row_id = of_segment AND EXISTS (SELECT FROM segments AS g "
-        "WHERE g.id = of_segment AND (g.owner_id = {me} OR g.visibility = 'shared' "
-        "OR current_setting('role') = 'kehu_admin')) ORDER BY h.id DESC LIMIT most",
+        "SELECT s.id, s.made_at, u.name, s.command, s.undoes_id, b.id, s.actor_id = {me}, "
+        "CASE WHEN h.id > g.hidden THEN h.before ELSE '{{}}' END, "
+        "CASE WHEN h.id > g.hidden THEN h.after ELSE '{{}}' END "
+        "FROM (SELECT CASE WHEN owner_id = {me} OR current_setting('role') = 'kehu_admin' THEN 0 ELSE coalesce((SELECT "
+        "max(l.id) FROM changes AS l WHERE l.table_name = 'segments' AND l.row_id = of_segment "
+        "AND l.after ->> 'visibility' = 'shared'), 0) END AS hidden FROM segments WHERE id = of_segment AND (owner_id "
+        "= {me} OR visibility = 'shared' OR current_setting('role') = 'kehu_admin')) AS g "
+        "JOIN changes AS h ON h.table_name = 'segments' AND h.row_id = of_segment "
+        "JOIN change_sets AS s ON s.id = h.change_set_id JOIN users AS u ON u.id = s.actor_id "
+        "LEFT JOIN change_sets AS b ON b.undoes_id = s.id ORDER BY h.id DESC LIMIT most",
         "kehu_scoped, kehu_masked, kehu_admin",
         me=_ME,
     )
@@ -451,8 +496,8 @@ def statements() -> list[str]:
         "kehu_worker"
     )
     found.append("GRANT USAGE, SELECT ON SEQUENCE segments_id_seq, change_sets_id_seq, changes_id_seq TO kehu_author")
-    found += list(_author_grants())
     found += list(_functions())
+    found += list(_author_grants())
     found.append("REVOKE ALL ON SCHEMA public FROM PUBLIC")
     return found
 

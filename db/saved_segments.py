@@ -26,7 +26,7 @@ _NAME_KEY = "segments_owner_id_name_key"
 
 @dataclass(frozen=True)
 class Segment:
-    """A kept rule. `mine`: the viewer may change it."""
+    """A kept rule. `mine`: the viewer may change it. `problem`: why the rule cannot be read; then it is nobody's."""
 
     id: int
     name: str
@@ -39,6 +39,7 @@ class Segment:
     version: int
     updated_at: datetime
     mine: bool
+    problem: str = ""
 
 
 def saved(conn: Connection, *, viewer: Viewer, archived: bool = False, limit: int = MOST_SAVED) -> tuple[Segment, ...]:
@@ -181,12 +182,21 @@ def _kept() -> Any:
     return select(*s.c, u.name.label("owner")).join(schema.users, u.id == s.c.owner_id)
 
 
+_NOBODY = Group("any")
+
+
 def _segment(row: Any, viewer: Viewer) -> Segment:
+    """One rule that cannot be read, written by another version or past Kehu, must not take the others along."""
+    try:
+        rule, problem = parse(row["rule"]), ""
+    except Invalid as error:
+        rule = _NOBODY
+        problem = _("The rule of this segment cannot be read. {problem}").format(problem=error.message)
     return Segment(
         id=row["id"],
         name=row["name"],
         description=row["description"],
-        rule=parse(row["rule"]),
+        rule=rule,
         owner_id=row["owner_id"],
         owner=row["owner"],
         shared=row["visibility"] == "shared",
@@ -194,6 +204,7 @@ def _segment(row: Any, viewer: Viewer) -> Segment:
         version=row["version"],
         updated_at=row["updated_at"],
         mine=row["owner_id"] == viewer.user_id or viewer.role is Role.ADMIN,
+        problem=problem,
     )
 
 

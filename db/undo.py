@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -197,7 +198,8 @@ def _take_back(conn: Connection, wide: Viewer, set_id: int, step: _Step) -> tupl
     patches, conflicts = _patches(step, current)
     if wide.scoped and t is schema.customers:
         wide = _with_owners(conn, wide, [patch["owner_id"] for patch in patches if "owner_id" in patch])
-    return changes.update(conn, set_id, t.name, patches), gone + conflicts, wide
+    with _explained(conn):
+        return changes.update(conn, set_id, t.name, patches), gone + conflicts, wide
 
 
 def _patches(
@@ -255,9 +257,16 @@ def _insert_again(conn: Connection, set_id: int, step: _Step) -> int:
         image["version"] += 1  # it only rises: a form opened before the deletion must not win
         del image["updated_at"]
         images.append(image)
+    with _explained(conn):
+        return len(changes.insert(conn, set_id, step.table.name, images))
+
+
+@contextmanager
+def _explained(conn: Connection) -> Iterator[None]:
+    """What was made since may stand in the way of what was: the same name, or an owner who is gone."""
     try:
         with conn.begin_nested():
-            return len(changes.insert(conn, set_id, step.table.name, images))
+            yield
     except IntegrityError as error:
         if _state(error) != UNIQUE_VIOLATION:
             raise Conflict(_("What this belongs to is no longer there; bring that back first.")) from error

@@ -40,9 +40,9 @@ with page.heading(title, explain.context(viewer, *notes)):
 @page.fragment
 def work() -> None:
     """The builder, the answer beside it, the people below."""
-    problem = source.adopt(begun)
+    problem = source.adopt(begun) or (one.problem if one else "")
     if problem:
-        st.error(problem)
+        st.error(wording.plain(problem))
     if source.outdated(begun):
         view.outdated(begun, take=source.take)
     draft, effects = source.draft(), {}

@@ -19,7 +19,7 @@ kinds = {"": _("All"), "mine": _("Mine"), "shared": _("Shared"), "ready": _("Rea
 top = st.container()
 kind = controls.switch("segments_kind", _("Kind"), list(kinds), kinds.__getitem__, default="")
 
-kept = data.read(saved_segments.saved, viewer=viewer, archived=kind == "archived")
+everything = kept = data.read(saved_segments.saved, viewer=viewer, archived=kind == "archived")
 if kind in ("mine", "shared"):
     kept = tuple(one for one in kept if (one.owner_id == viewer.user_id) == (kind == "mine"))
 found = [] if kind == "ready" else [(one.name, one.rule, {"id": str(one.id)}, one) for one in kept]
@@ -49,7 +49,8 @@ if not found:
 number = min(controls.page_number("segments_page", kind), -(-len(found) // PAGE))
 shown = found[(number - 1) * PAGE : number * PAGE]
 written = (*(rules.written(rule) for _name, rule, _where, _one in shown), rules.written(rules.EVERYONE))
-*counts, everyone = data.read(segments.counts, viewer=viewer, rules=written, today=today)
+*counted, everyone = data.read(segments.counts, viewer=viewer, rules=written, today=today)
+counts = [None if one and one.problem else n for n, (*_rest, one) in zip(counted, shown, strict=True)]
 frame = pd.DataFrame(
     {
         "name": [name for name, _rule, _where, _one in shown],
@@ -76,7 +77,9 @@ picked = tables.pick_row(
     height=36 * (len(frame) + 1) + 3,
 )
 with picked.below, st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-    st.caption(tables.position((number - 1) * PAGE, len(shown), len(found)), width="content")
+    most = saved_segments.MOST_SAVED
+    cut = _("at most {n} kept ones: one's own first, then by name").format(n=most) if len(everything) == most else ""
+    st.caption(wording.line(tables.position((number - 1) * PAGE, len(shown), len(found)), cut), width="content")
     if picked.row is None:
         st.caption(_("Click a row to see the rule."), width="content")
     controls.turner("segments_page", number, -(-len(found) // PAGE))
@@ -86,8 +89,11 @@ if picked.row is not None:
         st.subheader(wording.plain(name), anchor=False)
         if one and one.description:
             st.text(one.description)
-        choices = segment_choices.Choices(viewer, fields=(), rule=rule)
-        st.markdown(wording.plain(segment_choices.sentence(rule, choices)))
-        n = counts[picked.row]
-        st.metric(_("Customers who fit"), format.number(n) if n is not None else _("hidden from your role"))
+        if one and one.problem:
+            st.error(wording.plain(one.problem))
+        else:
+            choices = segment_choices.Choices(viewer, fields=(), rule=rule)
+            st.markdown(wording.plain(segment_choices.sentence(rule, choices)))
+            n = counts[picked.row]
+            st.metric(_("Customers who fit"), format.number(n) if n is not None else _("hidden from your role"))
         places.link("segment", _("Open"), icon=":material/open_in_full:", **where)

@@ -100,6 +100,12 @@ def test_other_sites_are_refused(people: make.People, client: TestClient, header
         ({"json": {"ticket": "x" * 5000}}, 400),
         ({"data": {"ticket": "x"}}, 400),
         ({"content": b"\xff\xfe"}, 400),
+        ({"content": b'{"ticket": "\\ud800"}'}, 400),
+        ({"content": b'{"ticket": "\\u5ba2"}'}, 400),
+        ({"content": b'{"ticket": "\\u0000"}'}, 401),
+        ({"content": b"[" * 1000}, 400),
+        ({"content": b'{"a":' * 200}, 400),
+        ({"content": b'{"ticket": ' + b"9" * 900 + b"}"}, 400),
     ],
 )
 def test_odd_bodies(client: TestClient, options: dict[str, Any], status: int) -> None:

@@ -24,7 +24,15 @@ def test_health_without_a_database(client: TestClient, clone: str, monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    "path", ["/_stcore/metrics", "/_stcore/metrics/", "/_stcore/agent", "/_stcore/agent/openapi.json"]
+    "path",
+    [
+        "/_stcore/metrics",
+        "/_stcore/metrics/",
+        "/_stcore/%6detrics",
+        "/_stcore/agent",
+        "/_stcore/agent/openapi.json",
+        "/_stcore/upload_file/some-session/some-file",
+    ],
 )
 def test_closed_doors(client: TestClient, path: str) -> None:
     assert client.get(path).status_code == 404

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy.exc import DBAPIError
 
 from components import data
 from db import changes, clock, connection, schema, sessions, users
 from db.connection import begin
-from db.errors import Refused
+from db.errors import Refused, Unavailable
 from db.permissions import GATE, Permission, Viewer
 from db.sessions import Session
 from tests import make
@@ -220,3 +221,62 @@ def test_a_run_is_one_line_without_values(people: make.People, caplog: pytest.Lo
     assert record.__dict__["screen"] == "customers"
     assert record.__dict__["queries"] > 0
     assert "secret" not in str(record.__dict__)
+
+
+def slow(conn: Connection, *, viewer: Viewer) -> int:
+    conn.exec_driver_sql("SET LOCAL statement_timeout = 50")
+    return conn.exec_driver_sql("SELECT 1 FROM pg_sleep(5)").scalar_one()
+
+
+def forbidden(conn: Connection, *, viewer: Viewer) -> int:
+    return conn.exec_driver_sql("SELECT count(*) FROM public.app_sessions").scalar_one()
+
+
+def cut_off(conn: Connection, *, viewer: Viewer) -> int:
+    """As a restart of the database does it to everybody."""
+    mine = conn.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+    with connection.engine().connect() as other:
+        other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": mine})
+    return conn.exec_driver_sql("SELECT 1").scalar_one()
+
+
+def broken(conn: Connection, *, viewer: Viewer) -> int:
+    return conn.exec_driver_sql("SELECT 1 / 0").scalar_one()
+
+
+@pytest.mark.parametrize(
+    ("query", "error", "said"),
+    [
+        (slow, Unavailable, "took longer than allowed"),
+        (cut_off, Unavailable, "does not answer"),
+        (forbidden, Refused, "no right to these rows"),
+        (broken, DBAPIError, "division by zero"),
+    ],
+)
+def test_what_stops_one_read_is_said_and_the_next_goes_on(
+    people: make.People, query: Any, error: type[Exception], said: str
+) -> None:
+    session = session_of(people.ann)
+    with data.run("test"):
+        with data.snapshot(session):
+            with pytest.raises(error, match=said):
+                data.read(query, viewer=people.ann)
+            assert data.read(count, viewer=people.ann) == 0
+            with pytest.raises(error, match=said):
+                data.read(query, viewer=people.ann)
+        with data.snapshot(session):
+            data.write(add, actor=people.ann, name="after")
+            with pytest.raises(error, match=said):
+                data.read(query, viewer=people.ann)
+            assert data.read(names, viewer=people.ann) == ["after"]
+
+
+def test_the_connection_is_lost_after_the_last_read(people: make.People) -> None:
+    with data.run("test"), data.snapshot(session_of(people.ann)):
+        assert data.read(count, viewer=people.ann) == 0
+        assert data.read(transaction, viewer=people.ann, n=1)
+        with connection.engine().connect() as other:
+            everybody = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            others = "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            other.execute(text(everybody + others))
+    assert read(people.ann, names) == []

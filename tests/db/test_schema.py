@@ -137,7 +137,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "public.customers": WRITE,
         "public.campaign_sums": READ,
         "public.daily_sales": READ,
-        "public.generations": "SELECT UPDATE",
+        "public.generations": READ,
         "public.segments": WRITE,
         "public.touched_customers": "INSERT",
         "public.users(active id name role team_id username)": READ,
@@ -159,7 +159,6 @@ EXPECTED: dict[str, dict[str, str]] = {
     "kehu_author": {
         "public.change_sets": "INSERT SELECT",
         "public.changes": "INSERT SELECT",
-        "public.generations": "SELECT UPDATE",
         "public.segments": WRITE,
     },
 }
@@ -360,7 +359,7 @@ def _writes(
 ) -> Iterator[tuple[str, str, dict[str, object]]]:
     opened = (
         "INSERT INTO change_sets (actor_id, made_at, command, permission, source) "
-        "VALUES (:actor, '2026-1-1', 'x', 'x', 'screen')"
+        "VALUES (:actor, '2026-1-1', 'x', 'segments:edit', 'screen')"
     )
     for actor in (viewer.user_id, people.bo.user_id):
         yield "change_sets", opened, {"actor": actor}

@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from db import clock, connection, derived, rule_words, rules, saved_segments, schema, scores, segments
+from db import clock, connection, customer, derived, rule_words, rules, saved_segments, schema, scores, segments
 from db.connection import begin
 from db.embedded import Server
 from db.errors import Conflict, Invalid, NotFound, Refused
-from db.permissions import NOBODY, WORKER, Permission, Viewer
+from db.permissions import NOBODY, WORKER, Permission, Role, Viewer
 from db.saved_segments import Segment
 from db.undo import undo
 from tests import conftest, make
@@ -589,3 +589,158 @@ def test_the_job_takes_the_bounds_anew(data: Data) -> None:
         bounds, made = scores.bounds(conn)
     assert made == clock.now()
     assert bounds["monetary"][3] > 0
+
+
+# --- past the commands -----------------------------------------------------------------------------------------------
+
+
+def author(viewer: Viewer, statement: str, **values: Any) -> Any:
+    """What the database answers the writing role of masked people, as if the commands had let it through."""
+    with begin(viewer, write=True) as conn:
+        result = conn.execute(text(statement), values)
+        return result.scalars().all() if result.returns_rows else result.rowcount
+
+
+SET = (
+    "INSERT INTO change_sets (actor_id, made_at, command, permission, source, undoes_id, batch_id) "
+    "VALUES (:actor, '2026-01-01', 'segment.save', :permission, 'screen', :undoes, :batch)"
+)
+LINE = (
+    "INSERT INTO changes (change_set_id, customer_id, table_name, row_id, action, before, after, before_personal, "
+    "after_personal) VALUES (:set, :customer, :table, :row, 'update', '{}', '{}', '{}', '{}')"
+)
+
+
+def test_whoever_sees_masked_rows_forges_no_history(kept: make.People) -> None:
+    theirs, their_set = keep(kept.ana, "Ana's", shared=True)
+    mine, my_set = keep(kept.mark, "Mark's")
+    me = kept.mark.user_id
+    own = {"actor": me, "permission": "segments:edit", "undoes": None, "batch": None}
+    for forged in ({"actor": kept.ana.user_id}, {"permission": "customers:edit"}, {"undoes": their_set}):
+        with pytest.raises(Refused):
+            author(kept.mark, SET, **own | forged)
+    line = {"set": my_set, "customer": None, "table": "segments", "row": mine}
+    for forged in ({"set": their_set}, {"row": theirs}, {"table": "users"}, {"table": "customers", "customer": 1}):
+        with pytest.raises(Refused):
+            author(kept.mark, LINE, **line | forged)
+    for statement in (
+        "UPDATE generations SET n = 1",
+        "UPDATE generations SET n = n + 1",
+        "SELECT n FROM generations",
+        "UPDATE change_sets SET reason = 'x'",
+        "DELETE FROM changes",
+        "INSERT INTO generations VALUES ('x', 1)",
+    ):
+        with pytest.raises(Refused):
+            author(kept.mark, statement)
+    assert take_back(kept.ana, their_set), "nobody has marked it as undone"
+
+
+def test_counters_only_rise_and_nobody_sets_them(kept: make.People) -> None:
+    numbered = text("SELECT area, n FROM generations ORDER BY area")
+    with connection.begin_owner() as conn:
+        before = {area: n for area, n in conn.execute(numbered)}
+    for viewer in (kept.ann, kept.mia, kept.mark, kept.root, WORKER):
+        with pytest.raises(Refused), begin(viewer, write=True) as conn:
+            conn.execute(text("UPDATE generations SET n = 1"))
+        with begin(viewer, write=True) as conn:
+            conn.execute(text("SELECT public.move_generations(ARRAY['segments', 'none', 'segments'])"))
+    with connection.begin_owner() as conn:
+        after = {area: n for area, n in conn.execute(numbered)}
+    assert after == before | {"segments": before["segments"] + 5}
+
+
+def test_a_salesperson_who_became_a_marketer_finds_no_name_in_what_they_took_back(kept: make.People) -> None:
+    with begin(kept.ann, write=True) as conn:
+        _gone, made = customer.add(conn, actor=kept.ann, values={"name": "Zekret", "phone": "+86 138 0000 0000"})
+        removed = undo(conn, actor=kept.ann, change_set_id=made, source="screen").change_set_id
+    with begin(kept.ann, write=True) as conn:
+        assert len(conn.execute(text("SELECT * FROM change_set_gone(:id)"), {"id": removed}).all()) == 1
+    now = Viewer(kept.ann.user_id, "ann", Role.MARKETER)
+    assert author(now, "SELECT before_personal::text FROM change_set_gone(:id)", id=removed) == []
+    with pytest.raises(Refused):
+        take_back(now, removed)
+    # Nor how many rows there are in what others changed.
+    assert author(kept.mark, "SELECT change_set_rows(:id)", id=removed) == [0]
+
+
+def test_what_a_segment_was_before_it_was_shared_is_its_owners(kept: make.People) -> None:
+    segment_id, _set = keep(kept.ann, "Zekret: to lay off", BIG, description="zekret")
+    keep(kept.ann, "Zekret 2", EVERYONE, segment_id=segment_id, version=1)
+    keep(kept.ann, "Big buyers", BIG, segment_id=segment_id, version=2, shared=True)
+    keep(kept.ann, "Best buyers", BIG, segment_id=segment_id, version=3, shared=True)
+
+    def told(viewer: Viewer) -> list[Any]:
+        with begin(viewer) as conn:
+            rows = saved_segments.history(conn, viewer=viewer, segment_id=segment_id)
+        return [(row["command"], row["before"].get("name"), row["after"].get("name")) for row in rows]
+
+    whole = [
+        ("segment.save", "Big buyers", "Best buyers"),
+        ("segment.save", "Zekret 2", "Big buyers"),
+        ("segment.save", "Zekret: to lay off", "Zekret 2"),
+        ("segment.add", None, None),
+    ]
+    assert told(kept.ann) == told(kept.root) == whole
+    for other in (kept.bo, kept.mia, kept.ana, kept.mark):
+        assert told(other) == [whole[0], *((command, None, None) for command, _was, _is in whole[1:])]
+    _same, private = keep(kept.ann, "Zekret 3", BIG, segment_id=segment_id, version=4)
+    assert told(kept.bo) == []
+    take_back(kept.ann, private)
+    assert "Zekret" not in str(told(kept.bo))
+    assert [command for command, *_names in told(kept.bo)] == ["segment.save"] * 5 + ["segment.add"]
+
+
+def test_what_came_since_may_stand_in_the_way_of_an_undo(kept: make.People) -> None:
+    """The name was taken meanwhile: a sentence, nothing done, and the undo works once the name is free."""
+    for viewer in (kept.ann, kept.mark, kept.root):
+        segment_id, _set = keep(viewer, "Taken")
+        with begin(viewer, write=True) as conn:
+            archived = saved_segments.archive(conn, actor=viewer, segment_id=segment_id)
+        other, _set = keep(viewer, "TAKEN")
+        _same, renamed = keep(viewer, "Free", segment_id=other, version=1)
+        newest, removal = keep(viewer, "Taken")
+        for stuck in (archived, renamed):
+            with pytest.raises(Conflict, match="same key stands there again; rename or remove it first"):
+                take_back(viewer, stuck)
+        assert (get(viewer, segment_id).archived_at is None, get(viewer, other).name) == (False, "Free")
+        take_back(viewer, removal)
+        with pytest.raises(NotFound):
+            get(viewer, newest)
+        take_back(viewer, archived)
+        assert get(viewer, segment_id).archived_at is None
+
+
+UNREADABLE = (
+    {"all": [{"field": "retired", "op": "in", "value": ["x"]}]},
+    {"all": [{"field": "orders", "op": "~", "value": 1}]},
+    {"every": []},
+    {},
+    [],
+    5,
+    "x",
+    {"all": [{"all": [{"all": [{"all": [{"all": [{"all": []}]}]}]}]}]},
+    {"all": [{"field": "[x](http://evil.example)", "op": "=", "value": 1}]},
+)
+
+
+@pytest.mark.parametrize("rule", UNREADABLE, ids=str)
+def test_a_rule_that_cannot_be_read_is_a_sentence_on_that_segment_alone(kept: make.People, rule: Any) -> None:
+    segment_id, _added = keep(kept.ann, "Broken", shared=True)
+    keep(kept.ann, "Whole", shared=True)
+    with connection.begin_owner() as conn:
+        conn.execute(update(schema.segments).where(schema.segments.c.id == segment_id).values(rule=rule))
+    for viewer in kept.everyone:
+        assert names_of(viewer) == ["Broken", "Whole"]
+        one = get(viewer, segment_id)
+        assert one.problem.startswith("The rule of this segment cannot be read. "), one.problem
+        assert counted(viewer, rules.written(one.rule)) == 0
+        assert len(stories(viewer, segment_id)) == 1
+    # Its owner archives it, writes it anew, or takes the writing back, all the same.
+    _same, mended = keep(kept.ann, "Broken", BIG, segment_id=segment_id, version=1, shared=True)
+    assert (get(kept.bo, segment_id).problem, get(kept.bo, segment_id).rule) == ("", rules.parse_text(BIG))
+    take_back(kept.ann, mended)
+    assert get(kept.ann, segment_id).problem
+    with begin(kept.ann, write=True) as conn:
+        saved_segments.archive(conn, actor=kept.ann, segment_id=segment_id)
+    assert names_of(kept.bo) == ["Whole"]

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, insert, select, text
 
-from db import changes, connection, customer, customers, schema
+from db import changes, connection, customer, customers, schema, users
 from db import undo as undoing
 from db.connection import begin
 from db.embedded import Server
@@ -666,3 +666,17 @@ def _clean(people: make.People) -> None:
         ]
         note = {"customer_id": ids[1], "author_id": people.bo.user_id, "body": "n"}
         conn.execute(insert(schema.notes).values(**note, created_at=func.now(), updated_at=func.now()))
+
+
+def test_an_owner_who_is_gone_since_is_a_sentence(people: make.People) -> None:
+    user_id, added = do(users.add, people.root, username="short.stay", role=Role.SALES)
+    customer_id, _made = add(people.root)
+    assign(people.root, customer_id, user_id)
+    moved = assign(people.root, customer_id, people.bo.user_id)
+    undone = undo(people.root, added).change_set_id
+    with pytest.raises(Conflict, match="no longer there; bring that back first"):
+        undo(people.root, moved)
+    assert row("customers", customer_id)["owner_id"] == people.bo.user_id
+    undo(people.root, undone)
+    undo(people.root, moved)
+    assert row("customers", customer_id)["owner_id"] == user_id

@@ -12,7 +12,7 @@ from sqlalchemy import insert, select
 from streamlit.testing.v1 import AppTest
 
 from components import data
-from db import clock, connection, derived, saved_segments, schema, scores, segments
+from db import clock, connection, derived, rules, saved_segments, schema, scores, segments
 from db.connection import begin
 from db.embedded import Server
 from db.permissions import WORKER, Viewer
@@ -397,3 +397,60 @@ def test_archive_and_back(people: make.People) -> None:
 def test_who_may_not_export_has_no_button(people: make.People) -> None:
     assert drawn(opened(people.ana), "segment_export")
     assert not drawn(opened(people.mark), "segment_export")
+
+
+# --- what others left behind -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:12])
+def test_hostile_rules_in_the_address_are_text(people: make.People, text: str) -> None:
+    shown = HOSTILE[text]
+    for rule in (
+        {"all": [{"field": text, "op": ">", "value": 1}]},
+        {"all": [{"field": "orders", "op": text, "value": 1}]},
+        {"all": [{"field": "orders", "op": ">", "value": 1, text: 1}]},
+        {"all": [{"field": "stage", "op": "in", "value": [text]}]},
+        {"all": [{"field": "region", "op": "in", "value": [shown]}]},
+        {"any": [{"field": "bought_category", "op": "any of", "value": [shown]}]},
+    ):
+        for language in ("en", "zh_CN"):
+            app = sound(signed_in(people.ann, "segment", language=language, segment_rule=written(rule)))
+            assert markup_of(app, shown) == [], rule
+            assert shown in said(app)
+
+
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+def test_a_rule_that_cannot_be_read_spoils_no_list(people: make.People, language: str) -> None:
+    hostile = "[x](http://evil.example)"
+    number = keep(people.bo, f"A broken one, {language}", shared=True)
+    broken = {"all": [{"field": hostile, "op": "=", "value": 1}]}
+    with connection.begin_owner() as conn:
+        conn.execute(schema.segments.update().where(schema.segments.c.id == number).values(rule=broken))
+        conn.exec_driver_sql("UPDATE generations SET n = n + 1")
+    for viewer in (people.ann, people.bo, people.mark):
+        app = sound(signed_in(viewer, "segments", language=language))
+        rows = grid(app, "segments_list")
+        place = list(rows["name"]).index(f"A broken one, {language}")
+        assert rows["customers"].isna()[place]
+        assert rows["customers"].notna().any()
+        with speaking(language):
+            app = sound(pick(app, "segments_list", place))
+        assert hostile in said(app)
+        assert markup_of(app, hostile) == []
+        app = sound(signed_in(viewer, "segment", language=language, id=str(number)))
+        assert app.error
+        assert hostile in said(app)
+        assert markup_of(app, hostile) == []
+        assert fit(app) == "0" if language == "en" else True
+        assert not drawn(app, "segment_details")
+        assert drawn(app, "segment_archive") is (viewer == people.bo)
+    app = sound(signed_in(people.bo, "segment", language=language, id=str(number), segment_rule=written(OFTEN)))
+    with speaking(language):
+        app = sound(click(app, "segment_save"))
+    assert not app.error
+    assert saved_segments_rule(people.ann, number) == OFTEN
+
+
+def saved_segments_rule(viewer: Viewer, number: int) -> Any:
+    with begin(viewer) as conn:
+        return rules.data_of(saved_segments.get(conn, viewer=viewer, segment_id=number).rule)

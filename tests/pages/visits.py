@@ -56,7 +56,7 @@ HOSTILE = {
     "  \t😀 ｆｕｌｌ　ｗｉｄｔｈ １２  ": "😀 full width 12",
 }
 TOO_LONG = "x" * 10_001
-_PLAIN = {"text", "dataframe", "text_input", "text_area", "selectbox", "plotly_chart"}
+_PLAIN = {"text", "dataframe", "text_input", "text_area", "selectbox", "multiselect", "plotly_chart"}
 
 _numbers = itertools.count(1)
 _bugs: deque[logging.LogRecord] = deque(maxlen=1)

@@ -151,7 +151,8 @@ def preview(
     if total is None:
         total = asked.count(conn, group)
     descending = sort not in ("name", "newest")
-    rows = customers.piece(conn, query, sort, descending, offset=max(0, offset), limit=max(1, min(limit, 500)))
+    offset, limit = max(0, offset), max(1, min(limit, 500))
+    rows = customers.piece(conn, query, sort, descending, viewer=viewer, offset=offset, limit=limit)
     return Page(rows, total, False)
 
 

@@ -112,28 +112,48 @@ def _round_step(rough: float) -> float:
     return next(power * m for m in (1, 2, 2.5, 5, 10) if power * m >= rough)
 
 
-def bars(names: Sequence[str], values: Sequence[float], texts: Sequence[str], *, key: str, alt: str) -> None:
-    """Horizontal bars in the given order, labelled directly, starting at zero."""
-    data = [
-        {
-            "type": "bar",
-            "orientation": "h",
-            "y": list(names),
-            "x": list(values),
-            "text": list(texts),
-            "textposition": "outside",
-            "cliponaxis": False,
-            "marker": {"color": BLUE},
-            "hoverinfo": "skip",
-        }
-    ]
+def bars(
+    names: Sequence[str],
+    values: Sequence[float],
+    texts: Sequence[str],
+    *,
+    key: str,
+    alt: str,
+    clickable: bool = False,
+) -> int | None:
+    """Horizontal bars in the given order, labelled directly, starting at zero; gives the position of a clicked one."""
+    bar = {
+        "type": "bar",
+        "orientation": "h",
+        "y": list(names),
+        "x": list(values),
+        "text": list(texts),
+        "textposition": "outside",
+        "cliponaxis": False,
+        "marker": {"color": BLUE},
+        "hoverinfo": "skip",
+    }
     top = max(values, default=0)
     layout = _layout(
         xaxis={"visible": False, "range": [0, top * 1.35 or 1], "fixedrange": True},
         yaxis={"autorange": "reversed", "fixedrange": True, "automargin": True, "ticksuffix": "  "},
         bargap=0.35,
     )
-    _draw(data, layout, key=key, alt=alt)
+    if clickable:
+        return _clicked(bar, layout, key=key, alt=alt)
+    _draw([bar], layout, key=key, alt=alt)
+    return None
+
+
+def _clicked(bar: dict[str, Any], layout: dict[str, Any], *, key: str, alt: str) -> int | None:
+    """Draw bars of which one may be clicked; gives its position."""
+    bar |= {"hoverinfo": "none"}  # no label, but with "skip" a click would be none either
+    layout |= {"hovermode": "closest", "clickmode": "event+select"}
+    clicked = st.plotly_chart(
+        {"data": [bar], "layout": layout}, key=key, alt=alt, config=_CONFIG, on_select="rerun", selection_mode="points"
+    )
+    points = clicked["selection"]["points"]
+    return int(points[0]["point_index"]) if points else None
 
 
 def compared(
@@ -193,14 +213,8 @@ def steps(names: Sequence[str], values: Sequence[int], texts: Sequence[str], *, 
         xaxis={"visible": False, "range": [0, top * 1.02 or 1], "fixedrange": True},
         yaxis={"autorange": "reversed", "fixedrange": True, "automargin": True, "ticksuffix": "  "},
         bargap=0.25,
-        hovermode="closest",
-        clickmode="event+select",
     )
-    clicked = st.plotly_chart(
-        {"data": [bar], "layout": layout}, key=key, alt=alt, config=_CONFIG, on_select="rerun", selection_mode="points"
-    )
-    points = clicked["selection"]["points"]
-    return int(points[0]["point_index"]) if points else None
+    return _clicked(bar, layout, key=key, alt=alt)
 
 
 def whiskers(

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from components import wording
 from db.metrics import Metric
@@ -16,8 +17,11 @@ SHARED = "shared"
 _WIDTHS = ("own", "team", "all")
 
 
-def about(metrics: Iterable[Metric], *, filters: str, fresh: str, rows: str = "") -> None:
-    """A button that tells each metric's formula and source, the filters in words, how fresh, and where the rows are."""
+def about(metrics: Iterable[Metric], *, filters: str, fresh: str, rows: str = "") -> DeltaGenerator:
+    """A button that tells each metric's formula and source, the filters in words, how fresh, and where the rows are.
+
+    Gives the place in it for links to the rows.
+    """
     sources = {
         "campaign_members": _("campaign memberships"),
         "campaign_results": _("what members bought, added up from the orders"),
@@ -32,9 +36,11 @@ def about(metrics: Iterable[Metric], *, filters: str, fresh: str, rows: str = ""
         st.caption(_("How fresh: {text}").format(text=fresh))
         if rows:
             st.caption(rows)
+        behind = st.container(gap=None)
         for metric in metrics:
             st.markdown(f"**{_(metric.name)}**  \n{_(metric.formula)}")
             st.caption(_("From: {source}").format(source=sources[metric.source]))
+    return behind
 
 
 def share(viewer: Viewer, **more: str) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from components import wording
+from components.signin import role_name
 from db.errors import Conflict
 from db.permissions import NOBODY
 from db.words import _
@@ -92,6 +93,8 @@ def value(name: str, raw: Any, people: Mapping[int, str]) -> str:
 
 def _word(name: str, raw: Any) -> str:
     """A code as people call it where it is one."""
+    if name == "role":
+        return role_name(str(raw))
     words = {"shared": _("shared"), "private": _("private")} if name == "visibility" else {}
     return words.get(raw, str(raw))
 

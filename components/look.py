@@ -31,6 +31,8 @@ _CSS = """
   [class*="st-key-segment_remove"] [data-testid="stMarkdownContainer"] {
     position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
   }
+  /* Names of columns that hold a mark each need no more room than the mark. */
+  .st-key-kehu_matrix :is(th, td):not(:first-child) { text-align: center !important; }
   @media (max-width: 640px) {
     [class*="st-key-segment_field"] { flex: 1 1 60% !important; }
     [class*="st-key-segment_line"] [class*="st-key-segment_remove"] { order: -1; }
@@ -38,6 +40,12 @@ _CSS = """
     [class*="st-key-segment_value"]:has([data-testid="stMultiSelect"]) { flex: 1 1 100% !important; }
     [data-testid="stMainBlockContainer"] { padding: 3.6rem 1rem 4rem; }
     [data-testid="stMarkdownContainer"] table { display: block; overflow-x: auto; white-space: nowrap; }
+    /* Sentences fold instead; and the names above the marks stand upright. */
+    :is(.st-key-kehu_matrix, [class*="st-key-kehu_wrapped"]) table {
+      display: table !important; white-space: normal !important;
+    }
+    :is(.st-key-kehu_matrix, [class*="st-key-kehu_wrapped"]) :is(th, td) { padding: 0.35rem 0.4rem !important; }
+    .st-key-kehu_matrix th:not(:first-child) { writing-mode: vertical-rl; vertical-align: bottom; }
     /* Filters stand in pairs, and what was chosen from a list above it: below, nobody would look. */
     [class*="st-key-kehu_filters"] > [data-testid="stElementContainer"] { flex: 0 1 calc(50% - 0.5rem) !important; }
     [class*="st-key-kehu_filters"] > [data-testid="stElementContainer"]:has([data-testid="stButtonGroup"]) {
@@ -50,6 +58,7 @@ _CSS = """
   @media (pointer: coarse), (max-width: 640px) {
     .stApp button[data-testid^="stBaseButton"], .stApp [data-testid="stPageLink"] a { min-height: 40px; }
     .stApp input, .stApp textarea { font-size: 16px !important; min-height: 40px; }
+    .stApp [data-testid="stCode"] button { visibility: visible; }  /* to copy: nothing hovers over it */
   }
 </style>
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import streamlit as st
 
 from db.words import _
@@ -29,3 +31,9 @@ def link(path: str, label: str, *, icon: str | None = None, **params: str) -> No
 def go(path: str, **params: str) -> None:
     """Leave for another screen now."""
     st.switch_page(place(BY_PATH[path]), query_params=params or None)
+
+
+def origin() -> str:
+    """How this browser reaches Kehu, scheme and host: the beginning of links that are passed on."""
+    there = urlsplit(st.context.url or "")
+    return f"{there.scheme}://{there.netloc}"

@@ -30,6 +30,8 @@ WORDS = {
     "not in the last": N_("not in the last … days"),
     "any of": N_("any of"),
     "none of": N_("none of"),
+    "within": N_("in the period"),
+    "not within": N_("not in the period"),
     "reached": N_("reached"),
     "not reached": N_("not reached"),
     "empty": N_("is not known"),
@@ -114,7 +116,7 @@ def _line(line: Line, draft: Draft, fields: list[str], choices: Choices) -> Delt
                 line.value = _value(line, choices)
             place = st.empty()
             _remover(line, draft)
-        if line.takes in ("some", "spanned", "step"):
+        if line.takes in ("some", "spanned", "span", "step"):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 line.value = _value(line, choices)
         if line.problem:
@@ -182,6 +184,7 @@ def _value(line: Line, choices: Choices) -> Any:
         "two": lambda: _both(line, key),
         "days": lambda: _days(key, line.value),
         "spanned": lambda: _spanned(line, key, choices),
+        "span": lambda: _span(key, line.value or {}, {}) or None,
         "step": lambda: _step(line, key, choices),
     }
     return drawn[line.takes]()
@@ -237,17 +240,21 @@ def _scalar(line: Line, key: str, label: str, value: Any) -> Any:
             width=140,
         )
         return day.isoformat() if isinstance(day, date) else None
+    whole = FIELDS[line.field].kind is Kind.NUMBER and (value is None or float(value).is_integer())
+    start = None if value is None else int(value) if whole else float(value)
     number = st.number_input(
         label,
-        value=None if value is None else float(value),
-        step=1.0,
-        format="%g" if value is None or float(value).is_integer() else "%f",
+        value=start,
+        step=1 if whole else 1.0,
+        format="%d" if whole else "%.2f" if start is None or start == round(start, 2) else "%.6f",
         placeholder=label,
-        key=key,
+        key=f"{key}_whole" if whole else key,
         label_visibility="collapsed",
-        width=100,
+        width=100 if whole else 120,
     )
-    return int(number) if number is not None and float(number).is_integer() else number
+    if number is None or number == start:
+        return value if number is not None else None  # what a browser's arithmetic would change is a text, and stays
+    return int(number) if float(number).is_integer() else number
 
 
 def _days(key: str, value: Any) -> int | None:
@@ -269,18 +276,24 @@ def _spanned(line: Line, key: str, choices: Choices) -> dict[str, Any] | None:
     """Values and the period they are about."""
     given = line.value or {"of": []}
     of = _several(line, key, given["of"], choices)
-    spans = {"": _("at any time"), "last": _("in the last … days"), "range": _("from … to")}
+    found = {"of": of} | _span(key, given, {"": _("at any time")})
+    return found if of else None
+
+
+def _span(key: str, given: dict[str, Any], spans: dict[str, str]) -> dict[str, Any]:
+    """A period, as the last days or from a day to a day; `spans` is what else there is to choose."""
+    spans |= {"last": _("in the last … days"), "range": _("from … to")}
     present = "last" if "last_days" in given else "range" if {"from", "to"} & given.keys() else ""
     span: str = st.selectbox(
         _("Period"),
         list(spans),
-        index=list(spans).index(present),
+        index=list(spans).index(present) if present in spans else 0,
         format_func=spans.__getitem__,
         key=f"{key}_span_{language()}",
         label_visibility="collapsed",
         width=160,
     )
-    found: dict[str, Any] = {"of": of}
+    found: dict[str, Any] = {}
     if span == "last":
         days = _days(f"{key}_days", given.get("last_days"))
         found |= {"last_days": days} if days else {}
@@ -297,7 +310,7 @@ def _spanned(line: Line, key: str, choices: Choices) -> dict[str, Any] | None:
                 width=140,
             )
             found |= {name: day.isoformat()} if isinstance(day, date) else {}
-    return found if of else None
+    return found
 
 
 def _step(line: Line, key: str, choices: Choices) -> dict[str, Any] | None:

@@ -49,6 +49,12 @@ def source(one: Any, code: str, ready: Group | None) -> Source:
     return Source(f"ready {code}", ready) if ready else Source("new", EVERYONE)
 
 
+def within(region: str, field: str, op: str, value: Any) -> str:
+    """The rule of one condition, as the address holds it, and of a region where one is chosen."""
+    where = [{"field": "region", "op": "in", "value": [region]}] if region else []
+    return rules.written(rules.parse({"all": [{"field": field, "op": op, "value": value}, *where]}))
+
+
 def adopt(found: Source) -> str:
     """Take up the rule of the address, or of the source, when either is new; gives what is wrong with the address's."""
     written = st.query_params.get(PARAMETER)

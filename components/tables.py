@@ -50,9 +50,14 @@ def pick_row(
     key: str,
     widths: tuple[int, int],
     height: int | Literal["auto"] = "auto",
+    ids: Sequence[int] = (),
 ) -> Picked:
-    """A grid of the named columns with one row to click; it makes room, in these `widths`, once there is one."""
-    key = f"{key}_{_fingerprint(frame)}"  # other rows are another table: a choice must not pass to a stranger
+    """A grid of the named columns with one row to click; it makes room, in these `widths`, once there is one.
+
+    `ids` say which rows these are where what stands in them changes by itself.
+    """
+    # Other rows are another table: a choice must not pass to a stranger.
+    key = f"{key}_{_fingerprint(pd.DataFrame(ids) if ids else frame)}"
     chosen = _chosen(st.session_state.get(key), len(frame)) is not None
     left, right = st.columns(widths if chosen else (999, 1), gap="small" if chosen else None)
     state = left.dataframe(

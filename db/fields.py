@@ -32,6 +32,7 @@ class Kind(StrEnum):
     BOUGHT = "bought"
     CAMPAIGN = "campaign"
     STEP = "step"
+    PERIOD = "period"
 
 
 _COMPARED = {"=": "one", "!=": "one", "<": "one", "<=": "one", ">": "one", ">=": "one", "between": "two"}
@@ -52,8 +53,9 @@ OPERATORS: Mapping[Kind, Mapping[str, str]] = {
     Kind.BOUGHT: {"any of": "spanned", "none of": "spanned"},
     Kind.CAMPAIGN: {"any of": "spanned", "none of": "spanned"},
     Kind.STEP: {"reached": "step", "not reached": "step"},
+    Kind.PERIOD: {"within": "span", "not within": "span"},
 }
-"""Operator → what it takes: some values, one, two, a number of days, values with a period, a step, nothing."""
+"""Operator → what it takes: some values, one, two, days, values with a period, a period alone, a step, nothing."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,7 @@ def _fields() -> tuple[Field, ...]:
         Field("orders", N_("Orders"), "purchases", Kind.NUMBER, zero, _plain(func.coalesce(_m.orders, 0))),
         Field("revenue", N_("Revenue"), "purchases", Kind.MONEY, zero, _plain(func.coalesce(_m.revenue, 0))),
         Field("basket", N_("Average basket"), "purchases", Kind.MONEY, no_own, _plain(_m.revenue / own_orders)),
+        Field("ordered", N_("Ordered"), "purchases", Kind.PERIOD, N_("never empty")),
         Field("first_order_on", N_("First order"), "purchases", Kind.DATE, _NO_ORDER, _plain(_m.first_order_on)),
         Field("last_order_on", N_("Last order"), "purchases", Kind.DATE, _NO_ORDER, _plain(_m.last_order_on)),
         Field(

@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from db import clock, schema, text
 from db.errors import Invalid, NotFound
-from db.permissions import Permission, Role, Viewer
+from db.permissions import NOBODY, Permission, Role, Viewer
 from db.sessions import Person, digest, next_epoch
 from db.words import _
 
@@ -156,6 +156,15 @@ def forgive(conn: Connection, *, username: str) -> None:
         delete(schema.sign_in_attempts).where(or_(_attempts.name_hash == digest(name), _attempts.updated_at < old))
     )
     conn.execute(update(schema.users).where(_users.username == name).values(failed_count=0, locked_until=None))
+
+
+def unlock(conn: Connection, *, actor: Viewer, user_id: int) -> None:
+    """Let somebody who was locked out by wrong passwords try again at once. Raises NotFound."""
+    actor.require(Permission.USERS_MANAGE)
+    name = conn.scalar(select(_users.username).where(_users.id == user_id, _users.id != NOBODY))
+    if name is None:
+        raise NotFound(_("There is no such user."))
+    forgive(conn, username=name)
 
 
 def change(conn: Connection, *, actor: Viewer, session_id: int, old: str, new: str) -> Verdict:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from db.errors import Refused
-from db.words import _
+from db.words import N_, _
 
 
 class Role(StrEnum):
@@ -70,6 +71,35 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     Role.GATE: frozenset({P.SESSIONS_CHECK}),
     Role.WORKER: frozenset({P.CHANGES_READ, P.CUSTOMERS_READ, P.DEMO_LOAD, P.METRICS_REFRESH, P.USERS_MANAGE}),
 }
+
+# What each permission allows, and whose customers each role sees: the screen and the manual print these.
+MEANINGS: Mapping[Permission, str] = {
+    P.ACCOUNT_EDIT: N_("change one's own password and language, end one's own sessions"),
+    P.CAMPAIGNS_READ: N_("see campaigns and whom they reached"),
+    P.CHANGES_READ: N_("see who changed what, as a list of all changes"),
+    P.CHANGES_UNDO: N_("take changes back (with the right to the original command)"),
+    P.CUSTOMERS_ASSIGN: N_("hand customers over to another owner"),
+    P.CUSTOMERS_EDIT: N_("add, edit and archive customers, write notes"),
+    P.CUSTOMERS_EXPORT: N_("export the list of customers"),
+    P.CUSTOMERS_READ: N_("see customers, their figures and purchases"),
+    P.DEMO_LOAD: N_("load the demo data into an empty database"),
+    P.METRICS_REFRESH: N_("add up the derived figures"),
+    P.OVERVIEW_READ: N_("see the overview"),
+    P.PERSONAL_READ: N_("see names, companies, contacts, addresses and notes"),
+    P.SEGMENTS_EDIT: N_("keep, share and change segments of one's own"),
+    P.SEGMENTS_READ: N_("build segments, see one's own and the shared ones"),
+    P.SESSIONS_CHECK: N_("check sign-ins and sessions"),
+    P.USERS_MANAGE: N_("add users, give roles and teams, issue links, sign users out"),
+    P.USERS_READ: N_("see who owns which customer"),
+}
+SCOPES: Mapping[Role, str] = {
+    Role.SALES: N_("the customers they own"),
+    Role.MANAGER: N_("those of their team, their own, and those that nobody owns"),
+    Role.ANALYST: N_("all customers, without names and contacts"),
+    Role.MARKETER: N_("all customers, without names and contacts"),
+    Role.ADMIN: N_("all customers"),
+}
+"""For the roles that people can have."""
 
 # One database role per set of privileges: two kinds of people with the same row and column rights share one.
 DATABASE_ROLE: dict[Role, str] = {

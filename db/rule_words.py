@@ -77,6 +77,11 @@ def _say_spanned(c: Condition, field: str, values: list[str], _names: Names) -> 
     return _("{condition} {period}").format(condition=said, period=period) if period else said
 
 
+def _say_span(c: Condition, field: str, _values: list[str], _names: Names) -> str:
+    said = _("{condition} {period}").format(condition=field, period=_span(c.span))
+    return said if c.op == "within" else _("not ({part})").format(part=said)
+
+
 def _say_step(c: Condition, _field: str, _values: list[str], names: Names) -> str:
     template = _("{campaign}: “{step}” reached") if c.op == "reached" else _("{campaign}: “{step}” not reached")
     return template.format(step=names(c.field.key, c.values[1]), campaign=names("received", c.values[0]))
@@ -89,6 +94,7 @@ _SAYERS: Mapping[str, Callable[[Condition, str, list[str], Names], str]] = {
     "two": _say_two,
     "some": _say_some,
     "spanned": _say_spanned,
+    "span": _say_span,
     "step": _say_step,
 }
 

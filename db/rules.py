@@ -226,14 +226,25 @@ def _spanned(field: Field, op: str, value: Any, place: str) -> Condition:
         raise _wrong(place, _("“of” is expected, and beside it “last_days”, or “from” and “to”"))
     of = given["of"]
     values = _each(field, of if isinstance(of, list) else [of], f"{place}.of")
+    return Condition(field, op, values, _period(given, place))
+
+
+def _span(field: Field, op: str, value: Any, place: str) -> Condition:
+    """`{"last_days": 30}`, or `from` and `to`, one of which is enough."""
+    if not isinstance(value, dict) or not value or value.keys() - {"last_days", "from", "to"}:
+        raise _wrong(place, _("either “last_days”, or “from” and “to”"))
+    return Condition(field, op, (), _period(value, place))
+
+
+def _period(given: dict[str, Any], place: str) -> Span:
     if "last_days" in given and ("from" in given or "to" in given):
         raise _wrong(place, _("either “last_days”, or “from” and “to”"))
     if "last_days" in given:
-        return Condition(field, op, values, Span(last_days=_day_count(given["last_days"], f"{place}.last_days")))
+        return Span(last_days=_day_count(given["last_days"], f"{place}.last_days"))
     start, end = (_day(given[k], f"{place}.{k}") if k in given else None for k in ("from", "to"))
     if start and end and start > end:
         raise _wrong(place, _("the first value is greater than the second"))
-    return Condition(field, op, values, Span(start=start, end=end))
+    return Span(start=start, end=end)
 
 
 def _step(field: Field, op: str, value: Any, place: str) -> Condition:
@@ -253,6 +264,7 @@ _READERS: Mapping[str, Callable[[Field, str, Any, str], Condition]] = {
     "two": _two,
     "days": _days,
     "spanned": _spanned,
+    "span": _span,
     "step": _step,
 }
 
@@ -316,8 +328,8 @@ def data_of(rule: Condition | Group) -> dict[str, Any]:
     found: dict[str, Any] = {"field": rule.field.key, "op": rule.op}
     if takes == "nothing":
         return found
-    if takes == "spanned":
-        value: Any = {"of": plain}
+    if takes in ("spanned", "span"):
+        value: Any = {"of": plain} if takes == "spanned" else {}
         if rule.span.last_days:
             value["last_days"] = rule.span.last_days
         value |= {k: day.isoformat() for k, day in (("from", rule.span.start), ("to", rule.span.end)) if day}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -222,6 +222,9 @@ class _Question:
             bought = schema.customer_categories
             self._found[("categories",)] = bought
             return self._named(func.coalesce(bought.c.categories.overlap(list(c.values)), False))
+        if c.field.kind is Kind.PERIOD:
+            days = self._found[("days",)] = schema.order_days
+            return self._named(func.coalesce(_orders_within(days.c.days, c.span, self.today) > 0, False))
         if c.field.column is None:
             key = (c.field.key, c.values, c.span)
             if key not in self._found:
@@ -241,7 +244,14 @@ class _Question:
         return named_column(called, value.type)
 
 
-_OPPOSITE = {"!=": "=", "not in": "in", "not in the last": "in the last", "none of": "any of", "not reached": "reached"}
+_OPPOSITE = {
+    "!=": "=",
+    "not in": "in",
+    "not in the last": "in the last",
+    "none of": "any of",
+    "not reached": "reached",
+    "not within": "within",
+}
 
 
 def checked(asking: Viewer, rule: str) -> Group:
@@ -314,6 +324,16 @@ def _looked_up(c: Condition, today: date) -> Select[Any]:
         return bought
     joined = bought.join(schema.orders, and_(o.customer_id == i.customer_id, o.id == i.order_id))
     return joined.where(*_within(o.placed_on, c.span, today))
+
+
+def _orders_within(days: ColumnElement[Any], span: Span, today: date) -> ColumnElement[int]:
+    """How many of the days of a customer's orders, which are in order, lie in a period: two binary searches."""
+    start = since(today, span.last_days) if span.last_days else span.start
+    end = today if span.last_days else span.end
+    until = func.width_bucket(literal(end, Date), days) if end else func.cardinality(days)
+    if not start or start == date.min:
+        return until
+    return until - func.width_bucket(literal(start - timedelta(days=1), Date), days)
 
 
 def _within(day: ColumnElement[date], span: Span, today: date) -> list[ColumnElement[bool]]:

@@ -11,8 +11,9 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, case, func, insert, select, update
+from sqlalchemy import Connection, Label, case, func, insert, select, update
 
 from db import clock, schema, text, words
 from db.errors import Invalid, NotFound
@@ -172,13 +173,6 @@ def check(conn: Connection, *, session_id: int | None = None, token: str | None 
         return None
     now = clock.now()
     which = _sessions.id == session_id if session_id is not None else _sessions.token_hash == digest(token or "")
-    member = schema.users.alias("member")
-    team = (
-        select(func.array_agg(member.c.id))
-        .where(member.c.team_id == schema.users.c.team_id)
-        .correlate(schema.users)
-        .scalar_subquery()
-    )
     areas, setting = schema.generations.c, schema.settings.c
     row = conn.execute(
         select(
@@ -190,7 +184,7 @@ def check(conn: Connection, *, session_id: int | None = None, token: str | None 
             _users.name,
             _users.role,
             _users.language,
-            case((_users.role == Role.MANAGER.value, team)).label("team"),
+            team_ids(),
             select(func.jsonb_object_agg(areas.area, areas.n)).scalar_subquery().label("generations"),
             select(func.jsonb_object_agg(setting.key, setting.value)).scalar_subquery().label("settings"),
         )
@@ -216,6 +210,18 @@ def check(conn: Connection, *, session_id: int | None = None, token: str | None 
         generations=tuple(sorted((row.generations or {}).items())),
         settings=_settings(row.settings or {}),
     )
+
+
+def team_ids() -> Label[Any]:
+    """For a statement over users: `team`, the ids of a manager's team, NULL for other roles; for `viewer_of`."""
+    member = schema.users.alias("member")
+    team = (
+        select(func.array_agg(member.c.id))
+        .where(member.c.team_id == schema.users.c.team_id)
+        .correlate(schema.users)
+        .scalar_subquery()
+    )
+    return case((_users.role == Role.MANAGER.value, team)).label("team")
 
 
 def viewer_of(user_id: int, username: str, role: Role, team: Iterable[int] | None) -> Viewer:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, func, select
 from sqlalchemy.exc import IntegrityError
 
-from db import changes, schema, text
-from db.errors import Invalid, NotFound
+from db import changes, clock, schema, text
+from db.errors import Conflict, Invalid, NotFound
 from db.passwords import username_of
 from db.permissions import NOBODY, Permission, Role, Viewer
 from db.words import _
@@ -23,6 +24,14 @@ _USERNAME = re.compile(r"\w[\w.@+-]{0,63}")
 
 _users = schema.users.c
 _teams = schema.teams.c
+
+
+class State(StrEnum):
+    """Whether somebody can sign in now."""
+
+    ACTIVE = "active"
+    LOCKED = "locked"
+    DEACTIVATED = "deactivated"
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,22 @@ class User:
     seen_at: datetime | None
     locked_until: datetime | None
 
+    @property
+    def state(self) -> State:
+        """Deactivated, locked for the moment, or neither."""
+        if not self.active:
+            return State.DEACTIVATED
+        return State.LOCKED if self.locked_until and self.locked_until > clock.now() else State.ACTIVE
+
+    def found_by(self, words: str) -> bool:
+        """Whether every word stands in the name (in pinyin and by its initials too), user name, e-mail or team."""
+        wanted = text.match_key(words).split()
+        if not wanted:
+            return True
+        known = [text.match_key(part) for part in (self.name, self.username, self.email, self.team)]
+        known += [text.pinyin(self.name), text.initials(self.name)]
+        return all(any(word in part for part in known) for word in wanted)
+
 
 def everyone(conn: Connection, *, viewer: Viewer, limit: int = MOST_USERS) -> tuple[tuple[User, ...], bool]:
     """The users by user name, and whether there are more than `limit`."""
@@ -47,6 +72,23 @@ def everyone(conn: Connection, *, viewer: Viewer, limit: int = MOST_USERS) -> tu
     rows = conn.execute(_listed().order_by(_users.username).limit(limit + 1))
     found = tuple(_user(row) for row in rows)
     return found[:limit], len(found) > limit
+
+
+everyone.volatile = True  # type: ignore[attr-defined]  # visits and wrong passwords move no generation
+
+
+def teams(conn: Connection, *, viewer: Viewer) -> tuple[str, ...]:
+    """The teams by name, those without members too."""
+    viewer.require(Permission.USERS_MANAGE)
+    return tuple(sorted(conn.scalars(select(_teams.name)), key=text.sort_key))
+
+
+def owned(conn: Connection, *, viewer: Viewer, user_id: int) -> int:
+    """How many customers this user owns; archived ones do not count."""
+    viewer.require(Permission.USERS_MANAGE)
+    c = schema.customers.c
+    counted = select(func.count()).where(c.owner_id == user_id, c.archived_at.is_(None))
+    return conn.scalar(counted) or 0
 
 
 def get(conn: Connection, *, viewer: Viewer, username: str) -> User:
@@ -84,24 +126,28 @@ def add(
 ) -> tuple[int, int]:
     """Add a user without a password, who chooses one by a link; gives (user id, change set id).
 
-    A team that is not there yet is made. Raises Invalid by field, Refused.
+    A team that is not there yet is made. Raises Invalid with every field that cannot be accepted, Refused.
     """
     actor.require(Permission.USERS_MANAGE)
     row: dict[str, Any] = {
         "username": username_of(username),
         "name": text.clean(name) or username_of(username),
-        "email": _checked_email(email),
+        "email": text.clean(email) or None,
         "role": _checked_role(role),
     }
-    problems: dict[str, str] = {}
-    if not _USERNAME.fullmatch(row["username"]):
-        problems["username"] = _("Letters, digits and . @ + - _ make a user name, 64 at most and no blanks.")
-    if len(row["name"]) > MOST_NAME:
-        problems["name"] = _("{n} characters are too many; at most {most}.").format(n=len(row["name"]), most=MOST_NAME)
-    if problems:
-        raise Invalid(_("Some fields need another look."), fields=problems)
+    problems = {
+        "username": "" if _USERNAME.fullmatch(row["username"]) else _not_a_username(),
+        "name": _too_long(row["name"]),
+        "email": _not_an_address(row["email"]),
+        "team": _too_long(text.clean(team)),
+    }
+    if any(problems.values()):
+        wrong = {field: problem for field, problem in problems.items() if problem}
+        raise Invalid(_("Some fields need another look."), fields=wrong)
+    if row["email"]:
+        row["email"] = validate_email(row["email"], check_deliverability=False).normalized
     set_id = _start(conn, actor, "users.add", source, screen)
-    row["team_id"] = _team_id(conn, set_id, team) if text.clean(team) else None
+    row["team_id"] = _team_id(conn, set_id, team)
     try:
         with conn.begin_nested():
             [user_id] = changes.insert(conn, set_id, "users", [row])
@@ -118,21 +164,30 @@ def change(
     user_id: int,
     role: Role,
     team: str | None = None,
+    opened: User | None = None,
     source: str = "screen",
     screen: str = "",
 ) -> int:
     """Give a user another role, and another team ('' takes it away, None leaves it); gives the change set id.
 
-    It holds from the next click on. Raises NotFound, Refused, and Invalid for the last administrator.
+    It holds from the next click on. `opened` is the user as the form showed them: Conflict when somebody has given them
+    another role or team since. Raises NotFound, Refused, and Invalid for the last administrator.
     """
     actor.require(Permission.USERS_MANAGE)
     patch: dict[str, object] = {"id": user_id, "role": _checked_role(role)}
+    if team is not None and _too_long(text.clean(team)):
+        problem = _too_long(text.clean(team))
+        raise Invalid(problem, fields={"team": problem})
     if role is not Role.ADMIN:
         _keep_an_administrator(conn, without=user_id)
     _there(conn, user_id)
+    if opened is not None:
+        now = _user(conn.execute(_listed().where(_users.id == user_id)).one())
+        if (now.role, now.team) != (opened.role, opened.team):
+            raise Conflict(_("Somebody else has just changed this user. Look at what is there now, then save again."))
     set_id = _start(conn, actor, "users.change", source, screen)
     if team is not None:
-        patch["team_id"] = _team_id(conn, set_id, team) if text.clean(team) else None
+        patch["team_id"] = _team_id(conn, set_id, team)
     changes.update(conn, set_id, "users", [patch])
     return set_id
 
@@ -177,32 +232,46 @@ def _keep_an_administrator(conn: Connection, *, without: int) -> None:
         raise Invalid(_("This is the last active administrator. Make somebody else one first."))
 
 
-def _team_id(conn: Connection, set_id: int, name: str) -> int:
+def _team_id(conn: Connection, set_id: int, name: str) -> int | None:
+    """The team of this name, made when it is not there yet; None without a name."""
     wanted = text.clean(name)
-    found = conn.scalar(select(_teams.id).where(_teams.name == wanted))
-    if found is not None:
-        return int(found)
-    if len(wanted) > MOST_NAME:
-        problem = _("{n} characters are too many; at most {most}.").format(n=len(wanted), most=MOST_NAME)
-        raise Invalid(problem, fields={"team": problem})
-    return changes.insert(conn, set_id, "teams", [{"name": wanted}])[0]
+    if not wanted:
+        return None
+    named = select(_teams.id).where(_teams.name == wanted)
+    found = conn.scalar(named)
+    if found is None:
+        try:
+            with conn.begin_nested():
+                return changes.insert(conn, set_id, "teams", [{"name": wanted}])[0]
+        except IntegrityError:  # somebody else has just made it
+            found = conn.scalars(named).one()
+    return int(found)
 
 
 def _checked_role(role: str) -> str:
     if role not in schema.ROLES:
-        raise Invalid(_("There is no role “{role}”.").format(role=role))
+        problem = _("There is no role “{role}”.").format(role=role)
+        raise Invalid(problem, fields={"role": problem})
     return str(role)
 
 
-def _checked_email(email: str) -> str | None:
-    given = text.clean(email)
-    if not given:
-        return None
+def _not_a_username() -> str:
+    return _("Letters, digits and . @ + - _ make a user name, 64 at most and no blanks.")
+
+
+def _too_long(name: str) -> str:
+    if len(name) <= MOST_NAME:
+        return ""
+    return _("{n} characters are too many; at most {most}.").format(n=f"{len(name):,}", most=MOST_NAME)
+
+
+def _not_an_address(email: str | None) -> str:
     try:
-        return validate_email(given, check_deliverability=False).normalized
-    except EmailNotValidError as error:
-        problem = _("This is not an e-mail address. Example: name@example.com")
-        raise Invalid(_("Some fields need another look."), fields={"email": problem}) from error
+        if email:
+            validate_email(email, check_deliverability=False)
+    except EmailNotValidError:
+        return _("This is not an e-mail address. Example: name@example.com")
+    return ""
 
 
 def _unknown(username: str) -> NotFound:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, case, func, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from db import schema, sessions
 from db.errors import NotFound, Refused
@@ -35,21 +35,8 @@ def first_admin(conn: Connection) -> Viewer | None:
 
 
 def _first(conn: Connection, where: ColumnElement[bool]) -> tuple[Viewer, bool] | None:
-    member = schema.users.alias("member")
-    team = (
-        select(func.array_agg(member.c.id))
-        .where(member.c.team_id == schema.users.c.team_id)
-        .correlate(schema.users)
-        .scalar_subquery()
-    )
     row = conn.execute(
-        select(
-            _users.id,
-            _users.username,
-            _users.role,
-            _users.active,
-            case((_users.role == Role.MANAGER.value, team)).label("team"),
-        )
+        select(_users.id, _users.username, _users.role, _users.active, sessions.team_ids())
         .where(where, _users.id != NOBODY)
         .order_by(_users.id)
         .limit(1)

@@ -51,6 +51,11 @@ def preferred(accept: str | None) -> str:
     return "zh_CN" if first.startswith("zh") else DEFAULT_LANGUAGE
 
 
+def N_(message: str) -> str:
+    """Mark a string for translation where it cannot be translated yet."""
+    return message
+
+
 def _(message: str) -> str:
     """The message in the language in use; the English source where there is no translation."""
     forms = catalogue(language()).get(message)

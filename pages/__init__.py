@@ -35,6 +35,7 @@ SECTIONS = {
     "customers": N_("Customers"),
     "marketing": N_("Marketing"),
     "data": N_("Data"),
+    "admin": N_("Admin"),
     "personal": N_("Me"),
 }
 
@@ -114,6 +115,14 @@ SCREENS: tuple[Screen, ...] = (
         ":material/history:",
         Permission.CHANGES_READ,
         N_("Who changed what and when, with undo."),
+    ),
+    Screen(
+        "admin",
+        "users",
+        N_("Users"),
+        ":material/admin_panel_settings:",
+        Permission.USERS_MANAGE,
+        N_("Who may sign in, with which rights, and who sees which customer."),
     ),
     Screen(
         "personal",

@@ -15,7 +15,7 @@ from pathlib import Path
 from components.signin import role_name
 from db import words
 from db.metrics import CAMPAIGN_METRICS, METRICS, STAGE_NAMES, STAGE_RULES
-from db.permissions import GRANTS, Permission, Role
+from db.permissions import GRANTS, MEANINGS, Permission, Role
 from db.words import _
 from tests import manual_segments
 
@@ -23,40 +23,6 @@ DOCS = Path(__file__).parent.parent / "docs"
 FOLDERS = {"en": "en", "zh_CN": "zh"}
 REFERENCE = DOCS / "segments.md"
 PROCESSES = (Role.GATE, Role.WORKER)
-
-P = Permission
-# What each permission allows, for people; English and Chinese.
-MEANING: dict[Permission, tuple[str, str]] = {
-    P.ACCOUNT_EDIT: (
-        "change one's own password and language, end one's own sessions",
-        "修改自己的密码和语言，结束自己的登录",
-    ),
-    P.CAMPAIGNS_READ: ("see campaigns and whom they reached", "查看营销活动及其触达的客户"),
-    P.CHANGES_READ: ("see who changed what, as a list of all changes", "查看全部变更：谁在何时改了什么"),
-    P.CHANGES_UNDO: ("take changes back (with the right to the original command)", "撤销变更（还须具备原操作的权限）"),
-    P.CUSTOMERS_ASSIGN: ("hand customers over to another owner", "把客户移交给其他负责人"),
-    P.CUSTOMERS_EDIT: ("add, edit and archive customers, write notes", "新建、编辑、归档客户，撰写备注"),
-    P.CUSTOMERS_EXPORT: ("export the list of customers", "导出客户列表"),
-    P.CUSTOMERS_READ: ("see customers, their figures and purchases", "查看客户及其指标和购买记录"),
-    P.DEMO_LOAD: ("load the demo data into an empty database", "把演示数据加载到空数据库"),
-    P.METRICS_REFRESH: ("add up the derived figures", "汇总派生指标"),
-    P.OVERVIEW_READ: ("see the overview", "查看概览"),
-    P.PERSONAL_READ: ("see names, companies, contacts, addresses and notes", "查看姓名、公司、联系方式、地址和备注"),
-    P.SEGMENTS_EDIT: (
-        "keep rules as segments, for oneself or shared; change one's own",
-        "把规则保存为分群（仅自己可见或共享），修改自己的分群",
-    ),
-    P.SEGMENTS_READ: (
-        "count and compare customers by rules, see one's own and shared segments",
-        "按规则统计和比较客户，查看自己的和共享的分群",
-    ),
-    P.SESSIONS_CHECK: ("check sign-ins and sessions", "校验登录"),
-    P.USERS_MANAGE: (
-        "add users, give roles and teams, issue links, sign users out",
-        "管理用户：新增、角色、团队、链接、强制退出",
-    ),
-    P.USERS_READ: ("see who owns which customer", "查看客户的负责人是谁"),
-}
 
 
 @contextmanager
@@ -97,7 +63,7 @@ def matrix() -> str:
     people = [role for role in Role if role not in PROCESSES]
     held = [permission for permission in Permission if any(permission in GRANTS[role] for role in people)]
     rows = [
-        [f"`{permission}`", MEANING[permission][chinese], *("✓" if permission in GRANTS[r] else "" for r in people)]
+        [f"`{permission}`", _(MEANINGS[permission]), *("✓" if permission in GRANTS[r] else "" for r in people)]
         for permission in held
     ]
     head = ["权限" if chinese else "Permission", "可以做什么" if chinese else "allows to", *map(role_name, people)]
@@ -108,7 +74,7 @@ def processes() -> str:
     """What Kehu's own processes may do."""
     chinese = words.language() == "zh_CN"
     rows = [
-        [f"`{role}`", f"`{permission}`", MEANING[permission][chinese]]
+        [f"`{role}`", f"`{permission}`", _(MEANINGS[permission])]
         for role in PROCESSES
         for permission in Permission
         if permission in GRANTS[role]

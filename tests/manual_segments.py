@@ -33,6 +33,7 @@ SOURCES = {
     "first_order_on": "orders",
     "last_order_on": "orders",
     "recency_days": "the last order, counted on the day one asks",
+    "ordered": "the days of all orders, those in other currencies too",
     "bought_category": "the category of the products in the lines of orders",
     "bought_product": "the number of a product in the lines of orders",
     "received": "the number of a campaign: `id` in `campaigns --json`; the period is the day received",
@@ -50,6 +51,7 @@ KINDS = {
     Kind.BOUGHT: "purchase",
     Kind.CAMPAIGN: "campaign",
     Kind.STEP: "step",
+    Kind.PERIOD: "period",
 }
 # When a condition is true of a customer.
 MEANS = {
@@ -71,6 +73,8 @@ MEANS = {
     "not in the last": "it is earlier, later than today, or not known",
     "any of": "at least one of these was bought, received or redeemed, in the period",
     "none of": "none of these was, in the period",
+    "within": "at least one order was placed in the period",
+    "not within": "none was",
     "reached": "the customer took this step of the campaign, and all before it",
     "not reached": "the customer did not",
 }
@@ -81,6 +85,7 @@ TAKES = {
     "days": "a number of days",
     "spanned": "one value or a list, or these with a period",
     "step": "a campaign and a step",
+    "span": "a period",
     "nothing": "nothing",
 }
 EXAMPLE_FIELDS = {
@@ -91,6 +96,7 @@ EXAMPLE_FIELDS = {
     Kind.BOUGHT: "bought_category",
     Kind.CAMPAIGN: "received",
     Kind.STEP: "funnel",
+    Kind.PERIOD: "ordered",
 }
 
 
@@ -137,6 +143,7 @@ def example(kind: Kind, op: str) -> dict[str, Any]:
     values = {
         "days": 30,
         "step": {"campaign": 18, "step": "promoted"},
+        "span": {"from": "2026-10-01", "to": "2026-10-31"},
         "some": ["North", "East"],
         "spanned": {"of": ["BEEF"] if kind is Kind.BOUGHT else [18], "last_days": 90},
         "one": "2026-11-01" if kind is Kind.DATE else 100,

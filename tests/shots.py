@@ -1,9 +1,10 @@
 """Pictures of every screen, and what can be said of a screen's look without an eye.
 
 `python -m tests.shots` starts Kehu over DATABASE_URL (which holds the demo) or else over the embedded database, signs
-in by the demo's cards and writes `.data/shots/<screen>-<width>-<theme>-<language>.png` at a desktop's and a phone's
-width, light and dark, in both languages. It fails where something is cut, runs off the side, lacks a glyph, is left in
-English among Chinese, or where a screen has failed. `--only overview customer`, `--width 390` and so on narrow it.
+in by the demo's cards (as the manager, and as the administrator for what a manager may not open) and writes
+`.data/shots/<screen>-<width>-<theme>-<language>.png` at a desktop's and a phone's width, light and dark, in both
+languages. It fails where something is cut, runs off the side, lacks a glyph, is left in English among Chinese, or where
+a screen has failed. `--only overview customer`, `--width 390` and so on narrow it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from db import embedded
-from pages import SCREENS
+from db.permissions import Role, Viewer
+from pages import BY_PATH, SCREENS
 from tests import strings
 from tests.browser.conftest import CHROMIUM, QUIET, Site
 
@@ -51,6 +53,12 @@ class View:
     act: Callable[[Page], None] | None = None
     only_width: int | None = None
 
+    @property
+    def role(self) -> Role:
+        """Who may open it."""
+        may = Viewer(0, "", Role.MANAGER).can(BY_PATH[self.path].permission)
+        return Role.MANAGER if may else Role.ADMIN
+
 
 def _menu(page: Page) -> None:
     page.get_by_test_id("stExpandSidebarButton").click()
@@ -64,6 +72,10 @@ def _first_row(page: Page) -> None:
 
 def _edit(page: Page) -> None:
     page.locator(".st-key-customer_edit button").click()
+
+
+def _invite(page: Page) -> None:
+    page.locator(".st-key-users_invite button").click()
 
 
 # Beside the screen as it opens: parts of it that one has to ask for. They are taken at a desktop's width in light and
@@ -104,6 +116,12 @@ MORE = {
         View("customer-edit", "customer", act=_edit),
     ),
     "changes": (View("changes-one", "changes", act=_first_row),),
+    "users": (
+        View("users-one", "users", act=_first_row),
+        View("users-invite", "users", act=_invite),
+        View("users-rights", "users", "users_part=rights"),
+        View("users-sight", "users", "users_part=sight&users_customer={id}"),
+    ),
 }
 VIEWS = tuple(
     view for screen in SCREENS for view in (View(screen.path, screen.path), *MORE.get(screen.path, ()))
@@ -306,7 +324,7 @@ def somebody(url: str) -> tuple[int, frozenset[str]]:
             text(
                 "SELECT name FROM customers UNION SELECT city FROM customers UNION SELECT company FROM customers "
                 "UNION SELECT household_kind FROM customers UNION SELECT category FROM products "
-                "UNION SELECT name FROM users UNION SELECT username FROM users"
+                "UNION SELECT name FROM users UNION SELECT username FROM users UNION SELECT name FROM teams"
             )
         )
         names = frozenset(word.lower() for line in said for word in re.findall(r"[^\W\d_]+", line or ""))
@@ -317,7 +335,17 @@ def somebody(url: str) -> tuple[int, frozenset[str]]:
 
 
 def take(browser: Browser, site: Site, views: Sequence[View], width: int, theme: str, language: str) -> list[str]:
-    """One browser: the sign-in, then every view, each as a file; gives what was wrong, one line each."""
+    """For each role one browser: the sign-in, then its views, each as a file; gives what was wrong, one line each."""
+    wrong: list[str] = []
+    for role in dict.fromkeys((Role.MANAGER, *(view.role for view in views))):
+        mine = [view for view in views if view.role is role]
+        wrong += _take_as(role, browser, site, mine, width, theme, language)
+    return wrong
+
+
+def _take_as(
+    role: Role, browser: Browser, site: Site, views: Sequence[View], width: int, theme: str, language: str
+) -> list[str]:
     wrong: list[str] = []
     customer_id, names = somebody(site.database_url)
     context = browser.new_context(
@@ -337,15 +365,16 @@ def take(browser: Browser, site: Site, views: Sequence[View], width: int, theme:
         wrong.extend(f"{label}: {problem}" for problem in dict.fromkeys(problems(page, language, names=names)))
 
     page.goto(site.address)
-    page.wait_for_selector(".st-key-kehu_demo_manager button")
+    page.wait_for_selector(f".st-key-kehu_demo_{role} button")
     keep("signin")
-    page.locator(".st-key-kehu_demo_manager button").click()
-    page.wait_for_selector(".st-key-kehu_demo_manager", state="detached")
+    page.locator(f".st-key-kehu_demo_{role} button").click()
+    page.wait_for_selector(f".st-key-kehu_demo_{role}", state="detached")
     settle(page)
     for view in views:
         if view.only_width not in (None, width) or (view.name != view.path and theme != PARTS_IN[width]):
             continue
-        query = "&".join(filter(None, (f"id={customer_id}" if view.path == "customer" else "", view.query)))
+        asked = f"id={customer_id}" if view.path == "customer" else ""
+        query = "&".join(filter(None, (asked, view.query.format(id=customer_id))))
         page.set_viewport_size({"width": width, "height": WIDTHS[width]})
         page.evaluate("localStorage.clear()")  # it remembers an opened menu
         path = "" if view.path == SCREENS[0].path else view.path  # Streamlit's first page answers at "/" alone

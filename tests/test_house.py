@@ -48,6 +48,7 @@ ALSO = {
     "components/shell.py": {"db.sessions", "pages"},  # every visit: navigation and session
     "components/signin.py": {"db.passwords", "db.sessions", "streamlit_authenticator"},  # the form
     "components/undo_bar.py": {"db.undo"},  # the undo of a message
+    "components/user_actions.py": {"db.passwords", "db.sessions", "db.users"},  # hands their functions to write
     "components/visit.py": {"db.sessions"},  # the session of this visit
     "db/__main__.py": {"analytics"},
     "db/terminal/campaigns.py": {"analytics"},  # intervals, as on the screens

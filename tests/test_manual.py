@@ -26,9 +26,11 @@ from db import (
     saved_segments,
     sessions,
     undo,
+    users,
+    visibility,
 )
 from db.fields import FIELDS, OPERATORS
-from db.permissions import Permission
+from db.permissions import MEANINGS, Permission
 from db.rights import ROLES
 from db.words import LANGUAGES, catalogue
 from pages import BY_PATH, SCREENS
@@ -101,6 +103,14 @@ LIMITS: dict[str, tuple[int, ...]] = {
         customers.MOST_EXPORTED,
     ),
     "changes": (of_page("changes", "PAGE"), history.MOST_ROWS, undo.MOST_ROWS, minutes(offers.LIFE)),
+    "users": (
+        users.MOST_USERS,
+        users.MOST_NAME,
+        passwords.LINK_LIFE.days,
+        passwords.TRIES,
+        minutes(passwords.LOCK),
+        visibility.MOST_SEEING,
+    ),
     "account": (*PASSWORD, *SESSION, sessions.MOST_DEVICES),
     "operations": (
         *SESSION,
@@ -196,7 +206,7 @@ def test_figures_stages_and_rights_are_printed(language: str) -> None:
 
 
 def test_every_permission_has_its_words() -> None:
-    assert set(manual.MEANING) == set(Permission)
+    assert set(MEANINGS) == set(Permission)
 
 
 @pytest.mark.parametrize("path", [*PAGES, "rights"])

@@ -126,6 +126,7 @@ def _users_list(args: Namespace) -> Output:
     with begin(viewer) as conn:
         found, more = users.everyone(conn, viewer=viewer)
         zone = settings.get(conn).time_zone
+    states = {users.State.LOCKED: _("locked"), users.State.DEACTIVATED: _("deactivated")}
     said = out.table(
         {
             _("User name"): [u.username for u in found],
@@ -134,7 +135,7 @@ def _users_list(args: Namespace) -> Output:
             _("Team"): [u.team for u in found],
             _("E-mail"): [u.email for u in found],
             _("Last visit"): [out.instant(u.seen_at, zone) for u in found],
-            _("State"): ["" if u.active else _("deactivated") for u in found],
+            _("State"): [states.get(u.state, "") for u in found],
         }
     )
     return Output({"users": [vars(u) for u in found], "more": more}, said)
@@ -251,6 +252,15 @@ def _users_signout(args: Namespace) -> Output:
     return _on_user(args, None, _("{name} is signed out everywhere."), sign_out=True)
 
 
+def _users_unlock(args: Namespace) -> Output:
+    actor = viewer_of(args)
+    with begin(actor) as conn:
+        user = users.get(conn, viewer=actor, username=args.username)
+    with begin(GATE, write=True) as conn:
+        passwords.unlock(conn, actor=actor, user_id=user.id)
+    return _on_user(args, None, _("{name} may try again at once."))
+
+
 def _on_user(
     args: Namespace,
     command: Callable[[Connection, Viewer, int], int] | None,
@@ -290,4 +300,5 @@ COMMANDS = (
     Command("users deactivate", N_("sign a user out and keep them out"), _USERS, _who, _users_deactivate),
     Command("users activate", N_("let a deactivated user in again"), _USERS, _who, _users_activate),
     Command("users signout", N_("end all sessions of a user"), _USERS, _who, _users_signout),
+    Command("users unlock", N_("let a user whose name is locked try again"), _USERS, _who, _users_unlock),
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from components import controls, customer_actions, customer_form, customer_tabs, data, page, places, profile, wording
-from db import customer, customers, history
+from components import controls, customer_actions, customer_form, customer_tabs, data, page, profile, wording
+from db import campaigns, customer, customers, history
 from db.errors import Conflict, Invalid
 from db.metrics import STAGE_NAMES, Stage
 from db.permissions import Permission
@@ -17,15 +17,15 @@ ORDERS = 20
 LINES = 500
 
 settings, today = page.settings(), page.today()
-places.link("customers", _("Customers"), icon=":material/arrow_back:")
 asked = st.query_params.get("id", "")
+profile.top(viewer, asked, fresh=wording.freshness(data.read(campaigns.waiting_since, viewer=viewer)))
 if not (asked.isascii() and asked.isdecimal()) or len(asked) > 18:
     st.info(_("No customer is chosen. Open one from the list."))
     st.stop()
 
 found = data.read(customer.get, viewer=viewer, customer_id=int(asked), today=today)
 may_edit = viewer.can(Permission.CUSTOMERS_EDIT)
-profile.header(found, _(STAGE_NAMES[Stage(found.stage)]))
+profile.header(found, _(STAGE_NAMES[Stage(found.stage)]), sight=viewer.can(Permission.USERS_MANAGE))
 
 people = data.read(customer.assignees, viewer=viewer) if viewer.can(Permission.CUSTOMERS_ASSIGN) else {}
 if may_edit:

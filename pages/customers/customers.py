@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from components import controls, customer_form, customer_list, data, exports, page, profile, tables, wording
+from components import controls, customer_form, customer_list, data, explain, exports, page, profile, tables, wording
 from db import customer, customers
 from db.customers import PAGE, SORTS, Filters
 from db.errors import Invalid
@@ -91,6 +91,7 @@ def listing() -> None:
         if picked.row is None:
             st.caption(_("Click a row to see the customer."), width="content")
         controls.turner("customers_page", number, -(-found.total // PAGE))
+        explain.share(viewer)
         if viewer.can(Permission.CUSTOMERS_EXPORT):
             exports.button("customers", {"filters": vars(narrowed)}, viewer=viewer, key="customers_export")
     if picked.row is not None:

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import streamlit as st
 
 from analytics.intervals import wilson
-from components import cards, charts, controls, data, explain, format, page, period, tables, wording
+from components import (
+    cards,
+    charts,
+    controls,
+    data,
+    explain,
+    format,
+    overview_view,
+    page,
+    period,
+    places,
+    segment_source,
+    tables,
+    wording,
+)
 from db import customers, overview
 from db.errors import Invalid
 from db.metrics import METRICS, STAGE_NAMES, STAGE_RULES, Stage
@@ -39,7 +52,8 @@ with top:
     actions = page.heading(_("Overview"), explain.context(viewer, filters, fresh, wording.demo(settings.demo_days)))
     with actions:
         explain.share(viewer)
-        explain.about(METRICS.values(), filters=filters, fresh=fresh)
+        with explain.about(METRICS.values(), filters=filters, fresh=fresh):
+            overview_view.behind(shown.period.start, shown.period.end, region)
 
 if first_day is None:
     st.info(_("No orders yet. They appear here as soon as the first ones are loaded."))
@@ -78,32 +92,20 @@ with right.container(border=True, height="stretch"):
     st.markdown("**" + _("Lifecycle · customers today") + "**", help=rules)
     total = int(shown.stages["customers"].sum())
     counts = [int(n) for n in shown.stages["customers"]]
-    charts.bars(
+    clicked = charts.bars(
         [_(STAGE_NAMES[Stage(s)]) for s in shown.stages["stage"]],
         counts,
         [f"{format.number(n)} · {format.percent(n / total if total else None)}" for n in counts],
         key="overview_lifecycle",
         alt=_("Customers by lifecycle stage"),
+        clickable=True,
     )
-
-with st.container(border=True):
-    ends = format.day(shown.period.end)
-    st.markdown("**" + _("Running campaigns · on {day}").format(day=ends) + "**")
-    if shown.campaigns.empty:
-        st.caption(_("No campaign ran on that day."))
-    else:
-        tables.small(
-            pd.DataFrame(
-                {
-                    _("Campaign"): [wording.campaign(c.campaign) for c in shown.campaigns.itertuples()],
-                    _("Days"): [format.days(c.starts_on, c.ends_on) for c in shown.campaigns.itertuples()],
-                    _("Reached"): [format.number(c.reached) for c in shown.campaigns.itertuples()],
-                    _("Redeemers"): [format.number(c.redeemers) for c in shown.campaigns.itertuples()],
-                    _("Rate (95% interval)"): [
-                        tables.rate(c.redeemers, c.reached, wilson(c.redeemers, c.reached))
-                        for c in shown.campaigns.itertuples()
-                    ],
-                }
-            ),
-            right=(_("Reached"), _("Redeemers"), _("Rate (95% interval)")),
+    st.caption(_("Click a bar to see the customers."))
+    if clicked is not None:
+        del st.session_state["overview_lifecycle"]
+        places.go(
+            "segment", segment_rule=segment_source.within(region, "stage", "in", [shown.stages["stage"][clicked]])
         )
+
+rates = [tables.rate(c.redeemers, c.reached, wilson(c.redeemers, c.reached)) for c in shown.campaigns.itertuples()]
+overview_view.running(shown.campaigns, rates, on=shown.period.end)

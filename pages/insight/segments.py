@@ -48,9 +48,8 @@ if not found:
 
 number = min(controls.page_number("segments_page", kind), -(-len(found) // PAGE))
 shown = found[(number - 1) * PAGE : number * PAGE]
-written = tuple(rules.written(rule) for _name, rule, _where, _one in shown)
-counts = data.read(segments.counts, viewer=viewer, rules=written, today=today)
-everyone = data.read(segments.count, viewer=viewer, rule=rules.written(rules.EVERYONE), today=today)
+written = (*(rules.written(rule) for _name, rule, _where, _one in shown), rules.written(rules.EVERYONE))
+*counts, everyone = data.read(segments.counts, viewer=viewer, rules=written, today=today)
 frame = pd.DataFrame(
     {
         "name": [name for name, _rule, _where, _one in shown],

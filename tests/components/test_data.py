@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, func, insert, select, text
 
 from components import data
-from db import changes, clock, connection, schema, sessions
+from db import changes, clock, connection, schema, sessions, users
 from db.connection import begin
 from db.errors import Refused
 from db.permissions import GATE, Permission, Viewer
@@ -110,6 +110,13 @@ def test_viewers_never_see_one_anothers_rows(people: make.People) -> None:
     assert seen["root"] == ["Ann's", "Bo's", "nobody's"]
     assert all(name.startswith("#") for name in seen["ana"])
     assert {viewer.username: read(viewer, names) for viewer in people.everyone} == seen
+
+
+def test_what_moves_without_a_generation_is_never_cached(people: make.People, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "volatile", True, raising=False)
+    assert [read(people.ann, names) for _ in range(2)] == [[], []]
+    assert CALLS == ["names", "names"]
+    assert getattr(users.everyone, "volatile", False), "visits and locks move no generation"
 
 
 def test_results_are_copies(people: make.People) -> None:

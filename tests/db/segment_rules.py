@@ -85,6 +85,14 @@ LEAVES = st.one_of(
     _dated("first_order_on"),
     _dated("last_order_on"),
     _dated("created_on"),
+    _leaf(
+        "ordered",
+        st.sampled_from(["within", "not within"]),
+        st.integers(1, 90).map(lambda n: {"last_days": n})
+        | _pair(_days).map(lambda two: {"from": two[0], "to": two[1]})
+        | _days.map(lambda day: {"from": day})
+        | _days.map(lambda day: {"to": day}),
+    ),
     _spanned("bought_category", CATEGORIES),
     _spanned("bought_product", (1, 2, 3)),
     _spanned("received", (1, 2)),
@@ -154,9 +162,11 @@ class World:
 
     def _holds(self, key: str, op: str, value: Any, person: Person) -> bool:
         opposite = {"!=": "=", "not in": "in", "not in the last": "in the last", "none of": "any of"}
-        opposite |= {"not reached": "reached", "not empty": "empty"}
+        opposite |= {"not reached": "reached", "not empty": "empty", "not within": "within"}
         if op in opposite:
             return not self._holds(key, opposite[op], value, person)
+        if key == "ordered":
+            return any(self._within(o.day, value) for o in person.orders)
         if key in ("bought_category", "bought_product"):
             at = 0 if key == "bought_product" else 1
             return any(

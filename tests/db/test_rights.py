@@ -447,6 +447,7 @@ RULES: dict[str, Rule] = {
     "overview.span": _rule(P.OVERVIEW_READ),
     "passwords.change": _gate_rule(P.ACCOUNT_EDIT, session_id=_session, old="x", new="Correct horse 9"),
     "passwords.create_link": _gate_rule(P.USERS_MANAGE, user_id=2),
+    "passwords.unlock": _gate_rule(P.USERS_MANAGE, user_id=2),
     "saved_segments.archive": _rule(P.SEGMENTS_EDIT, segment_id=1),
     "saved_segments.get": _rule(P.SEGMENTS_READ, segment_id=1),
     "saved_segments.history": _rule(P.SEGMENTS_READ, segment_id=1),
@@ -470,7 +471,11 @@ RULES: dict[str, Rule] = {
     "users.everyone": _rule(P.USERS_MANAGE),
     "users.get": _rule(P.USERS_MANAGE, username="bo"),
     "users.named": _rule(P.USERS_READ, username="bo"),
+    "users.owned": _rule(P.USERS_MANAGE, user_id=2),
     "users.set_active": _rule(P.USERS_MANAGE, user_id=2, active=False),
+    "users.teams": _rule(P.USERS_MANAGE),
+    "visibility.candidates": _rule(P.USERS_MANAGE, today=TODAY, words=lambda ids: str(ids.customer)),
+    "visibility.of_customer": _rule(P.USERS_MANAGE, customer_id=_customer),
 }
 
 ABSENT = Planted(10**9, 10**9, 10**9, 10**9, 10**9, 10**9)

@@ -317,6 +317,16 @@ WORDS: list[tuple[Any, str, str]] = [
         "Last order not in the last 1 day",
         "最近下单不在最近 1 天内",
     ),
+    (
+        {"field": "ordered", "op": "within", "value": {"last_days": 30}},
+        "Ordered in the last 30 days",
+        "最近 30 天内下过单",
+    ),
+    (
+        {"field": "ordered", "op": "not within", "value": {"from": "2026-01-01"}},
+        "Not (Ordered since 2026-01-01)",
+        "以下不成立（2026-01-01 起下过单）",
+    ),
 ]
 
 
@@ -334,6 +344,7 @@ def test_every_field_and_operator_can_be_said() -> None:
         "some": ["x"],
         "days": 3,
         "spanned": {"of": ["x"], "from": "2026-01-01"},
+        "span": {"last_days": 3},
         "step": {"campaign": 1, "step": "bought"},
     }
     for field in FIELDS.values():

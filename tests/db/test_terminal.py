@@ -362,6 +362,17 @@ def test_users_are_listed_changed_locked_out_and_signed_out(run: Run, people: ma
     assert run("users", "role", "ann", "analyst", "--team", "", "--json").document["user"]["team"] == ""
 
 
+def test_a_locked_user_is_told_and_let_in_again(run: Run, people: make.People) -> None:
+    with begin(GATE, write=True) as conn:
+        for _try in range(passwords.TRIES + 1):
+            passwords.attempt(conn, username="ann")
+    assert "locked" in next(line for line in run("users", "list").out.splitlines() if line.startswith("ann "))
+    assert run("users", "unlock", "ann", "--json").document["user"]["locked_until"] is None
+    with begin(GATE) as conn:
+        assert passwords.lock_of(conn, username="ann") is None
+    assert run("users", "unlock", "eve").code == NotFound.code
+
+
 def test_the_last_administrator_stays_one(run: Run, people: make.People) -> None:
     assert run("users", "role", "root", "sales").code == Invalid.code
     assert run("users", "deactivate", "root").code == Invalid.code
@@ -463,6 +474,7 @@ CALLS: dict[str, tuple[Permission, ...]] = {
     "users deactivate ann": (Permission.USERS_MANAGE,),
     "users activate ann": (Permission.USERS_MANAGE,),
     "users signout ann": (Permission.USERS_MANAGE,),
+    "users unlock ann": (Permission.USERS_MANAGE,),
     "demo": (Permission.DEMO_LOAD,),
     "bench-data --customers 10": (Permission.DEMO_LOAD,),
 }
@@ -834,6 +846,7 @@ def test_the_manual_names_every_key_of_every_document(run: Run, shop: Shop, rule
         "users deactivate": ["users", "deactivate", "new"],
         "users activate": ["users", "activate", "new"],
         "users signout": ["users", "signout", "new"],
+        "users unlock": ["users", "unlock", "new"],
         "migrate": ["migrate"],
         "demo": ["demo", "--if-empty"],
         "bench-data": ["bench-data", "--customers", "1000", "--dry-run"],

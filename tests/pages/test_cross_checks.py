@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import select
 
-from components import format, funnel_view
+from components import format, funnel_view, segment_source
 from db import campaigns, clock, customers, demo_data, funnel, overview, schema, segments, settings, viewers
 from db import words as words_
 from db.__main__ import main
@@ -118,6 +118,14 @@ def test_the_overview_says_the_same_everywhere_and_is_the_sum_of_its_parts(
             value = told[key]
             value = float(value) if isinstance(value, Decimal) and metric.unit == "rate" else value
             assert shown[metric.name] == format.short(value, metric.unit, "USD"), (key, start, end, region)
+        days = [start.isoformat(), end.isoformat()]
+        ordered = segment_source.within(region, "ordered", "within", {"from": days[0], "to": days[1]})
+        first_ordered = segment_source.within(region, "first_order_on", "between", days)
+        with begin(viewer) as conn:
+            behind = [
+                segments.count(conn, viewer=viewer, rule=rule, today=today()) for rule in (ordered, first_ordered)
+            ]
+        assert behind == [told["active"], behind[1] if told["new"] is None else told["new"]]
     whole = asked(viewer, capsys, "overview")
     parts = [asked(viewer, capsys, "overview", "--region", region) for region in regions]
     with begin(viewer) as conn:

@@ -222,6 +222,20 @@ def test_the_richest_rule_stays_within_the_budget(people: make.People, monkeypat
         assert data.queries() <= 12
 
 
+@pytest.mark.parametrize("value", [1_234_567, 2.5, 0.01, "123456789012.123456", -3, 10**12])
+@pytest.mark.parametrize("field", ["orders", "revenue"])
+def test_a_number_is_shown_and_kept_as_it_is(people: make.People, field: str, value: float | str) -> None:
+    rule = {
+        "all": [{"field": field, "op": "<", "value": value}, {"field": field, "op": "between", "value": [-9, value]}]
+    }
+    if isinstance(value, int) and value < 0:
+        rule = {"all": rule["all"][:1]}
+    app = opened(people.ann, rule)
+    app = click(click(app, "segment_add"), "segment_add")
+    assert json.loads(parameter(app, "segment_rule")) == rule
+    assert app.number_input[0].value == float(value)
+
+
 def test_nested_deeper_than_the_cards_is_counted_and_left_to_json(people: make.People) -> None:
     deep = {"all": [{"any": [{"none": [OFTEN["all"][0]]}]}]}
     app = opened(people.ann, deep)

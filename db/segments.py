@@ -151,7 +151,8 @@ def preview(
     if total is None:
         total = asked.count(conn, group)
     descending = sort not in ("name", "newest")
-    rows = customers.piece(conn, query, sort, descending, offset=max(0, offset), limit=max(1, min(limit, 500)))
+    offset, limit = max(0, offset), max(1, min(limit, 500))
+    rows = customers.piece(conn, query, sort, descending, viewer=viewer, offset=offset, limit=limit)
     return Page(rows, total, False)
 
 
@@ -222,8 +223,7 @@ class _Question:
             self._found[("categories",)] = bought
             return self._named(func.coalesce(bought.c.categories.overlap(list(c.values)), False))
         if c.field.kind is Kind.PERIOD:
-            days = schema.order_days
-            self._found[("days",)] = days
+            days = self._found[("days",)] = schema.order_days
             return self._named(func.coalesce(_orders_within(days.c.days, c.span, self.today) > 0, False))
         if c.field.column is None:
             key = (c.field.key, c.values, c.span)
@@ -327,10 +327,13 @@ def _looked_up(c: Condition, today: date) -> Select[Any]:
 
 
 def _orders_within(days: ColumnElement[Any], span: Span, today: date) -> ColumnElement[int]:
-    """How many of a customer's days of orders, which are in order, lie in the period: two binary searches."""
-    start, end = (since(today, span.last_days), today) if span.last_days else (span.start, span.end)
+    """How many of the days of a customer's orders, which are in order, lie in a period: two binary searches."""
+    start = since(today, span.last_days) if span.last_days else span.start
+    end = today if span.last_days else span.end
     until = func.width_bucket(literal(end, Date), days) if end else func.cardinality(days)
-    return until - func.width_bucket(literal(start - timedelta(days=1), Date), days) if start else until
+    if not start or start == date.min:
+        return until
+    return until - func.width_bucket(literal(start - timedelta(days=1), Date), days)
 
 
 def _within(day: ColumnElement[date], span: Span, today: date) -> list[ColumnElement[bool]]:

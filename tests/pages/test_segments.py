@@ -157,7 +157,6 @@ def test_a_rule_is_built_step_by_step_and_stands_in_the_address(people: make.Peo
     app = opened(people.ann)
     assert fit(app) == "6"
     assert "Everyone" in said(app)
-    app = click(app, "segment_add")
     [field] = [box for box in app.selectbox if box.key.startswith("segment_field_")]
     with speaking("en"):
         field.set_value("orders")
@@ -165,12 +164,14 @@ def test_a_rule_is_built_step_by_step_and_stands_in_the_address(people: make.Peo
     assert "Without a value this condition does not count yet." in body(app)
     assert fit(app) == "6"
     with speaking("en"):
-        next(box for box in app.selectbox if box.key.startswith("segment_op_")).set_value(">")
+        comparison = next(box for box in app.selectbox if box.key.startswith("segment_op_"))
+        assert comparison.value == ">="
+        comparison.set_value(">")
     app = app.run()
     app.number_input[0].set_value(2)
     app = sound(app.run())
     assert fit(app) == "3"
-    assert "50.0% of 6 customers" in said(app)
+    assert "50.0% of your 6 customers" in said(app)
     assert json.loads(parameter(app, "segment_rule")) == OFTEN
     app = click(app, "segment_add_group")
     boxes = [box for box in app.selectbox if box.key.startswith("segment_field_")]
@@ -318,6 +319,7 @@ def test_save_change_and_take_back(people: make.People) -> None:
     assert fit(app) == "3"
     assert "Segment changed" in body(app)
     assert "Undo of: Segment changed" in body(app)
+    assert "Rule: Orders > 2 → Orders > 3" in body(app)
 
 
 def test_names_are_asked_for_and_nothing_is_lost(people: make.People) -> None:
@@ -376,10 +378,10 @@ def test_a_colleagues_segment_is_copied_not_changed(people: make.People) -> None
     assert fit(app) == "3"
     app.number_input[0].set_value(4)
     app = sound(app.run())
-    for key in ("segment_save", "segment_archive", "segment_details"):
+    for key in ("segment_save", "segment_archive", f"segment_form_{number}_1_send"):
         assert not drawn(app, key)
-    app.text_input(key="segment_form_new_name").set_value("Mine after Bo's")
-    app = sound(click(app, "segment_form_new_send"))
+    app.text_input(key=f"segment_form_copy_{number}_1_name").set_value("Mine after Bo's")
+    app = sound(click(app, f"segment_form_copy_{number}_1_send"))
     assert int(parameter(app, "id")) != number
     with begin(people.bo) as conn:
         assert saved_segments.get(conn, viewer=people.bo, segment_id=number).rule.rules[0].values == (2,)

@@ -22,6 +22,9 @@ _CSS = """
   /* The theme's grey of small print is too pale for many eyes (WCAG 2, 4.5 : 1). */
   .stApp [data-testid="stCaptionContainer"] { opacity: 0.72; }
   [data-testid="stButtonGroup"] [data-selected="true"] p { color: color-mix(in srgb, currentColor 90%, CanvasText); }
+  .stApp button[kind^="primary"]:not(:hover, :disabled), [data-testid="stMultiSelect"] [data-tag] {
+    background-color: light-dark(#2563EB, #336CD9);
+  }
   [class*="st-key-kehu_section"] > :first-child { margin-bottom: 0.2rem; }
   /* They speak English only: how many characters are left, and that Enter submits. */
   [data-testid="InputInstructions"] { display: none; }

@@ -73,7 +73,9 @@ tabs = {
     "details": _("Details"),
     "history": _("History"),
 }
-tab = controls.switch("customer_tab", _("Part"), list(tabs), tabs.__getitem__, default="purchases", hidden=True)
+tab = controls.switch(
+    "customer_tab", _("About the customer"), list(tabs), tabs.__getitem__, default="purchases", hidden=True
+)
 one = {"viewer": viewer, "customer_id": found.id}
 if tab == "purchases" and not found.orders:
     st.info(_("No orders yet."))

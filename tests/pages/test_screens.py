@@ -48,7 +48,7 @@ SHOWN = {
     "segments": ("Click a row to see the rule.", "Click a row to see the rule."),
     "segment": ("Against everyone · share of customers by", "Against everyone · share of customers by"),
     "customers": ("Descending", "No customers yet."),
-    "customer": ("Notes", "No customer is chosen. Open one from the list."),
+    "customer": ("About the customer", "No customer is chosen. Open one from the list."),
     "campaigns": (
         "Click a row to see the campaign.",
         "No campaign yet. They appear here as soon as the first ones are loaded.",

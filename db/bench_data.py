@@ -33,7 +33,7 @@ SOURCE = "Kehu bench data"
 COMPANY = "Bench"
 ZONE = "Asia/Shanghai"
 SEED = 1
-BYTES = 8_500
+BYTES = 9_000
 """Of the database for each customer, indexes included."""
 CHUNK = 50_000
 """Rows of one COPY."""

@@ -13,17 +13,27 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
+from benchmarks import cases
+from benchmarks.plans import LARGE, Scan, Statement, recorded
+from benchmarks.plans import scans as plans_of
 from components import data, visit
 from db import sessions
 from db.connection import begin, engine
-from db.permissions import GATE
+from db.errors import Unavailable
+from db.permissions import GATE, WORKER
 from pages import SCREENS
 
 ROUNDS = 15
+MANY = 100_000
+MOST_MS = {False: 150, True: 1_000}
+"""Limits of a screen's data in ms: of the demo's size, and with more than MANY customers."""
+MOST_QUERIES = 12
+NOT_ALLOWED = "NOT ALLOWED: give it an index or a roll-up, or its reason in benchmarks/plans.py"
 
 BARE = """
 import runpy
@@ -36,31 +46,58 @@ with data.run("bench") as run:
 
 
 def main() -> int:
-    """Measure and print a table, or JSON with --json."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="runs of each screen after warming up")
-    parser.add_argument("--user", default="", help="user name; by default one of each role")
-    parser.add_argument("--json", action="store_true")
+    """Measure and print a table, or JSON with --json; gives 1 when a plan reads a large table without a reason."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog="Large data: `python -m db bench-data --customers 1000000` in an empty database (docs/operations.md).",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"runs of each screen after warming up ({ROUNDS})")
+    parser.add_argument("--user", default="", help="user name; by default one of each role, who has most customers")
+    parser.add_argument("--screen", default="", help="path of a screen; by default all of them")
+    parser.add_argument("--plans", action="store_true", help="list whole reads of large tables; exit code 1 for one")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
     asked = parser.parse_args()
     os.environ["KEHU_NO_CACHE"] = "1"
-    rows = [row for name in _users(asked.user) for row in _screens(name, asked.rounds)]
-    found = {
+    users = _users(asked.user)
+    found: dict[str, Any] = {
         "load_average": [round(n, 2) for n in os.getloadavg()],
-        "round_trip_ms": _round_trip(),
-        "screens": rows,
-        "shell": _shell(_users(asked.user)[0], asked.rounds),
+        "limits": _limits(),
+        "screens": [],
+        "queries": [],
+        "scans": [],
     }
+    for name in users:
+        session = _session(name)
+        rows, scans = _screens(session, asked.rounds, asked.screen, asked.plans)
+        found["screens"] += rows
+        found["scans"] += scans
+        if not asked.screen or asked.screen == "segments":
+            rows, scans = _queries(session, min(asked.rounds, 5), asked.plans)
+            found["queries"] += rows
+            found["scans"] += scans
+    if not asked.screen:
+        found["shell"] = _shell(users[0], max(asked.rounds, ROUNDS))
+    found["load_average_after"] = [round(n, 2) for n in os.getloadavg()]
+    wrong = [scan for scan in found["scans"] if not scan.reason]
     if asked.json:
+        found["scans"] = [vars(scan) | {"reason": scan.reason} for scan in found["scans"]]
         json.dump(found, sys.stdout, indent=1)
         print()
     else:
-        _print(found)
-    return 0
+        _print(found, asked.plans)
+    return 1 if wrong else 0
 
 
 def _users(name: str) -> list[str]:
-    """One active user of each role, or the one that was named."""
-    query = "SELECT DISTINCT ON (role) username FROM users WHERE active ORDER BY role, id"
+    """One active user of each role, the manager and salesperson with most customers; or the one that was named."""
+    query = """
+        SELECT DISTINCT ON (u.role) u.username
+        FROM users AS u
+        WHERE u.active
+        ORDER BY u.role, (SELECT count(*) FROM users AS t WHERE t.team_id = u.team_id) DESC, u.id
+    """
     with begin(GATE) as conn:
         every = list(conn.exec_driver_sql(query).scalars())
     if not every:
@@ -68,10 +105,17 @@ def _users(name: str) -> list[str]:
     return [name] if name else every
 
 
-def _round_trip() -> float:
-    """What any query costs at least here: median of SELECT 1 in an open transaction, in ms."""
-    with begin(GATE) as conn:
-        return _median(lambda: conn.exec_driver_sql("SELECT 1").scalar(), 200)
+def _limits() -> dict[str, float]:
+    """What nothing here can be faster than: a round trip, and looking once at every customer and at every member."""
+    with begin(WORKER) as conn:
+        return {
+            "round_trip_ms": _median(lambda: conn.exec_driver_sql("SELECT 1").scalar(), 200),
+            "every_customer_ms": _median(lambda: conn.exec_driver_sql(_EVERY_CUSTOMER).scalar(), 5),
+            "customers": conn.exec_driver_sql("SELECT count(*) FROM customers").scalar_one(),
+        }
+
+
+_EVERY_CUSTOMER = "SELECT sum(orders) FROM customer_metrics"
 
 
 def _median(call: Callable[[], Any], rounds: int) -> float:
@@ -93,40 +137,77 @@ def _session(username: str) -> sessions.Session:
     return found
 
 
-def _screens(username: str, rounds: int) -> list[dict[str, Any]]:
-    """Each screen the user may open: queries, and the time inside the reads that feed it (caches off, buffers warm)."""
-    session = _session(username)
-    rows = []
+def _screens(session: sessions.Session, rounds: int, only: str, plans: bool) -> tuple[list[dict[str, Any]], list[Scan]]:
+    """Each case of each screen the user may open: queries, and the time inside the reads that feed it.
+
+    Caches are off, buffers warm.
+    """
+    username = session.viewer.username
+    with begin(session.viewer) as conn:
+        most = cases.largest(conn)
+    rows, scans = [], []
     for screen in SCREENS:
-        if not session.viewer.can(screen.permission):
+        if not session.viewer.can(screen.permission) or only not in ("", screen.path):
             continue
-        params = _example(session, screen.path)
-        app = _whole(session)
-        app.run()
-        if screen is not SCREENS[0]:
-            app.switch_page(f"../{screen.file}")
+        own = [c for c in cases.CASES if c.screen == screen.path] or [cases.Case(screen.path, "as it opens", {})]
+        for case in own:
+            params = {key: value.format(**most) for key, value in case.params.items()}
+            app = _whole(session)
+            app.run()
+            if screen is not SCREENS[0]:
+                app.switch_page(f"../{screen.file}")
+            spent: list[tuple[float, float]] = []
+            statements: dict[tuple[str, str], Statement] = {}
+            with _timed_reads(spent), recorded(statements) if plans else nullcontext():
+                for _round in range(rounds + 2):
+                    spent.append((0.0, 0.0))
+                    app.query_params.update(params)
+                    app.run()
+                    if app.exception or app.error:
+                        problems = [e.value for e in (*app.exception, *app.error)]
+                        raise RuntimeError(f"{screen.path} ({case.label}) as {username}: {problems}")
+            name = f"{screen.path}, {case.label}"
+            rows.append({"screen": name, "user": username, "queries": data.queries(), **_figures(spent[2:])})
+            _tell(rows[-1])
+            if plans:
+                scans += plans_of(name, session.viewer, statements)
+    return rows, scans
+
+
+def _queries(session: sessions.Session, rounds: int, plans: bool) -> tuple[list[dict[str, Any]], list[Scan]]:
+    """Query functions by themselves, each in a transaction of its own."""
+    viewer = session.viewer
+    rows, scans = [], []
+    for query in cases.QUERIES:
+        statements: dict[tuple[str, str], Statement] = {}
         spent: list[tuple[float, float]] = []
-        with _timed_reads(spent):
-            for _round in range(rounds + 2):
-                spent.append((0.0, 0.0))
-                app.query_params.update(params)
-                app.run()
-                if app.exception or app.error:
-                    raise RuntimeError(
-                        f"{screen.path} as {username}: {[e.value for e in (*app.exception, *app.error)]}"
-                    )
-        wall = [w for w, _c in spent[2:]]
-        rows.append(
-            {
-                "screen": screen.path,
-                "user": username,
-                "queries": data.queries(),
-                "data_ms": round(statistics.median(wall), 1),
-                "data_ms_max": round(max(wall), 1),
-                "data_cpu_ms": round(statistics.median(c for _w, c in spent[2:]), 1),
-            }
-        )
-    return rows
+        with recorded(statements) if plans else nullcontext():
+            for _round in range(rounds + 1):
+                wall, cpu = time.perf_counter(), time.thread_time()
+                with suppress(Unavailable), begin(viewer) as conn:  # stopped: its time says so
+                    query.function(conn, viewer=viewer, today=session.today, **query.values)
+                spent.append(((time.perf_counter() - wall) * 1000, (time.thread_time() - cpu) * 1000))
+        name = f"segments.{query.label}"
+        sent = len({s.sql for s in statements.values()}) if plans else None
+        rows.append({"screen": name, "user": viewer.username, "queries": sent, **_figures(spent[1:])})
+        _tell(rows[-1])
+        if plans:
+            scans += plans_of(name, viewer, statements)
+    return rows, scans
+
+
+def _tell(row: dict[str, Any]) -> None:
+    """A line while the rest is still being measured."""
+    print(f"  {row['screen']} as {row['user']}: {row['data_ms']} ms", file=sys.stderr, flush=True)
+
+
+def _figures(spent: list[tuple[float, float]]) -> dict[str, float]:
+    wall = [w for w, _c in spent]
+    return {
+        "data_ms": round(statistics.median(wall), 1),
+        "data_ms_max": round(max(wall), 1),
+        "data_cpu_ms": round(statistics.median(c for _w, c in spent), 1),
+    }
 
 
 class _timed_reads:
@@ -152,17 +233,6 @@ class _timed_reads:
 
     def __exit__(self, *_error: object) -> None:
         data.read = self.read
-
-
-def _example(session: sessions.Session, path: str) -> dict[str, str]:
-    """Parameters that make the screen work hardest: the whole time, the customer with most orders."""
-    if path == "overview":
-        return {"overview_period": "all"}
-    if path == "customer":
-        with begin(session.viewer) as conn:
-            query = "SELECT customer_id FROM customer_metrics ORDER BY orders DESC LIMIT 1"
-            return {"id": str(conn.exec_driver_sql(query).scalar() or 0)}
-    return {}
 
 
 def _bare(session: sessions.Session, file: str) -> AppTest:
@@ -194,16 +264,47 @@ def _shell(username: str, rounds: int) -> dict[str, float]:
     return medians | {"added": round(medians["whole"] - medians["bare"], 1)}
 
 
-def _print(found: dict[str, Any]) -> None:
-    print(f"load average {found['load_average']}, round trip {found['round_trip_ms']} ms (the limit of any query)")
-    print(f"{'screen':<12}{'user':<18}{'queries':>8}{'data ms':>10}{'max':>8}{'CPU ms':>8}   limit 150 ms, 12 queries")
-    for row in found["screens"]:
+def _print(found: dict[str, Any], plans: bool) -> None:
+    limits, after = found["limits"], found["load_average_after"]
+    large = limits["customers"] > MANY
+    most = MOST_MS[large]
+    print(f"load average {found['load_average']} before, {after} after; medians of warm runs, caches of Kehu off")
+    print(
+        f"physical limits: {limits['round_trip_ms']} ms for any query, {limits['every_customer_ms']} ms for looking "
+        f"once at each of {limits['customers']:,} customers"
+    )
+    print(
+        f"{'screen':<32}{'user':<18}{'queries':>8}{'data ms':>10}{'max':>9}{'CPU ms':>8}   limit {most} ms, 12 queries"
+    )
+    for row in (*found["screens"], *found["queries"]):
+        over = row["data_ms"] > most or (row["queries"] or 0) > MOST_QUERIES
         print(
-            f"{row['screen']:<12}{row['user']:<18}{row['queries']:>8}{row['data_ms']:>10}{row['data_ms_max']:>8}"
-            f"{row['data_cpu_ms']:>8}"
+            f"{row['screen']:<32}{row['user']:<18}{row['queries'] or '':>8}{row['data_ms']:>10}{row['data_ms_max']:>9}"
+            f"{row['data_cpu_ms']:>8}{'   over' if over else ''}"
         )
-    shell = found["shell"]
-    print(f"shell: {shell['whole']} ms CPU whole, {shell['bare']} bare, {shell['added']} added (limit 15)")
+    if plans:
+        _print_scans(found["scans"])
+    shell = found.get("shell")
+    if shell:
+        ratio = shell["whole"] / shell["bare"]
+        print(
+            f"shell, interleaved with the bare page: {shell['whole']} ms CPU whole, {shell['bare']} bare "
+            f"({ratio:.2f} times), {shell['added']} added (limit 15)"
+        )
+
+
+def _print_scans(scans: list[Scan]) -> None:
+    """Whole reads of large tables: with the reason, or what to do about them."""
+    wrong = [s for s in scans if not s.reason]
+    print(f"whole reads of tables with more than {LARGE:,} rows: {len(scans)}, of which without a reason {len(wrong)}")
+    seen: dict[tuple[str, str], list[Scan]] = {}
+    for scan in scans:
+        seen.setdefault((scan.function, scan.table), []).append(scan)
+    for (function, table), each in sorted(seen.items()):
+        longest = max(each, key=lambda s: s.ms)
+        who = ", ".join(sorted({s.user for s in each}))
+        print(f"  {function} reads {table}: at most {longest.ms} ms ({longest.screen}), as {who}")
+        print(f"    {longest.reason or NOT_ALLOWED}")
 
 
 if __name__ == "__main__":

@@ -120,6 +120,7 @@ def versus(one: Any, other: Any, intervals: tuple[Interval, Interval], *, curren
     rows = {
         name["reached"]: [format.number(c.reached) for c in both],
         name["buyers"]: [format.number(c.buyers) for c in both],
+        name["promoted_buyers"]: [format.number(c.promoted_buyers) for c in both],
         name["redeemers"]: [format.number(c.redeemers) for c in both],
         name["redemptions"]: [format.number(c.redemptions) for c in both],
         name["redemption_rate"]: [

@@ -173,7 +173,7 @@ def history(rows: pd.DataFrame, *, viewer: Viewer, people: Mapping[int, str], zo
                     asked = int(row.id)
             actor, where = wording.plain(wording.actor(row.actor)), history_lines.source(row.source)
             st.caption(f"{actor} · {format.instant(row.made_at, zone)} · {where} · #{row.id}")
-            history_lines.draw(_lines(row.details), people=people)
+            history_lines.draw(_lines(row.details), viewer=viewer, people=people)
     if asked:
         undo_bar.take_back(asked, viewer=viewer, screen="customer", people=people)
 

@@ -66,6 +66,11 @@ def shared_note(viewer: Viewer) -> str:
     return _("whoever made this link sees other customers than you: your figures differ")
 
 
+def whose(viewer: Viewer) -> str:
+    """Whose customers the viewer sees, in words."""
+    return {"own": _("Yours"), "team": _("Yours and your team's"), "all": _("All customers")}[_width(viewer)]
+
+
 def _width(viewer: Viewer) -> str:
     return "all" if not viewer.scoped else "team" if len(viewer.owner_ids) > 1 else "own"
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TypeGuard
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, format_datetime, format_skeleton
+from babel.dates import format_date, format_datetime, format_interval, format_skeleton
 from babel.numbers import format_compact_currency, format_compact_decimal, format_currency, format_decimal
 
 from db.words import _, language, ngettext
@@ -77,8 +77,8 @@ def short_day(value: date, bucket: str = "day") -> str:
 
 
 def days(start: date, end: date) -> str:
-    """'Nov 3, 2026 – Nov 9, 2026', in Chinese '2026年11月3日至2026年11月9日'."""
-    return _("{start} – {end}").format(start=day(start), end=day(end))
+    """'Oct 14 – Nov 10, 2026', in Chinese '2026年10月14日至11月10日': what both days share is said once."""
+    return str(format_interval(start, end, "yMMMd", locale=language())).replace("\u2009", " ")
 
 
 def instant(value: datetime | None, zone: str) -> str:

@@ -40,6 +40,7 @@ def bars(whole: Any, intervals: list[tuple[str, str]]) -> int | None:
     with st.container(border=True):
         st.markdown("**" + _("Customers by step · share of all who received · lost since the step before") + "**")
         clicked = charts.steps(list(steps.values()), values, labels, key=CHART, alt=_("Steps of the funnel"))
+        st.caption(_("Click a bar to see the customers."))
         cells = {
             _("Step"): list(steps.values()),
             _("Customers"): [format.number(v) for v in values],

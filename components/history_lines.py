@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from components import wording
+from components import segment_choices, wording
 from components.signin import role_name
 from db.errors import Conflict
-from db.permissions import NOBODY
+from db.permissions import NOBODY, Viewer
 from db.words import _
 
 
@@ -34,6 +34,7 @@ def title(command: str, undoes_id: Any) -> str:
         "users.change": _("User changed"),
         "users.deactivate": _("User deactivated"),
         "demo.load": _("Demo data loaded"),
+        "bench.load": _("Bench data loaded"),
     }
     name = names.get(command, command)
     return _("Undo of: {name}").format(name=name) if _there(undoes_id) else name
@@ -77,7 +78,7 @@ def column(name: str) -> str:
     return names.get(name, name)
 
 
-def value(name: str, raw: Any, people: Mapping[int, str]) -> str:
+def value(name: str, raw: Any, viewer: Viewer, people: Mapping[int, str]) -> str:
     """A value of a column as text; a dash for nothing. Never markup: st.text draws it."""
     if name == "archived_at":
         return _("yes") if _there(raw) else _("no")
@@ -86,7 +87,8 @@ def value(name: str, raw: Any, people: Mapping[int, str]) -> str:
     if name == "owner_id":
         return wording.person({NOBODY: "", **people}.get(int(raw), f"#{int(raw)}"))
     if isinstance(raw, dict | list):
-        return json.dumps(raw, ensure_ascii=False)
+        written = json.dumps(raw, ensure_ascii=False)
+        return segment_choices.told(written, viewer) if name == "rule" else written
     return {True: _("yes"), False: _("no")}[raw] if isinstance(raw, bool) else _word(name, raw)
 
 
@@ -98,24 +100,27 @@ def _word(name: str, raw: Any) -> str:
     return words.get(raw, str(raw))
 
 
-def draw(lines: Sequence[dict[str, Any]], *, people: Mapping[int, str], most: int = 20) -> None:
+def draw(lines: Sequence[dict[str, Any]], *, viewer: Viewer, people: Mapping[int, str], most: int = 20) -> None:
     """One line for each value: what it was, what it became. More than `most` are counted, not hidden silently.
 
     `people` are the names of owners by their id.
     """
-    _each(lines, "before", "after", people, most)
+    _each(lines, "before", "after", viewer, people, most)
 
 
-def conflict(error: Conflict, *, people: Mapping[int, str], most: int = 20) -> None:
+def conflict(error: Conflict, *, viewer: Viewer, people: Mapping[int, str], most: int = 20) -> None:
     """Why an undo was refused, and the values that stand in its way: what the change made of them, what they are."""
     st.warning(wording.sentence(error.message), icon=":material/info:")
-    _each([row for row in error.rows if row["column"]], "after", "now", people, most)
+    _each([row for row in error.rows if row["column"]], "after", "now", viewer, people, most)
 
 
-def _each(lines: Sequence[dict[str, Any]], one: str, other: str, people: Mapping[int, str], most: int) -> None:
+def _each(
+    lines: Sequence[dict[str, Any]], one: str, other: str, viewer: Viewer, people: Mapping[int, str], most: int
+) -> None:
     for line in lines[:most]:
         name = line["column"]
-        st.text(f"{column(name)}: {value(name, line[one], people)} → {value(name, line[other], people)}")
+        was, became = (value(name, line[side], viewer, people) for side in (one, other))
+        st.text(f"{column(name)}: {was} → {became}")
     if len(lines) > most:
         st.caption(_("and {n} more values").format(n=len(lines) - most))
 

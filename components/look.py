@@ -17,6 +17,21 @@ _CSS = """
   [data-testid="stSidebarUserContent"] { min-height: calc(100dvh - 5rem); padding-bottom: 1rem; display: flex; }
   [data-testid="stSidebarUserContent"] > div { flex: 1; display: flex; }
   .st-key-kehu_errand, .st-key-kehu_fold, .st-key-kehu_themed { position: absolute; width: 0; height: 0; }
+  /* Nor do they leave a gap, which would move the screen when they go. */
+  [data-testid="stLayoutWrapper"]:has(> :is(.st-key-kehu_errand, .st-key-kehu_fold)) { position: absolute; }
+  /* The theme's grey of small print is too pale for many eyes (WCAG 2, 4.5 : 1). */
+  .stApp [data-testid="stCaptionContainer"] { opacity: 0.72; }
+  [data-testid="stButtonGroup"] [data-selected="true"] p { color: color-mix(in srgb, currentColor 90%, CanvasText); }
+  .stApp button[kind^="primary"]:not(:hover, :disabled), [data-testid="stMultiSelect"] [data-tag] {
+    background-color: light-dark(#2563EB, #336CD9);
+  }
+  [class*="st-key-kehu_section"] > :first-child { margin-bottom: 0.2rem; }
+  /* They speak English only: how many characters are left, and that Enter submits. */
+  [data-testid="InputInstructions"] { display: none; }
+  /* To copy: who looks for it does not hover. */
+  .stApp [data-testid="stCode"] button { visibility: visible; opacity: 1; }
+  /* As tall as the buttons beside them, so that their names stand on one line. */
+  [data-testid="stSelectbox"] [role="group"] { min-height: 40px; }
   /* Its buttons speak English only, and the whole table is one click away as an export of ours. */
   [data-testid="stElementToolbar"] { display: none; }
   [data-testid="stButtonGroup"] button { min-height: 40px; }
@@ -33,6 +48,12 @@ _CSS = """
   }
   /* Names of columns that hold a mark each need no more room than the mark. */
   .st-key-kehu_matrix :is(th, td):not(:first-child) { text-align: center !important; }
+  @media (min-width: 641px) {
+    /* A long line under the title folds; the actions stay beside it. */
+    .st-key-kehu_heading { flex-wrap: nowrap !important; }
+    .st-key-kehu_heading > :first-child { min-width: 0; flex: 0 1 auto; }
+    .st-key-kehu_heading > :last-child { flex: none; }
+  }
   @media (max-width: 640px) {
     [class*="st-key-segment_field"] { flex: 1 1 60% !important; }
     [class*="st-key-segment_line"] [class*="st-key-segment_remove"] { order: -1; }
@@ -58,7 +79,6 @@ _CSS = """
   @media (pointer: coarse), (max-width: 640px) {
     .stApp button[data-testid^="stBaseButton"], .stApp [data-testid="stPageLink"] a { min-height: 40px; }
     .stApp input, .stApp textarea { font-size: 16px !important; min-height: 40px; }
-    .stApp [data-testid="stCode"] button { visibility: visible; }  /* to copy: nothing hovers over it */
   }
 </style>
 """

@@ -37,3 +37,4 @@ def running(rows: pd.DataFrame, rates: list[str], *, on: date) -> None:
             _("Rate (95% interval)"): rates,
         }
         tables.small(pd.DataFrame(cells), right=list(cells)[2:])
+        places.link("campaigns", _("All campaigns"), icon=":material/campaign:")

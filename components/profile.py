@@ -8,8 +8,10 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from components import format, places, wording
+from components import explain, format, places, wording
 from db import text
+from db.metrics import CUSTOMER_METRICS
+from db.permissions import Viewer
 from db.words import _
 
 
@@ -17,6 +19,15 @@ def stage_badge(name: str, stage: str) -> None:
     """The lifecycle stage in words, with a colour beside it."""
     colours = {"new": "blue", "active": "green", "at_risk": "orange", "lost": "gray", "prospect": "violet"}
     st.badge(name, color=colours.get(stage, "gray"))  # type: ignore[arg-type]
+
+
+def top(viewer: Viewer, number: str, *, fresh: str) -> None:
+    """The way back to the list; to its right the link to share and what the figures mean."""
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        places.link("customers", _("Customers"), icon=":material/arrow_back:")
+        with st.container(horizontal=True, horizontal_alignment="right", width="content", key="kehu_actions"):
+            explain.share(viewer)
+            explain.about(CUSTOMER_METRICS.values(), filters=f"#{wording.plain(number[:20])}", fresh=fresh)
 
 
 def header(customer: Any, stage_name: str, *, sight: bool = False) -> None:
@@ -43,23 +54,18 @@ def figures(customer: Any, *, currency: str, today: date) -> None:
     """Orders, revenue, average basket, first and last order."""
     own_orders = customer.orders - customer.other_currency_orders
     basket = customer.revenue / own_orders if own_orders else None
+    last = customer.last_order_on
+    shown = {
+        "orders": (format.number(customer.orders), ""),
+        "revenue": (format.short(customer.revenue, "money", currency), format.money(customer.revenue, currency)),
+        "basket": (format.short(basket, "money", currency), ""),
+        "last_order": (format.ago(last, today) if last else "–", format.day(last) if last else ""),
+    }
     with st.grid(columns="auto", min_column_width=130, gap="small"):
-        st.metric(_("Orders"), format.number(customer.orders), border=True, height="stretch")
-        st.metric(
-            _("Revenue"),
-            format.short(customer.revenue, "money", currency),
-            border=True,
-            height="stretch",
-            help=_("Exactly: {value}").format(value=format.money(customer.revenue, currency)),
-        )
-        st.metric(_("Average basket"), format.short(basket, "money", currency), border=True, height="stretch")
-        st.metric(
-            _("Last order"),
-            format.ago(customer.last_order_on, today) if customer.last_order_on else "–",
-            border=True,
-            height="stretch",
-            help=format.day(customer.last_order_on),
-        )
+        for key, (value, exact) in shown.items():
+            metric = CUSTOMER_METRICS[key]
+            told = [_(metric.formula), _("Exactly: {value}").format(value=exact) if exact else ""]
+            st.metric(_(metric.name), value, border=True, height="stretch", help="\n\n".join(filter(None, told)))
     if customer.other_currency_orders:
         st.caption(wording.left_out(customer.other_currency_orders))
 

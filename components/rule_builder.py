@@ -240,19 +240,21 @@ def _scalar(line: Line, key: str, label: str, value: Any) -> Any:
             width=140,
         )
         return day.isoformat() if isinstance(day, date) else None
+    whole = FIELDS[line.field].kind is Kind.NUMBER and (value is None or float(value).is_integer())
+    start = None if value is None else int(value) if whole else float(value)
     number = st.number_input(
         label,
-        value=None if value is None else float(value),
-        step=1.0,
-        format="%g" if value is None or float(value).is_integer() else "%f",
+        value=start,
+        step=1 if whole else 1.0,
+        format="%d" if whole else "%.2f" if start is None or start == round(start, 2) else "%.6f",
         placeholder=label,
-        key=key,
+        key=f"{key}_whole" if whole else key,
         label_visibility="collapsed",
-        width=100,
+        width=100 if whole else 120,
     )
-    if value is not None and number == float(value):
-        return value  # as it was written: floats have no place for all of its digits
-    return int(number) if number is not None and float(number).is_integer() else number
+    if number is None or number == start:
+        return value if number is not None else None  # what a browser's arithmetic would change is a text, and stays
+    return int(number) if float(number).is_integer() else number
 
 
 def _days(key: str, value: Any) -> int | None:

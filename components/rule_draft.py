@@ -8,7 +8,7 @@ from typing import Any
 
 from db import rules
 from db.errors import Invalid
-from db.fields import FIELDS, OPERATORS
+from db.fields import FIELDS, OPERATORS, Kind
 from db.rules import Condition, Group
 
 Numbers = Callable[[], int]
@@ -25,10 +25,11 @@ class Line:
     value: Any = None
 
     def choose(self, key: str) -> None:
-        """Take another field, with its first operator."""
+        """Take another field, with the operator it is asked for most: at least for figures, else the first."""
         if key != self.field:
             self.field, self.value = key, None
-            self.op = next(iter(OPERATORS[FIELDS[key].kind]))
+            kind = FIELDS[key].kind
+            self.op = ">=" if kind in (Kind.NUMBER, Kind.MONEY) else next(iter(OPERATORS[kind]))
 
     def compare(self, op: str) -> None:
         """Take another operator; the value stays where both take the same."""
@@ -110,7 +111,7 @@ def _counts(card: Card) -> bool:
 
 
 def of(rule: Group, numbers: Numbers) -> Draft | None:
-    """The rule as a draft; None where groups stand deeper than the builder shows."""
+    """The rule as a draft, everyone as an empty condition; None where groups stand deeper than the builder shows."""
 
     def line(condition: Condition) -> Line:
         data = rules.data_of(condition)
@@ -125,4 +126,6 @@ def of(rule: Group, numbers: Numbers) -> Draft | None:
         else:
             found = [line(c) for c in each.rules if isinstance(c, Condition)]
             parts.append(Card(numbers(), each.match, found))
+    if rule == rules.EVERYONE:
+        parts.append(Line(numbers()))
     return Draft(numbers(), rule.match, parts)

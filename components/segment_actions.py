@@ -30,7 +30,7 @@ def editing(rule: Group, *, key: str) -> None:
                 on_click=segment_source.replace,
                 args=(rules.EVERYONE,),
             )
-        with st.popover(_("As JSON"), icon=":material/data_object:", key="segment_json"):
+        with st.popover(_("As JSON"), icon=":material/data_object:", key=f"segment_json_of_{key}"):
             _json(rule, key)
 
 
@@ -61,12 +61,17 @@ def bar(rule: Group, *, saved: Any, changed: bool, viewer: Viewer) -> Asked | No
             if changed and st.button(_("Save changes"), type="primary", icon=":material/save:", key="segment_save"):
                 asked = "save", kept
             if not saved.problem:  # else a new name would be kept with a rule that nobody has written
-                with st.popover(_("Name and sharing"), icon=":material/edit:", key="segment_details"):
-                    values = form(f"segment_form_{saved.id}_{saved.version}", **kept)
+                # Another key with each version: once it is saved the form folds.
+                of = f"{saved.id}_{saved.version}"
+                with st.popover(_("Name and sharing"), icon=":material/edit:", key=f"segment_details_{of}"):
+                    values = form(f"segment_form_{of}", **kept)
                     asked = ("save", values) if values else asked
         label = _("Save as another") if saved else _("Save segment")
-        with st.popover(label, icon=":material/save:", type="secondary" if mine else "primary", key="segment_copy"):
-            values = form("segment_form_new")
+        of = f"copy_{saved.id}_{saved.version}" if saved else "new"
+        with st.popover(
+            label, icon=":material/save:", type="secondary" if mine else "primary", key=f"segment_keep_{of}"
+        ):
+            values = form(f"segment_form_{of}")
             asked = ("copy", values) if values else asked
         if viewer.can(Permission.CUSTOMERS_EXPORT):
             exports.button("segment", {"rule": rules.written(rule)}, viewer=viewer, key="segment_export")

@@ -85,6 +85,12 @@ def sentence(rule: Group, choices: Choices) -> str:
     return rule_words.sentence(rule, choices.named)
 
 
+def told(written: str, viewer: Viewer) -> str:
+    """The rule of a JSON text in words, for a history; the text itself where it is no rule any more."""
+    rule, _problem = parsed(written)
+    return sentence(rule, Choices(viewer, fields=(), rule=rule)) if rule else written
+
+
 def parsed(written: str) -> tuple[Group | None, str]:
     """The rule of a JSON text, or None and what is wrong with it."""
     try:

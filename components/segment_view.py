@@ -28,8 +28,11 @@ from db.words import _
 MOST_BARS = 12
 
 
-def answer(found: Any, sentence: str) -> None:
-    """The rule in words, the count and the share; `found` as db.segments.explore gives it."""
+def answer(found: Any, sentence: str, *, scoped: bool) -> None:
+    """The rule in words, the count and the share; `found` as db.segments.explore gives it.
+
+    `scoped`: whether the viewer sees only some of the customers.
+    """
     share = found.customers / found.everyone if found.everyone else None
     with st.container(border=True, key="segment_answer"):
         st.markdown(wording.plain(sentence))
@@ -40,7 +43,8 @@ def answer(found: Any, sentence: str) -> None:
                 help=_("Counted exactly, now, among the customers you may see that are not archived."),
                 width="content",
             )
-            told = _("{share} of {n} customers").format(share=format.percent(share), n=format.number(found.everyone))
+            told = _("{share} of your {n} customers") if scoped else _("{share} of {n} customers")
+            told = told.format(share=format.percent(share), n=format.number(found.everyone))
             st.markdown(told if found.everyone else _("There is nobody to count yet."), width="content")
 
 
@@ -120,6 +124,8 @@ def people(
             places.link("customer", _("Open"), icon=":material/open_in_full:", id=str(row["id"]))
     with picked.below, st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.caption(tables.position((number - 1) * page_size, len(rows), total), width="content")
+        if picked.row is None:
+            st.caption(_("Click a row to see the customer."), width="content")
         controls.turner("segment_page", number, -(-total // page_size))
 
 
@@ -137,7 +143,7 @@ def history(rows: Sequence[Mapping[str, Any]], *, viewer: Viewer, zone: str) -> 
                     asked = number
             who = wording.plain(wording.actor(row["actor"]))
             st.caption(f"{who} · {format.instant(row['made_at'], zone)} · #{number}")
-            history_lines.draw(_lines(row), people={})
+            history_lines.draw(_lines(row), viewer=viewer, people={})
     if asked:
         undo_bar.take_back(asked, viewer=viewer, screen="segment")
 

@@ -67,8 +67,7 @@ def draw(viewer: Viewer, screen: str) -> None:
     place = st.empty()
     with place.container(
         border=True,
-        horizontal=True,
-        horizontal_alignment="distribute",
+        horizontal=True,  # and to the left: at the right the toast would lie on it
         vertical_alignment="center",
         key="kehu_undo_bar",
     ):
@@ -92,7 +91,7 @@ def _draw_stuck(viewer: Viewer, screen: str) -> None:
     rest = error.details.get("rest", 0)
     place = st.empty()
     with place.container(border=True, key="kehu_stuck_bar"):
-        history_lines.conflict(error, people=stuck["people"])
+        history_lines.conflict(error, viewer=viewer, people=stuck["people"])
         with st.container(horizontal=True):
             go = bool(rest) and st.button(_("Undo the rest"), key="kehu_stuck_rest", icon=":material/undo:")
             keep = st.button(_("Leave everything as it is"), key="kehu_stuck_keep", type="tertiary")

@@ -127,7 +127,7 @@ def _move_generations(conn: Connection) -> None:
 
 @contextmanager
 def begin_owner() -> Iterator[Connection]:
-    """A transaction as the owner of the schema, past all rights: for migrations and nothing else."""
+    """A transaction as the owner of the schema, past all rights: for migrations and loads by COPY, nothing else."""
     with translated(), engine().connect() as conn, conn.begin():
         yield conn
 

@@ -87,13 +87,13 @@ _GIVEN = tuple("伟芳娜敏静磊军洋勇艳杰娟涛明超霞平刚丽桂玲�
 _FIRST = tuple("建国志文晓雨子思欣梓浩宇佳海春美玉秀永天一嘉俊诗若景立德")
 _SECOND = tuple("华明强辉涛轩涵怡萱洋杰琳婷雪梅兰英军峰龙鹏飞然悦琪彤远清")
 
-_LATIN_GIVEN = _words(
+LATIN_GIVEN = _words(
     "Emma Liam Olivia Noah Ava Ethan Sophia Mason Isabella Lucas Mia Logan Amelia James Harper Benjamin Evelyn Daniel "
     "Abigail Henry Emily Samuel Ella David Grace Carlos José María Sofía Andrés Lucía Mateo Inés François Chloé Renée "
     "Zoë Jürgen Anneliese Björn Aisha Omar Fatima Yusuf Priya Arjun Ananya Kwame Amara Tendai Hana Kenji Minh Linh "
     "Katarzyna Marek Elena Dimitri Giulia Matteo"
 )
-_LATIN_SURNAMES = (
+LATIN_SURNAMES = (
     *_words(
         "Smith Johnson Williams Brown Jones Miller Davis Wilson Anderson Taylor Thomas Moore Martin Jackson Thompson "
         "White Harris Clark Lewis Robinson Walker Young Allen King Wright Scott Hill Green Adams Baker Nelson Carter "
@@ -102,10 +102,10 @@ _LATIN_SURNAMES = (
     ),
     "Van der Berg",
 )
-_SHOP_PLACES = _words("明月 东海 长青 春风 金桥 和平 南山 阳光")
-_SHOP_KINDS = _words("小馆 餐饮有限公司 面包房 食品商行 咖啡馆 托儿所")
-_LATIN_SHOP_PLACES = ("Riverside", "Harbor Street", "Maple", "Old Mill", "Sunrise", "Corner", "Blue Door", "Hilltop")
-_LATIN_SHOP_KINDS = ("Café", "Bakery LLC", "Diner", "Catering Inc.", "Daycare", "Deli & Grill")
+SHOP_PLACES = _words("明月 东海 长青 春风 金桥 和平 南山 阳光")
+SHOP_KINDS = _words("小馆 餐饮有限公司 面包房 食品商行 咖啡馆 托儿所")
+LATIN_SHOP_PLACES = ("Riverside", "Harbor Street", "Maple", "Old Mill", "Sunrise", "Corner", "Blue Door", "Hilltop")
+LATIN_SHOP_KINDS = ("Café", "Bakery LLC", "Diner", "Catering Inc.", "Daycare", "Deli & Grill")
 
 _AREA_CODES = (
     *("206", "207", "212", "215", "216", "219", "301", "303", "305", "312", "313", "402", "404"),
@@ -174,7 +174,7 @@ def _skewed(household: int, what: str, choices: Sequence[T]) -> T:
 
 def _name(household: int, chinese: bool) -> str:
     if not chinese:
-        return f"{_pick(household, 'given', _LATIN_GIVEN)} {_pick(household, 'surname', _LATIN_SURNAMES)}"
+        return f"{_pick(household, 'given', LATIN_GIVEN)} {_pick(household, 'surname', LATIN_SURNAMES)}"
     rarity = _draw(household, "rarity", 100)
     surnames = (
         _COMMON if rarity < 55 else _LESS_COMMON if rarity < 88 else _READ_OTHERWISE if rarity < 96 else _COMPOUND
@@ -187,8 +187,8 @@ def _name(household: int, chinese: bool) -> str:
 
 def _shop(household: int, chinese: bool) -> str:
     if chinese:
-        return _pick(household, "shop place", _SHOP_PLACES) + _pick(household, "shop kind", _SHOP_KINDS)
-    return f"{_pick(household, 'shop place', _LATIN_SHOP_PLACES)} {_pick(household, 'shop kind', _LATIN_SHOP_KINDS)}"
+        return _pick(household, "shop place", SHOP_PLACES) + _pick(household, "shop kind", SHOP_KINDS)
+    return f"{_pick(household, 'shop place', LATIN_SHOP_PLACES)} {_pick(household, 'shop kind', LATIN_SHOP_KINDS)}"
 
 
 def _email(household: int, name: str) -> str:

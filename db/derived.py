@@ -1,7 +1,7 @@
-"""What is computed from orders and customers: customer_metrics and daily_sales, made anew or refreshed where touched.
+"""What is computed from orders and customers: customer_metrics, order_days, daily_sales; made anew or refreshed.
 
 The truth is `orders` and `customers`; the tables here can be thrown away and rebuilt, and with them those of
-db/campaign_results.py. Three rules keep them exact:
+db/categories.py and db/campaign_results.py. Three rules keep them exact:
 
 - A customer's orders stand in daily_sales under the key (owner, region) that customer_metrics says, not under the one
   that `customers` says by now. Who changes the customer queues it in the same transaction, and `refresh` moves it.
@@ -23,7 +23,7 @@ from typing import Any, LiteralString
 from psycopg import sql
 from sqlalchemy import Connection, CursorResult
 
-from db import campaign_results, clock, scores, settings
+from db import campaign_results, categories, clock, scores, settings
 from db.connection import bump
 
 ADVISORY_LOCK = 7_203_452
@@ -37,7 +37,8 @@ _FACTS = sql.SQL("""
         min(placed_on) AS first_order_on,
         max(placed_on) AS last_order_on,
         coalesce(bit_xor(hashtextextended(concat_ws(' ', id, placed_on, placed_at, currency, amount), 0)), 0)
-            AS orders_digest
+            AS orders_digest,
+        coalesce(array_agg(placed_on ORDER BY placed_on), ARRAY[]::date[]) AS days
     FROM orders
 """)
 
@@ -96,6 +97,13 @@ metrics AS (
 ),
 gone AS (
     DELETE FROM customer_metrics AS m WHERE NOT EXISTS (SELECT FROM customers AS c WHERE c.id = m.customer_id)
+),
+days_of AS (
+    INSERT INTO order_days (customer_id, days) SELECT id, days FROM facts
+    ON CONFLICT (customer_id) DO UPDATE SET days = excluded.days
+),
+days_gone AS (
+    DELETE FROM order_days AS d WHERE NOT EXISTS (SELECT FROM customers AS c WHERE c.id = d.customer_id)
 ),
 sums AS MATERIALIZED (
     SELECT p.placed_on AS day, f.owner_id, f.region, p.currency, count(*)::integer AS orders,
@@ -222,6 +230,13 @@ emptied AS (
 gone AS (
     DELETE FROM customer_metrics AS m USING work AS w WHERE m.customer_id = w.customer_id AND NOT w.stands
 ),
+days_of AS (
+    INSERT INTO order_days (customer_id, days) SELECT customer_id, w.days FROM work AS w WHERE stands
+    ON CONFLICT (customer_id) DO UPDATE SET days = excluded.days
+),
+days_gone AS (
+    DELETE FROM order_days AS d USING work AS w WHERE d.customer_id = w.customer_id AND NOT w.stands
+),
 metrics AS (
     INSERT INTO customer_metrics (customer_id, first_order_on, last_order_on, orders, revenue, other_currency_orders,
         orders_digest, rolled_owner_id, rolled_region, refreshed_at)
@@ -237,19 +252,21 @@ SELECT (SELECT count(*) FROM taken) AS taken, (SELECT array_agg(customer_id) FRO
 _WRONG_CUSTOMERS = """
 SELECT p.customer_id
 FROM (
-    SELECT coalesce(c.id, m.customer_id) AS customer_id, c.id IS NOT NULL AS stands, c.owner_id, c.region,
-        m.first_order_on, m.last_order_on, m.orders, m.revenue, m.other_currency_orders, m.rolled_owner_id,
-        m.rolled_region
+    SELECT coalesce(c.id, m.customer_id, d.customer_id) AS customer_id, c.id IS NOT NULL AS stands, c.owner_id,
+        c.region, m.first_order_on, m.last_order_on, m.orders, m.revenue, m.other_currency_orders, m.rolled_owner_id,
+        m.rolled_region, d.days
     FROM customers AS c
     FULL JOIN customer_metrics AS m ON m.customer_id = c.id
-    WHERE coalesce(c.id, m.customer_id) %% %(one_in)s = %(turn)s
+    FULL JOIN order_days AS d ON d.customer_id = coalesce(c.id, m.customer_id)
+    WHERE coalesce(c.id, m.customer_id, d.customer_id) %% %(one_in)s = %(turn)s
 ) AS p
 CROSS JOIN LATERAL ({facts} WHERE customer_id = p.customer_id) AS f
 WHERE NOT EXISTS (SELECT FROM touched_customers AS t WHERE t.customer_id = p.customer_id)
     AND (NOT p.stands
-        OR (p.owner_id, p.region, f.orders, f.revenue, f.other_currency_orders, f.first_order_on, f.last_order_on)
+        OR (p.owner_id, p.region, f.orders, f.revenue, f.other_currency_orders, f.first_order_on, f.last_order_on,
+            f.days)
         IS DISTINCT FROM (p.rolled_owner_id, p.rolled_region, p.orders, p.revenue, p.other_currency_orders,
-            p.first_order_on, p.last_order_on))
+            p.first_order_on, p.last_order_on, p.days))
 ORDER BY 1
 """
 
@@ -297,7 +314,8 @@ class Rebuilt:
 class Drift:
     """Where the derived tables differ from what they are derived from; both lists are empty when all is well.
 
-    `customers` are ids, `days` are keys (day, owner, region, currency), `results` are (customer, campaign). Customers
+    `customers` are ids, `days` are keys (day, owner, region, currency), `results` are (customer, campaign), `sums`
+    (campaign, owner). Customers
     that wait in the queue, `pending` of them, are out of date by design: they and the keys they stand under are left
     out.
     """
@@ -306,11 +324,12 @@ class Drift:
     days: tuple[tuple[date, int, str, str], ...]
     pending: int
     results: tuple[tuple[int, int], ...] = ()
+    sums: tuple[tuple[int, int], ...] = ()
 
     @property
     def found(self) -> bool:
         """True when a figure on a screen may be wrong."""
-        return bool(self.customers or self.days or self.results)
+        return bool(self.customers or self.days or self.results or self.sums)
 
 
 def rebuild(conn: Connection) -> Rebuilt:
@@ -322,6 +341,7 @@ def rebuild(conn: Connection) -> Rebuilt:
     # What was queued before the snapshot of the next statement is contained in it.
     _run(conn, "DELETE FROM touched_customers")
     row = _run(conn, _REBUILD, currency=settings.get(conn).currency, now=clock.now()).one()
+    categories.rebuild(conn)
     campaign_results.rebuild(conn)
     scores.refresh(conn)
     bump(conn, ["metrics"])
@@ -337,6 +357,7 @@ def refresh(conn: Connection, *, limit: int = BATCH) -> int:
     _lock(conn)
     row = _run(conn, _REFRESH, currency=settings.get(conn).currency, now=clock.now(), limit=limit).one()
     if row.taken:
+        categories.refresh(conn, row.customers)
         campaign_results.refresh(conn, row.customers)
         bump(conn, ["metrics"])
     return int(row.taken)
@@ -353,10 +374,11 @@ def check(conn: Connection, *, one_in: int = 1, turn: int = 0) -> Drift:
     days = _run(conn, _WRONG_DAYS, **sample)
     pending = _run(conn, "SELECT count(DISTINCT customer_id) FROM touched_customers").scalar_one()
     return Drift(
-        tuple(customers),
+        tuple(sorted({*customers, *categories.check(conn, **sample)})),
         tuple((row.day, row.owner_id, row.region, row.currency) for row in days),
         int(pending),
         tuple(campaign_results.check(conn, **sample)),
+        tuple(campaign_results.check_sums(conn)),
     )
 
 

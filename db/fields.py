@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -112,7 +113,10 @@ def score(measure: str, value: ColumnElement[Any]) -> Callable[[date, Bounds], C
         between = bounds.get(measure)
         if not between:
             return cast(null(), schema.customers.c.name.type)
-        steps = [(value <= bound, str(i)) for i, bound in enumerate(between, 1)]
+        # Bounds are values that occur: whole numbers of whole numbers, cents of money. Compared with binary
+        # floating-point numbers every row's money would be converted first.
+        exact = int if isinstance(value.type, Integer) else lambda bound: Decimal(repr(bound))
+        steps = [(value <= exact(bound), str(i)) for i, bound in enumerate(between, 1)]
         return case((func.coalesce(_m.orders, 0) == 0, None), *steps, else_="5")
 
     return expression

@@ -34,13 +34,13 @@ class Step(StrEnum):
     REDEEMED = "redeemed"
 
 
-_m, _r, _c = schema.campaign_members.c, schema.campaign_results.c, schema.customers.c
+_r, _c = schema.campaign_results.c, schema.customers.c
 
 _TAKEN: Mapping[Step, ColumnElement[bool]] = {
     Step.RECEIVED: true(),
     Step.BOUGHT: _r.orders > 0,
     Step.PROMOTED: _r.promoted_orders > 0,
-    Step.REDEEMED: and_(_r.promoted_orders > 0, _m.redemptions > 0),
+    Step.REDEEMED: and_(_r.promoted_orders > 0, _r.redemptions > 0),
 }
 SLICES: Mapping[str, ColumnElement[str]] = {
     "age_band": _c.age_band,
@@ -69,12 +69,12 @@ def steps(conn: Connection, *, viewer: Viewer, campaign_id: int, by: str = "") -
     """
     viewer.require(Permission.CAMPAIGNS_READ)
     cut = _cut(by)
-    unmatched = and_(_m.redemptions > 0, _r.promoted_orders == 0)
+    unmatched = and_(_r.redemptions > 0, _r.promoted_orders == 0)
     counts = [func.count().filter(condition).label(step.value) for step, condition in _TAKEN.items()]
     query = (
         select(cut.label("slice"), *counts, func.count().filter(unmatched).label("unmatched"))
-        .select_from(_members())
-        .where(_m.campaign_id == campaign_id)
+        .select_from(_members(by))
+        .where(_r.campaign_id == campaign_id)
         .group_by(cut)
     )
     rows = conn.execute(query)
@@ -89,10 +89,7 @@ def steps(conn: Connection, *, viewer: Viewer, campaign_id: int, by: str = "") -
 
 def members(campaign_id: int, step: str) -> Select[Any]:
     """The ids of a campaign's members who reached a step."""
-    joined = schema.campaign_members.outerjoin(
-        schema.campaign_results, and_(_r.customer_id == _m.customer_id, _r.campaign_id == _m.campaign_id)
-    )
-    return select(_m.customer_id).select_from(joined).where(_m.campaign_id == campaign_id, _TAKEN[Step(step)])
+    return select(_r.customer_id).where(_r.campaign_id == campaign_id, _TAKEN[Step(step)])
 
 
 def lowest(band: str) -> float:
@@ -117,28 +114,35 @@ def people(
     viewer.require(Permission.CUSTOMERS_READ)
     if step not in list(Step):
         raise Invalid(_("There is no step “{step}” in a funnel.").format(step=step))
-    chosen = [_m.campaign_id == campaign_id, _TAKEN[Step(step)]]
+    chosen = [_r.campaign_id == campaign_id, _TAKEN[Step(step)]]
     if by:
         chosen.append(_cut(by) == value)
     u = schema.users.c
+    # The page first, by itself: what is shown of its customers is fetched for these few.
+    page = (
+        select(_r.customer_id, _r.orders, _r.revenue, _r.redemptions)
+        .select_from(_members(by))
+        .where(*chosen)
+        .order_by(_r.revenue.desc(), _r.customer_id)
+        .offset(max(0, offset))
+        .limit(min(limit, MOST_PEOPLE))
+        .subquery()
+    )
     query = (
         select(
             _c.id,
             _c.name,
             _c.region,
             u.name.label("owner"),
-            func.coalesce(_r.orders, 0).label("orders"),
-            func.coalesce(_r.revenue, 0).label("revenue"),
-            _m.redemptions,
+            page.c.orders,
+            page.c.revenue,
+            page.c.redemptions,
         )
-        .select_from(_members().join(schema.users, u.id == _c.owner_id))
-        .where(*chosen)
-        .order_by(func.coalesce(_r.revenue, 0).desc(), _c.id)
-        .offset(max(0, offset))
-        .limit(min(limit, MOST_PEOPLE))
+        .select_from(page.join(schema.customers, _c.id == page.c.customer_id).join(schema.users, u.id == _c.owner_id))
+        .order_by(page.c.revenue.desc(), _c.id)
     )
     rows = conn.execute(query)
-    total = conn.scalar(select(func.count()).select_from(_members()).where(*chosen)) or 0
+    total = conn.scalar(select(func.count()).select_from(_members(by)).where(*chosen)) or 0
     return People(pd.DataFrame(rows.fetchall(), columns=list(rows.keys())), total)
 
 
@@ -148,7 +152,6 @@ def _cut(by: str) -> ColumnElement[str]:
     return SLICES[by] if by else literal("")
 
 
-def _members():  # type: ignore[no-untyped-def]  # a join has no public type
-    return schema.campaign_members.join(schema.customers, _c.id == _m.customer_id).outerjoin(
-        schema.campaign_results, and_(_r.customer_id == _m.customer_id, _r.campaign_id == _m.campaign_id)
-    )
+def _members(by: str):  # type: ignore[no-untyped-def]  # a join has no public type
+    """Members with what they bought; with their profile where it is cut by that."""
+    return schema.campaign_results.join(schema.customers, _c.id == _r.customer_id) if by else schema.campaign_results

@@ -175,6 +175,44 @@ CAMPAIGN_METRICS: Mapping[str, Metric] = {
     )
 }
 
+CUSTOMER_METRICS: Mapping[str, Metric] = {
+    m.key: m
+    for m in (
+        Metric(
+            "orders",
+            N_("Orders"),
+            "count",
+            N_("All orders of the customer, those in other currencies too."),
+            "customer_metrics",
+            "sum",
+        ),
+        Metric(
+            "revenue",
+            N_("Revenue"),
+            "money",
+            N_("Sum of the customer's order amounts in the company's currency; it counts for the present owner."),
+            "customer_metrics",
+            "sum",
+        ),
+        Metric(
+            "basket",
+            N_("Average basket"),
+            "money",
+            N_("Revenue divided by orders in the company's currency."),
+            "customer_metrics",
+            "ratio",
+        ),
+        Metric(
+            "last_order",
+            N_("Last order"),
+            "count",
+            N_("The day of the latest order, in the company's time zone."),
+            "customer_metrics",
+            "distinct",
+        ),
+    )
+}
+
 SEGMENT_METRICS: Mapping[str, Metric] = {
     m.key: m
     for m in (

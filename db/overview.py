@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Date, and_, case, func, literal, select
 
 from db import schema
 from db.errors import Invalid
@@ -142,8 +142,9 @@ def overview(
     then = _totals(s for s in sales if s.day < period.start)
     whole = first_day is None or last_day is None or (period.start <= first_day and last_day <= period.end)
     people = _all_people(conn, region) if whole else _people(conn, period, region)
+    stages = _stages(conn, today, region)
     figures = {
-        "customers": Figure(_customers(conn, region)),
+        "customers": Figure(int(stages["customers"].sum())),
         "active": Figure(people.active, people.active_before if comparable else None),
         "new": Figure(
             _new(now, period, data_since),
@@ -169,7 +170,7 @@ def overview(
         figures=figures,
         other_currency_orders=now.orders.total() - now.orders[currency],
         series=_series(sales, period, currency, data_since, people.head),
-        stages=_stages(conn, today, region),
+        stages=stages,
         campaigns=_campaigns(conn, period, region),
         first_day=first_day,
         last_day=last_day,
@@ -271,17 +272,35 @@ def _all_people(conn: Connection, region: str) -> _People:
 
 
 def _people(conn: Connection, period: Period, region: str) -> _People:
-    """In one pass over the orders' days; the head too, as the roll-up counts from the start of a week or month."""
-    o = schema.orders.c
+    """In one pass over the days of each customer's orders; the head too, as the roll-up counts from the start of a week
+    or month.
+    """
+    d = schema.order_days.c
     head_ends = period.buckets[1] if len(period.buckets) > 1 else period.end + timedelta(days=1)
+
+    def until(last: date) -> ColumnElement[int]:
+        """Orders up to a day: the days are in order, so it is a binary search."""
+        return func.width_bucket(literal(last, Date), d.days)
+
+    one = timedelta(days=1)
+    counted = (
+        select(
+            until(period.before.start - one).label("earlier"),
+            until(period.start - one).label("before"),
+            until(head_ends - one).label("head"),
+            until(period.end).label("whole"),
+        )
+        .where(_in_region(d.customer_id, region))
+        .offset(0)  # a fence: the searches are made once for each customer, not for each count
+        .subquery()
+        .c
+    )
     each = (
         select(
-            func.count().filter(o.placed_on >= period.start).label("now"),
-            func.count().filter(o.placed_on < period.start).label("then"),
-            func.count().filter(o.placed_on >= period.start, o.placed_on < head_ends).label("head"),
+            (counted.whole - counted.before).label("now"),
+            (counted.before - counted.earlier).label("then"),
+            (counted.head - counted.before).label("head"),
         )
-        .where(o.placed_on.between(period.before.start, period.end), _in_region(o.customer_id, region))
-        .group_by(o.customer_id)
         .subquery()
         .c
     )
@@ -300,12 +319,6 @@ def _people(conn: Connection, period: Period, region: str) -> _People:
 def _in_region(customer_id: ColumnElement[int], region: str) -> ColumnElement[bool]:
     c = schema.customers.c
     return customer_id.in_(select(c.id).where(c.region == region)) if region else literal(True)
-
-
-def _customers(conn: Connection, region: str) -> int:
-    c = schema.customers.c
-    query = select(func.count()).select_from(schema.customers)
-    return conn.scalar(query.where(c.archived_at.is_(None), _of_region(c.region, region))) or 0
 
 
 def _series(
@@ -369,21 +382,23 @@ def _stages(conn: Connection, today: date, region: str) -> pd.DataFrame:
 def _campaigns(conn: Connection, period: Period, region: str) -> pd.DataFrame:
     """Campaigns that ran on the last day of the period, with what the viewer may see of their members until then."""
     c, m = schema.campaigns.c, schema.campaign_members.c
-    redeemed = case((m.first_redeemed_on <= period.end, 1))
-    members = and_(m.campaign_id == c.id, m.received_on <= period.end, _in_region(m.customer_id, region))
     rows = conn.execute(
-        select(
-            c.id,
-            c.name.label("campaign"),
-            c.kind,
-            c.starts_on,
-            c.ends_on,
-            func.count(m.id).label("reached"),
-            func.count(redeemed).label("redeemers"),
-        )
-        .select_from(schema.campaigns.outerjoin(schema.campaign_members, members))
+        select(c.id, c.name.label("campaign"), c.kind, c.starts_on, c.ends_on)
         .where(c.starts_on <= period.end, c.ends_on >= period.end)
-        .group_by(c.id)
         .order_by(c.starts_on.desc(), c.id.desc())
     )
-    return pd.DataFrame(rows.fetchall(), columns=list(rows.keys()))
+    running = pd.DataFrame(rows.fetchall(), columns=list(rows.keys()))
+    # By the numbers of these few: joined, the plan would go through the members of every campaign.
+    counts = conn.execute(
+        select(m.campaign_id, func.count(), func.count(case((m.first_redeemed_on <= period.end, 1))))
+        .where(
+            m.campaign_id.in_([int(i) for i in running["id"]]),
+            m.received_on <= period.end,
+            _in_region(m.customer_id, region),
+        )
+        .group_by(m.campaign_id)
+    )
+    found = {campaign_id: (reached, redeemers) for campaign_id, reached, redeemers in counts}
+    for i, name in enumerate(("reached", "redeemers")):
+        running[name] = [found.get(campaign_id, (0, 0))[i] for campaign_id in running["id"]]
+    return running

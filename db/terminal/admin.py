@@ -16,7 +16,7 @@ from db.errors import Conflict, NotFound
 from db.metrics import N_
 from db.permissions import GATE, WORKER, Permission, Role, Viewer
 from db.terminal import output as out
-from db.terminal.command import SOURCE, Command, Usage, asked, no_options, role, roles, viewer_of
+from db.terminal.command import SOURCE, Command, Usage, asked, day, no_options, number, role, roles, up_to, viewer_of
 from db.terminal.output import Output
 from db.words import _
 
@@ -73,6 +73,33 @@ def _demo(args: Namespace) -> Output:
             days=out.number(loaded.shift_days),
         ),
     )
+
+
+def _bench_options(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--customers", metavar="N", type=up_to(10_000_000), required=True, help=_("customers, at most 10,000,000")
+    )
+    parser.add_argument("--seed", metavar="N", type=number, default=1, help=_("another seed gives other rows (1)"))
+    parser.add_argument("--until", metavar="DAY", type=day, default=None, help=_("the last day with orders (today)"))
+    parser.add_argument("--dry-run", action="store_true", help=_("say how large it would be, and load nothing"))
+
+
+def _bench_data(args: Namespace) -> Output:
+    (viewer_of(args) if asked(args) else WORKER).require(Permission.DEMO_LOAD)
+    from db import bench_data
+
+    plan = bench_data.planned(args.customers, seed=args.seed, last_day=args.until)
+    if args.dry_run:
+        about = bench_data.about(plan)
+        said = _("About {orders} orders and {events} events; {size} GB, about a minute for each 100,000 customers.")
+        gigabytes = f"{about.bytes / 1e9:.1f}"
+        known = {"orders": out.number(about.counts["orders"]), "events": out.number(about.counts["events"])}
+        return Output({"loaded": False, **vars(about)}, said.format(**known, size=gigabytes))
+    loaded = bench_data.load(plan, progress=_progress())
+    said = _("{customers} customers, {orders} orders and {events} events in {seconds} seconds; {size} GB.")
+    known = {key: out.number(loaded.counts[key]) for key in ("customers", "orders", "events")}
+    sizes = {"seconds": out.number(round(loaded.seconds)), "size": f"{loaded.bytes / 1e9:.1f}"}
+    return Output({"loaded": True, **vars(loaded)}, said.format(**known, **sizes))
 
 
 def _progress() -> Callable[[float, str], None]:
@@ -259,6 +286,13 @@ _USERS = (Permission.USERS_MANAGE,)
 COMMANDS = (
     Command("migrate", N_("bring the database's schema up to date"), (), no_options, _migrate),
     Command("demo", N_("load the demo data into an empty database"), (Permission.DEMO_LOAD,), _demo_options, _demo),
+    Command(
+        "bench-data",
+        N_("load a synthetic company of any size into an empty database, to measure it"),
+        (Permission.DEMO_LOAD,),
+        _bench_options,
+        _bench_data,
+    ),
     Command("users list", N_("everybody who may sign in"), _USERS, no_options, _users_list),
     Command("users add", N_("add a user, who chooses a password by a link"), _USERS, _add_options, _users_add),
     Command("users link", N_("a new link for choosing a password"), _USERS, _link_options, _users_link),

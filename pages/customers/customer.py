@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from components import controls, customer_actions, customer_form, customer_tabs, data, page, places, profile, wording
-from db import customer, customers, history
+from components import controls, customer_actions, customer_form, customer_tabs, data, page, profile, wording
+from db import campaigns, customer, customers, history
 from db.errors import Conflict, Invalid
 from db.metrics import STAGE_NAMES, Stage
 from db.permissions import Permission
@@ -17,8 +17,8 @@ ORDERS = 20
 LINES = 500
 
 settings, today = page.settings(), page.today()
-places.link("customers", _("Customers"), icon=":material/arrow_back:")
 asked = st.query_params.get("id", "")
+profile.top(viewer, asked, fresh=wording.freshness(data.read(campaigns.waiting_since, viewer=viewer)))
 if not (asked.isascii() and asked.isdecimal()) or len(asked) > 18:
     st.info(_("No customer is chosen. Open one from the list."))
     st.stop()
@@ -73,7 +73,9 @@ tabs = {
     "details": _("Details"),
     "history": _("History"),
 }
-tab = controls.switch("customer_tab", _("Part"), list(tabs), tabs.__getitem__, default="purchases", hidden=True)
+tab = controls.switch(
+    "customer_tab", _("About the customer"), list(tabs), tabs.__getitem__, default="purchases", hidden=True
+)
 one = {"viewer": viewer, "customer_id": found.id}
 if tab == "purchases" and not found.orders:
     st.info(_("No orders yet."))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from components import controls, customer_form, customer_list, data, exports, page, profile, tables, wording
+from components import controls, customer_form, customer_list, data, explain, exports, page, profile, tables, wording
 from db import customer, customers
 from db.customers import PAGE, SORTS, Filters
 from db.errors import Invalid
@@ -18,7 +18,7 @@ stages = {s.value: _(STAGE_NAMES[s]) for s in Stage}
 sorts = dict(zip(SORTS, (_("Name"), _("Revenue"), _("Orders"), _("Last order"), _("Newest")), strict=True))
 actions = page.heading(
     _("Customers"),
-    wording.line(_("Yours and your team's") if viewer.scoped else _("All customers"), wording.demo(settings.demo_days)),
+    explain.context(viewer, explain.whose(viewer), wording.demo(settings.demo_days)),
 )
 
 
@@ -91,8 +91,10 @@ def listing() -> None:
         if picked.row is None:
             st.caption(_("Click a row to see the customer."), width="content")
         controls.turner("customers_page", number, -(-found.total // PAGE))
-        if viewer.can(Permission.CUSTOMERS_EXPORT):
-            exports.button("customers", {"filters": vars(narrowed)}, viewer=viewer, key="customers_export")
+        with st.container(horizontal=True, width="content"):
+            explain.share(viewer)
+            if viewer.can(Permission.CUSTOMERS_EXPORT):
+                exports.button("customers", {"filters": vars(narrowed)}, viewer=viewer, key="customers_export")
     if picked.row is not None:
         chosen = int(found.rows.iloc[picked.row]["id"])
         one = data.read(customer.get, viewer=viewer, customer_id=chosen, today=today)

@@ -74,7 +74,7 @@ with picked.beside:
         if viewer.can(Permission.CUSTOMERS_ASSIGN):
             people |= data.read(customer.assignees, viewer=viewer)
         lines = [line for line in details.to_dict("records") if line["column"]]
-        history_lines.draw(lines, people=people)
+        history_lines.draw(lines, viewer=viewer, people=people)
         if not lines:
             st.caption(_("{n} rows were added; what they hold stands in them.").format(n=format.number(chosen["rows"])))
         elif len(details) >= history.MOST_ROWS:

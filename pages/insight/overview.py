@@ -56,7 +56,7 @@ with top:
             overview_view.behind(shown.period.start, shown.period.end, region)
 
 if first_day is None:
-    st.info(_("No orders yet. They appear here as soon as the first ones are loaded."))
+    st.info(_("No orders yet among the customers you see. They appear here with the first ones."))
 
 with st.grid(columns="auto", min_column_width=122, gap="small"):
     for key, metric in METRICS.items():
@@ -95,7 +95,7 @@ with right.container(border=True, height="stretch"):
     clicked = charts.bars(
         [_(STAGE_NAMES[Stage(s)]) for s in shown.stages["stage"]],
         counts,
-        [f"{format.number(n)} · {format.percent(n / total if total else None)}" for n in counts],
+        [format.number(n) + (f" · {format.percent(n / total)}" if total else "") for n in counts],
         key="overview_lifecycle",
         alt=_("Customers by lifecycle stage"),
         clickable=True,

@@ -60,7 +60,7 @@ def work() -> None:
     with right:
         act = segment_actions.bar(rule, saved=one, changed=rule != begun.rule, viewer=viewer)
         found = data.read(segments.explore, **question)
-        view.answer(found, segment_choices.sentence(rule, choices))
+        view.answer(found, segment_choices.sentence(rule, choices), scoped=viewer.scoped)
         view.spread(found, segments.DIMENSIONS)
     if draft:
         view.effects(effects, [part.id for part in draft.counted()], found.effects)

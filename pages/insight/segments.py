@@ -48,10 +48,9 @@ if not found:
 
 number = min(controls.page_number("segments_page", kind), -(-len(found) // PAGE))
 shown = found[(number - 1) * PAGE : number * PAGE]
-written = tuple(rules.written(rule) for _name, rule, _where, _one in shown)
-counted = data.read(segments.counts, viewer=viewer, rules=written, today=today)
+written = (*(rules.written(rule) for _name, rule, _where, _one in shown), rules.written(rules.EVERYONE))
+*counted, everyone = data.read(segments.counts, viewer=viewer, rules=written, today=today)
 counts = [None if one and one.problem else n for n, (*_rest, one) in zip(counted, shown, strict=True)]
-everyone = data.read(segments.count, viewer=viewer, rule=rules.written(rules.EVERYONE), today=today)
 frame = pd.DataFrame(
     {
         "name": [name for name, _rule, _where, _one in shown],

@@ -80,4 +80,4 @@ with st.container(border=True):
             st.caption(tables.position((number - 1) * PAGE, len(found.rows), found.total), width="content")
             controls.turner("funnel_page", number, -(-found.total // PAGE))
             written = funnel_view.segment_rule(**question)
-            places.link("segment", _("As a segment"), icon=":material/pie_chart:", segment_rule=written)
+            places.link("segment", _("Make it a segment"), icon=":material/pie_chart:", segment_rule=written)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert, update
 
-from db import campaign_results, campaigns, clock, connection, derived, funnel, schema
+from db import campaign_results, campaigns, clock, connection, customer, derived, funnel, schema
 from db.campaigns import Campaign, State
 from db.connection import begin
 from db.embedded import Server
@@ -218,7 +218,7 @@ def test_days_and_products(data: Data) -> None:
     root = data.people.root
     with begin(root) as conn:
         daily = campaigns.redemptions_by_day(conn, viewer=root, campaign_id=data.spring).set_index("day")["redemptions"]
-        sold = campaigns.products(conn, viewer=root, campaign_id=data.spring, currency="USD")
+        sold = campaigns.products(conn, viewer=root, campaign_id=data.spring)
         nothing = campaigns.redemptions_by_day(conn, viewer=root, campaign_id=10**9)
     # The second of A was redeemed two days after the end: it is drawn, with the days between.
     assert (daily.index[0], daily.index[-1], len(daily), daily.sum()) == (on(4, 1), on(4, 12), 12, 3)
@@ -279,3 +279,41 @@ def test_the_check_finds_a_result_that_was_tampered_with(data: Data) -> None:
         assert halves == [(data.ids["A"], data.spring)]
         derived.rebuild(conn)
         assert not derived.check(conn).found
+
+
+def test_the_check_finds_sums_purchases_and_days_that_were_tampered_with(data: Data) -> None:
+    sums, bought, days = schema.campaign_sums, schema.campaign_purchases, schema.order_days
+    ann = data.people.ann.user_id
+    with connection.begin_owner() as conn:
+        conn.execute(update(sums).where(sums.c.campaign_id == data.spring, sums.c.owner_id == ann).values(buyers=9))
+        conn.execute(bought.delete().where(bought.c.customer_id == data.ids["A"]))
+        conn.execute(update(days).where(days.c.customer_id == data.ids["B"]).values(days=[on(4, 1)]))
+    with begin(WORKER, write=True) as conn:
+        found = derived.check(conn)
+        assert found.sums == ((data.spring, ann),)
+        assert found.results == ((data.ids["A"], data.spring),)
+        assert found.customers == (data.ids["B"],)
+        derived.rebuild(conn)
+        assert not derived.check(conn).found
+
+
+def test_a_hand_over_moves_a_customer_from_one_owners_sums_to_anothers(data: Data) -> None:
+    ann, bo, root = data.people.ann, data.people.bo, data.people.root
+    before = {viewer.username: one(viewer, data.spring) for viewer in (ann, bo, root)}
+    with begin(root, write=True) as conn:
+        customer.assign(conn, actor=root, customer_ids=[data.ids["A"]], owner_id=bo.user_id)
+    assert one(root, data.spring) == before["root"]
+    with begin(WORKER, write=True) as conn:
+        while derived.refresh(conn):
+            pass
+        assert not derived.check(conn).found
+    after = {viewer.username: one(viewer, data.spring) for viewer in (ann, bo, root)}
+    assert after["root"] == before["root"]
+    assert (after["ann"].reached, after["bo"].reached) == (before["ann"].reached - 1, before["bo"].reached + 1)
+    assert after["bo"].redemptions == before["bo"].redemptions + 2
+    with begin(root, write=True) as conn:
+        customer.assign(conn, actor=root, customer_ids=[data.ids["A"]], owner_id=ann.user_id)
+    with begin(WORKER, write=True) as conn:
+        while derived.refresh(conn):
+            pass
+    assert {viewer.username: one(viewer, data.spring) for viewer in (ann, bo, root)} == before

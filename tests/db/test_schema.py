@@ -120,10 +120,13 @@ SHARED = dict.fromkeys(
 CHILDREN = (
     "campaign_events",
     "campaign_members",
+    "campaign_purchases",
     "campaign_results",
+    "customer_categories",
     "customer_keys",
     "customer_metrics",
     "notes",
+    "order_days",
     "order_items",
     "orders",
 )
@@ -132,6 +135,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     | {f"scoped.{name}": READ for name in CHILDREN}
     | {
         "public.customers": WRITE,
+        "public.campaign_sums": READ,
         "public.daily_sales": READ,
         "public.generations": READ,
         "public.segments": WRITE,
@@ -144,6 +148,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     "kehu_masked": {f"public.{name}": read for name, read in SHARED.items()}
     | {f"public.{name}": READ for name in CHILDREN if name not in ("customer_keys", "notes")}
     | {
+        "public.campaign_sums": READ,
         "public.daily_sales": READ,
         "public.generations": READ,
         "public.segments": READ,
@@ -205,7 +210,8 @@ def test_whatever_holds_a_customers_id_has_row_level_security_and_is_not_granted
         assert secured, name
         assert with_policy is not partition, name
         privileges = direct.get(f"public.{name}", "")
-        by_owner = name in ("customers", "daily_sales", "segments")  # these are held to the owner by their own policy
+        # These are held to the owner by their own policy.
+        by_owner = name in ("campaign_sums", "customers", "daily_sales", "segments")
         assert by_owner or privileges in ("", "INSERT" if name == "touched_customers" else ""), name
     # The schema's word for it agrees with what the catalogue says.
     assert {row[0] for row in owned if not row[2]} == {
@@ -431,7 +437,7 @@ def test_without_a_policy_access_is_not_the_same(
         conn.rollback()
 
 
-@pytest.mark.parametrize("of", ["customers", "daily_sales", "change_sets"])
+@pytest.mark.parametrize("of", ["customers", "campaign_sums", "daily_sales", "change_sets"])
 def test_without_row_level_security_access_is_not_the_same(
     full: tuple[make.People, dict[str, Planted]], usual: dict[str, object], of: str
 ) -> None:

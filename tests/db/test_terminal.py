@@ -476,6 +476,7 @@ CALLS: dict[str, tuple[Permission, ...]] = {
     "users signout ann": (Permission.USERS_MANAGE,),
     "users unlock ann": (Permission.USERS_MANAGE,),
     "demo": (Permission.DEMO_LOAD,),
+    "bench-data --customers 10": (Permission.DEMO_LOAD,),
 }
 
 
@@ -738,6 +739,23 @@ def test_a_database_without_the_schema_says_what_to_do(run: Run, server: Server)
         assert run("overview").code == NotFound.code
 
 
+def test_bench_data_is_loaded_into_an_empty_database_and_says_what_it_made(run: Run, clone: str) -> None:
+    ahead = run("bench-data", "--customers", "200", "--until", "2026-11-20", "--dry-run", "--json").document
+    assert (ahead["loaded"], ahead["counts"]["customers"], ahead["seconds"]) == (False, 200, 0.0)
+    done = run("bench-data", "--customers", "200", "--until", "2026-11-20", "--json")
+    assert "100%" in done.err
+    assert done.document["loaded"] is True
+    assert done.document["counts"]["customers"] == 200
+    assert (done.document["first_day"], done.document["last_day"]) == ("2024-11-21", "2026-11-20")
+    for other in ("demo", "bench-data --customers 10"):
+        again = run(*other.split(), "--json")
+        assert (again.code, again.out) == (Conflict.code, "")
+    for wrong in ("0", "-1", "x", "10000001"):
+        assert run("bench-data", "--customers", wrong).code == 2
+    listed = run("search", "", "--as", "bench.manager1", "--json").document
+    assert 0 < listed["total"] < 200
+
+
 def test_the_demo_is_only_loaded_into_an_empty_database(run: Run, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     own = run("demo", "--json")
     assert own.error["code"] == Conflict.code
@@ -831,6 +849,7 @@ def test_the_manual_names_every_key_of_every_document(run: Run, shop: Shop, rule
         "users unlock": ["users", "unlock", "new"],
         "migrate": ["migrate"],
         "demo": ["demo", "--if-empty"],
+        "bench-data": ["bench-data", "--customers", "1000", "--dry-run"],
     }
     assert calls.keys() == {c.name for c in COMMANDS}
     written = sections()

@@ -43,17 +43,17 @@ MOST_LINES = 120
 SHOWN = {
     "overview": (
         "Lifecycle · customers today",
-        "No orders yet. They appear here as soon as the first ones are loaded.",
+        "No orders yet among the customers you see. They appear here with the first ones.",
     ),
     "segments": ("Click a row to see the rule.", "Click a row to see the rule."),
     "segment": ("Against everyone · share of customers by", "Against everyone · share of customers by"),
-    "customers": ("Click a row to see the customer.", "No customers yet."),
-    "customer": ("Purchases", "No customer is chosen. Open one from the list."),
+    "customers": ("Descending", "No customers yet."),
+    "customer": ("About the customer", "No customer is chosen. Open one from the list."),
     "campaigns": (
         "Click a row to see the campaign.",
         "No campaign yet. They appear here as soon as the first ones are loaded.",
     ),
-    "campaign": ("Beside another campaign", "Choose a campaign from the list."),
+    "campaign": ("Compare with another campaign", "Choose a campaign from the list."),
     "funnel": (
         "The people behind a bar",
         "No campaign yet, hence no funnel. Both appear as soon as the first campaigns are loaded.",

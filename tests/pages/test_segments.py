@@ -158,7 +158,6 @@ def test_a_rule_is_built_step_by_step_and_stands_in_the_address(people: make.Peo
     app = opened(people.ann)
     assert fit(app) == "6"
     assert "Everyone" in said(app)
-    app = click(app, "segment_add")
     [field] = [box for box in app.selectbox if box.key.startswith("segment_field_")]
     with speaking("en"):
         field.set_value("orders")
@@ -166,12 +165,14 @@ def test_a_rule_is_built_step_by_step_and_stands_in_the_address(people: make.Peo
     assert "Without a value this condition does not count yet." in body(app)
     assert fit(app) == "6"
     with speaking("en"):
-        next(box for box in app.selectbox if box.key.startswith("segment_op_")).set_value(">")
+        comparison = next(box for box in app.selectbox if box.key.startswith("segment_op_"))
+        assert comparison.value == ">="
+        comparison.set_value(">")
     app = app.run()
     app.number_input[0].set_value(2)
     app = sound(app.run())
     assert fit(app) == "3"
-    assert "50.0% of 6 customers" in said(app)
+    assert "50.0% of your 6 customers" in said(app)
     assert json.loads(parameter(app, "segment_rule")) == OFTEN
     app = click(app, "segment_add_group")
     boxes = [box for box in app.selectbox if box.key.startswith("segment_field_")]
@@ -221,6 +222,20 @@ def test_the_richest_rule_stays_within_the_budget(people: make.People, monkeypat
     for viewer in (people.root, people.ann, people.ana):
         opened(viewer, RICH)
         assert data.queries() <= 12
+
+
+@pytest.mark.parametrize("value", [1_234_567, 2.5, 0.01, "123456789012.123456", -3, 10**12])
+@pytest.mark.parametrize("field", ["orders", "revenue"])
+def test_a_number_is_shown_and_kept_as_it_is(people: make.People, field: str, value: float | str) -> None:
+    rule = {
+        "all": [{"field": field, "op": "<", "value": value}, {"field": field, "op": "between", "value": [-9, value]}]
+    }
+    if isinstance(value, int) and value < 0:
+        rule = {"all": rule["all"][:1]}
+    app = opened(people.ann, rule)
+    app = click(click(app, "segment_add"), "segment_add")
+    assert json.loads(parameter(app, "segment_rule")) == rule
+    assert app.number_input[0].value == float(value)
 
 
 def test_nested_deeper_than_the_cards_is_counted_and_left_to_json(people: make.People) -> None:
@@ -305,6 +320,7 @@ def test_save_change_and_take_back(people: make.People) -> None:
     assert fit(app) == "3"
     assert "Segment changed" in body(app)
     assert "Undo of: Segment changed" in body(app)
+    assert "Rule: Orders > 2 → Orders > 3" in body(app)
 
 
 def test_names_are_asked_for_and_nothing_is_lost(people: make.People) -> None:
@@ -363,10 +379,10 @@ def test_a_colleagues_segment_is_copied_not_changed(people: make.People) -> None
     assert fit(app) == "3"
     app.number_input[0].set_value(4)
     app = sound(app.run())
-    for key in ("segment_save", "segment_archive", "segment_details"):
+    for key in ("segment_save", "segment_archive", f"segment_form_{number}_1_send"):
         assert not drawn(app, key)
-    app.text_input(key="segment_form_new_name").set_value("Mine after Bo's")
-    app = sound(click(app, "segment_form_new_send"))
+    app.text_input(key=f"segment_form_copy_{number}_1_name").set_value("Mine after Bo's")
+    app = sound(click(app, f"segment_form_copy_{number}_1_send"))
     assert int(parameter(app, "id")) != number
     with begin(people.bo) as conn:
         assert saved_segments.get(conn, viewer=people.bo, segment_id=number).rule.rules[0].values == (2,)
@@ -446,12 +462,12 @@ def saved_segments_rule(viewer: Viewer, number: int) -> Any:
 def test_a_slow_rule_is_a_sentence_and_leaves_list_builder_and_history(
     people: make.People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The orders are locked by somebody else: what needs them is stopped, all the rest is there."""
+    """The days of orders are locked by somebody else: what needs them is stopped, all the rest is there."""
     number = keep(people.cho, "A slow one", {"all": [{"field": "ordered", "op": "within", "value": {"last_days": 9}}]})
     for limit in ("TOGETHER_MS", "ALONE_MS"):
         monkeypatch.setattr(segments, limit, 200)
     with connection.engine().connect() as other, other.begin():
-        other.exec_driver_sql("LOCK TABLE orders")
+        other.exec_driver_sql("LOCK TABLE order_days")
         app = sound(signed_in(people.cho, "segments", segments_kind="mine"))
         rows = grid(app, "segments_list")
         assert rows["customers"].isna().tolist() == [name == "A slow one" for name in rows["name"]]

@@ -7,7 +7,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "2026_11_25_counters"
-down_revision = "2026_11_23_segments"
+down_revision = "2026_11_25_scale"
 
 
 def upgrade() -> None:

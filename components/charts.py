@@ -37,6 +37,15 @@ def _draw(data: list[dict[str, Any]], layout: dict[str, Any], *, key: str, alt: 
     st.plotly_chart({"data": data, "layout": layout}, key=key, alt=alt, config=_CONFIG)
 
 
+def _labels(names: Sequence[str]) -> list[str]:
+    """What people entered, for a place where plotly would make links and bold letters of its tags."""
+    return [name.replace("&", "&amp;").replace("<", "&lt;") for name in names]
+
+
+# Names are never numbers or days to count along, whatever they look like.
+_BY_NAME = {"type": "category", "autorange": "reversed", "fixedrange": True, "automargin": True, "ticksuffix": "  "}
+
+
 def over_time(
     buckets: Sequence[date],
     values: Sequence[float],
@@ -125,7 +134,7 @@ def bars(
     bar = {
         "type": "bar",
         "orientation": "h",
-        "y": list(names),
+        "y": _labels(names),
         "x": list(values),
         "text": list(texts),
         "textposition": "outside",
@@ -136,7 +145,7 @@ def bars(
     top = max(values, default=0)
     layout = _layout(
         xaxis={"visible": False, "range": [0, top * 1.35 or 1], "fixedrange": True},
-        yaxis={"autorange": "reversed", "fixedrange": True, "automargin": True, "ticksuffix": "  "},
+        yaxis=_BY_NAME,
         bargap=0.35,
     )
     if clickable:
@@ -168,7 +177,7 @@ def compared(
     alt: str,
 ) -> None:
     """Shares of two groups, bar beside bar: the one that is looked at in colour and labelled, the other in grey."""
-    shared: dict[str, Any] = {"type": "bar", "orientation": "h", "y": list(names), "hoverinfo": "skip"}
+    shared: dict[str, Any] = {"type": "bar", "orientation": "h", "y": _labels(names), "hoverinfo": "skip"}
     data = [
         shared
         | {
@@ -186,7 +195,7 @@ def compared(
         height=44 * len(names) + 44,
         barmode="overlay",
         xaxis={"visible": False, "range": [0, (max([*shares, *others], default=0) or 1) * 1.45], "fixedrange": True},
-        yaxis={"autorange": "reversed", "fixedrange": True, "automargin": True, "ticksuffix": "  "},
+        yaxis=_BY_NAME,
         showlegend=True,
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "itemclick": False},
     )
@@ -199,7 +208,7 @@ def steps(names: Sequence[str], values: Sequence[int], texts: Sequence[str], *, 
     bar = {
         "type": "bar",
         "orientation": "h",
-        "y": list(names),
+        "y": _labels(names),
         "x": list(values),
         "text": list(texts),
         "textposition": ["inside" if value > top * 0.55 else "outside" for value in values],
@@ -211,7 +220,7 @@ def steps(names: Sequence[str], values: Sequence[int], texts: Sequence[str], *, 
     layout = _layout(
         height=56 * len(names) + 24,
         xaxis={"visible": False, "range": [0, top * 1.02 or 1], "fixedrange": True},
-        yaxis={"autorange": "reversed", "fixedrange": True, "automargin": True, "ticksuffix": "  "},
+        yaxis=_BY_NAME,
         bargap=0.25,
     )
     return _clicked(bar, layout, key=key, alt=alt)
@@ -231,7 +240,7 @@ def whiskers(
     dots = {
         "type": "scatter",
         "mode": "markers",
-        "y": list(names),
+        "y": _labels(names),
         "x": list(rates),
         "error_x": {
             "type": "data",
@@ -259,6 +268,7 @@ def whiskers(
             "zeroline": False,
         },
         yaxis={
+            "type": "category",
             "range": [len(names) - 0.4, -0.6],
             "fixedrange": True,
             "automargin": True,
@@ -287,7 +297,7 @@ def columns(names: Sequence[str], values: Sequence[float], texts: Sequence[str],
         hovermode="closest",
         xaxis={
             "tickvals": places[::step],
-            "ticktext": list(names)[::step],
+            "ticktext": _labels(names)[::step],
             "showgrid": False,
             "tickangle": 0,
             "fixedrange": True,

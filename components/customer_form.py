@@ -66,7 +66,7 @@ def draw(limits: Mapping[str, int], *, submit: str) -> tuple[dict[str, str], int
     start = {c: str(st.session_state.get(f"{KEY}_typed_{c}", before[c])) for c in labels()}
     turn = st.session_state.get(f"{KEY}_turn", 0)  # new widgets after a choice, or they would keep what was typed
     if f"{KEY}_refused" in st.session_state:
-        st.error(st.session_state[f"{KEY}_refused"])
+        st.error(wording.sentence(st.session_state[f"{KEY}_refused"]))
     with st.form(KEY, border=True):
         typed = {}
         grid = st.grid(columns="auto", min_column_width=280)
@@ -109,9 +109,9 @@ def blank(*, submit: str) -> dict[str, str] | None:
 
 def problems(error: Invalid) -> None:
     """The fields of a refused form, each with its sentence."""
-    st.error(error.message)
+    st.error(wording.sentence(error.message))
     for column, sentence in error.fields.items():
-        st.markdown(f"- **{labels().get(column, column)}**: {sentence}")
+        st.markdown(f"- **{labels().get(column, column)}**: {wording.sentence(sentence)}")
 
 
 def explain(error: Invalid) -> None:

@@ -131,7 +131,7 @@ def notes(rows: pd.DataFrame, *, zone: str, may_write: bool, hidden: bool) -> tu
                 asked = ("add", body)
         refusal = st.session_state.pop("customer_note_refused", None)
         if refusal:
-            st.error(refusal)
+            st.error(wording.sentence(refusal))
     if rows.empty:
         st.caption(_("No notes yet."))
     for row in _each(rows):

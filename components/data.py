@@ -69,11 +69,13 @@ class Run:
         with translated():
             try:
                 return query(self.connection(), **params)
-            except DBAPIError as error:
-                self.close(error)
+            except Exception as error:
+                lost = self._conn is not None and self._conn.invalidated  # which the query may have told in its words
+                if isinstance(error, DBAPIError) or lost:
+                    self.close(error)
                 raise
 
-    def close(self, error: DBAPIError | None = None) -> None:
+    def close(self, error: Exception | None = None) -> None:
         """End the snapshot, if there is one. Nothing was written: where the connection is gone nothing is lost."""
         opened, self._open, self._conn = self._open, None, None
         if opened:
@@ -83,12 +85,13 @@ class Run:
 
 _run: ContextVar[Run | None] = ContextVar("kehu_run", default=None)
 _last_queries = 0
+_NOT_COUNTED = ("SET ", "SAVEPOINT ", "RELEASE SAVEPOINT ", "ROLLBACK TO SAVEPOINT ")
 
 
 @event.listens_for(Engine, "before_cursor_execute")
 def _count(conn: Any, cursor: Any, statement: str, *rest: Any) -> None:
     found = _run.get()
-    if found is not None and not statement.startswith("SET "):
+    if found is not None and not statement.startswith(_NOT_COUNTED):
         found.queries += 1
 
 
@@ -98,7 +101,7 @@ def current() -> Run | None:
 
 
 def queries() -> int:
-    """Statements of the run in this thread so far, else of the last run. BEGIN and SET do not count."""
+    """Statements of the run in this thread so far, else of the last run. BEGIN, SET and savepoints do not count."""
     found = _run.get()
     return found.queries if found else _last_queries
 

@@ -110,7 +110,7 @@ def draw(lines: Sequence[dict[str, Any]], *, viewer: Viewer, people: Mapping[int
 
 def conflict(error: Conflict, *, viewer: Viewer, people: Mapping[int, str], most: int = 20) -> None:
     """Why an undo was refused, and the values that stand in its way: what the change made of them, what they are."""
-    st.warning(error.message, icon=":material/info:")
+    st.warning(wording.sentence(error.message), icon=":material/info:")
     _each([row for row in error.rows if row["column"]], "after", "now", viewer, people, most)
 
 

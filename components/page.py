@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from components import data, visit
+from components import data, visit, wording
 from db.errors import Conflict, Invalid, KehuError, NotFound, Refused, Unavailable
 from db.permissions import Permission, Viewer
 from db.sessions import Session
@@ -124,21 +124,22 @@ def fail(error: Exception) -> None:
 
 
 def say(error: KehuError) -> None:
-    """An error meant for the user, in its own words."""
+    """An error meant for the user, in its own words; what it quotes of an address or a rule is text, never markup."""
+    said = wording.sentence(error.message)
     if isinstance(error, Unavailable):
-        st.warning(error.message, icon=":material/cloud_off:")
+        st.warning(said, icon=":material/cloud_off:")
         found = data.current()
         if found is not None:
             found.notices += 1
         st.button(_("Try again"), key=f"kehu_again_{found.notices if found else 0}")
     elif isinstance(error, Conflict | NotFound | Refused):
-        st.warning(error.message, icon=":material/info:")
+        st.warning(said, icon=":material/info:")
     else:
-        st.error(error.message, icon=":material/error:")
+        st.error(said, icon=":material/error:")
         if isinstance(error, Invalid):
             for text in error.fields.values():
                 if text != error.message:
-                    st.caption(text)
+                    st.caption(wording.sentence(text))
 
 
 def report(error: BaseException) -> str:

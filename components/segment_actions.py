@@ -42,7 +42,7 @@ def _json(rule: Group, key: str) -> None:
     if st.button(_("Use this rule"), type="primary", key="segment_json_use"):
         found, problem = segment_choices.parsed(written)
         if found is None:
-            st.error(wording.plain(problem))
+            st.error(wording.sentence(problem))
         else:
             segment_source.replace(found)
             st.rerun()

@@ -75,6 +75,11 @@ def visible(viewer: Viewer) -> list[str]:
     return [key for key, field in FIELDS.items() if not (field.personal and viewer.masked)]
 
 
+def hidden(rule: Group, viewer: Viewer) -> bool:
+    """Whether the rule looks at what this viewer may not count by."""
+    return viewer.masked and any(c.field.personal for c in rules.conditions(rule))
+
+
 def sentence(rule: Group, choices: Choices) -> str:
     """The rule in words."""
     return rule_words.sentence(rule, choices.named)

@@ -194,7 +194,7 @@ def link_screen(token: str) -> None:
             with data.gate(write=True) as conn:
                 user_id = passwords.redeem_link(conn, token=token, password=first)
         except KehuError as error:
-            st.error(error.message)
+            st.error(wording.sentence(error.message))
             return
     st.query_params.pop("link", None)
     visit.begin(user_id)

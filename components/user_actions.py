@@ -35,6 +35,7 @@ def carry_out(viewer: Viewer, user: Any, asked: tuple[str, Any]) -> None:
             if not myself:
                 controls.saved(done, _("{name} is signed out and can no longer sign in.").format(name=name))
         case ("activate", _nothing):
+            data.write(sessions.end_all, **one)  # a server that died in the middle of a deactivation left them
             done = data.write(users.set_active, active=True, screen="users", **one)
             controls.saved(done, _("{name} may sign in again.").format(name=name))
         case ("signout", _nothing):

@@ -51,6 +51,9 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~$:.&])")
 _TOGETHER = re.compile(
     r"(?<=:)(?=material/|streamlit:|//)|(?<=-)(?=[->])|(?<=<)(?=[-=])|(?<=[>~])(?==)|(?<=www)(?=\.)", re.IGNORECASE
 )
+# An e-mail address becomes a link by itself.
+_ADDRESS = re.compile(r"(?<=\w)(?=@\w)")
+_INLINE = re.compile(r"([\\`*_{}\[\]<>#|~$:&])")
 _JOINER = "\u2060"  # no width; text.clean() takes it out of what is copied back into a form
 _CAMPAIGN = re.compile(r"Campaign (\d+)")
 
@@ -58,6 +61,14 @@ _CAMPAIGN = re.compile(r"Campaign (\d+)")
 def plain(text: str) -> str:
     """A user's text for a place that reads markdown: shown as it is, never as markup."""
     return _MARKDOWN.sub(r"\\\1", _TOGETHER.sub(_JOINER, text))
+
+
+def sentence(text: str) -> str:
+    """A sentence of ours that may quote what somebody typed or put into a link: shown as it is, never as markup.
+
+    What is markup at the beginning of a line alone, or beside brackets, needs no sign within a sentence.
+    """
+    return _INLINE.sub(r"\\\1", _TOGETHER.sub(_JOINER, _ADDRESS.sub(_JOINER, text)))
 
 
 def translated(value: str) -> str:

@@ -91,8 +91,26 @@ def begin(viewer: Viewer, *, write: bool = False, timeout_ms: int = STATEMENT_TI
     with translated(), engine().connect() as conn, conn.begin():
         conn.exec_driver_sql(_preamble(viewer, write=write, timeout_ms=timeout_ms), execution_options=AS_WRITTEN)
         conn.info["kehu_areas"] = set()
+        conn.info["kehu_timeout_ms"] = timeout_ms
         yield conn
         _move_generations(conn)
+
+
+@contextmanager
+def bounded(conn: Connection, timeout_ms: int) -> Iterator[None]:
+    """Statements inside may take so long; one that is stopped is undone alone, and the transaction goes on.
+
+    Raises Unavailable.
+    """
+    with translated(), conn.begin_nested():
+        _limit(conn, timeout_ms)
+        yield
+        _limit(conn, conn.info["kehu_timeout_ms"])
+
+
+def _limit(conn: Connection, timeout_ms: int) -> None:
+    limited = sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(timeout_ms)).as_string()
+    conn.exec_driver_sql(limited, execution_options=AS_WRITTEN)
 
 
 def bump(conn: Connection, areas: Iterable[str]) -> None:

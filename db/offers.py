@@ -5,6 +5,7 @@ Everything here runs as the gate; the rows themselves are read under the viewer'
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from db.permissions import Viewer
 from db.sessions import digest
 
 LIFE = timedelta(minutes=10)
+_NO_TEXT = re.compile(r"[\0\ud800-\udfff]")
 
 _c = schema.exports.c
 
@@ -45,12 +47,21 @@ def make(conn: Connection, *, actor: Viewer, kind: str, params: Mapping[str, Any
             user_id=actor.user_id,
             token_hash=digest(token),
             kind=kind,
-            params=dict(params),
+            params=_storable(params),
             created_at=now,
             expires_at=now + LIFE,
         )
     )
     return token
+
+
+def _storable(value: Any) -> Any:
+    """What jsonb can hold: texts without NUL and halves of characters, which a search takes out too."""
+    if isinstance(value, str):
+        return _NO_TEXT.sub("", value)
+    if isinstance(value, Mapping):
+        return {key: _storable(inner) for key, inner in value.items()}
+    return [_storable(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def take(conn: Connection, *, viewer: Viewer, token: str) -> Offer | None:

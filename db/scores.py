@@ -18,10 +18,12 @@ from db.connection import bump
 from db.fields import MEASURES, Bounds
 
 SHARES = (0.2, 0.4, 0.6, 0.8)
+ADVISORY_LOCK = 7_203_454
 
 
 def refresh(conn: Connection) -> int:
     """Take the bounds anew, as the worker; gives how many measures have any (none while nobody has an order)."""
+    conn.execute(select(func.pg_advisory_xact_lock(ADVISORY_LOCK)))  # two at once would each write all the bounds
     c, m = schema.customers.c, schema.customer_metrics.c
     shares = literal(list(SHARES), ARRAY(Float))
     taken = (

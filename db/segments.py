@@ -6,6 +6,7 @@ Everyone is every customer who is not archived and whom the viewer may see; all 
 from __future__ import annotations
 
 import operator
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -32,8 +33,9 @@ from sqlalchemy import (
 from sqlalchemy import column as named_column
 
 from db import customers, funnel, schema, scores, text
+from db.connection import bounded
 from db.customers import Filters, Page
-from db.errors import Invalid, Refused
+from db.errors import Invalid, Refused, Unavailable
 from db.fields import FIELDS, Bounds, Field, Kind, since
 from db.metrics import STAGE_NAMES, Stage
 from db.permissions import Permission, Viewer
@@ -42,6 +44,12 @@ from db.rules import Condition, Group, Span, conditions, parse_text
 from db.words import _
 
 MOST_CHOICES = 500
+TOGETHER_MS = 10_000
+ALONE_MS = 3_000
+LATER_MS = 15_000
+"""How long a list of segments waits for all its numbers at once; else for each, and for these together."""
+MOST_VALUES_AT_ONCE = 30_000
+"""A statement has at most 65,535 parameters; a rule alone stays far below (db/rules.py)."""
 DIMENSIONS = ("stage", "region", "age_band", "income_band", "m_score")
 """What a segment is compared with everyone by."""
 
@@ -105,13 +113,41 @@ def explore(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Expl
 
 
 def counts(conn: Connection, *, viewer: Viewer, rules: tuple[str, ...], today: date) -> tuple[int | None, ...]:
-    """How many customers fit each of several rules, in one pass; None for a rule the viewer may not count by."""
+    """How many customers fit each of several rules; None for a rule the viewer may not count by, or a slow one."""
     viewer.require(Permission.SEGMENTS_READ)
     groups = [parse_text(rule) for rule in rules]
     allowed = [group for group in groups if not _hidden(viewer, group)]
     bounds, _made = scores.bounds(conn)
-    found = iter(_each(conn, allowed, today, bounds))
+    found = iter(_each_in_time(conn, allowed, today, bounds))
     return tuple(None if _hidden(viewer, group) else next(found) for group in groups)
+
+
+def _each_in_time(
+    conn: Connection, found: Sequence[Condition | Group], today: date, bounds: Bounds
+) -> tuple[int | None, ...]:
+    """In one pass; where that takes too long, rule by rule, the shortest first: a slow one must not keep the others'
+    numbers back."""
+    few = sum(len(c.values) + 2 for each in found for c in conditions(each)) < MOST_VALUES_AT_ONCE
+    try:
+        if few:
+            with bounded(conn, TOGETHER_MS):
+                return _each(conn, found, today, bounds)
+    except Unavailable:
+        if conn.invalidated:
+            raise
+    counted: list[int | None] = [None] * len(found)
+    until = time.monotonic() + LATER_MS / 1000
+    for i in sorted(range(len(found)), key=lambda i: len(conditions(found[i]))):
+        left = int((until - time.monotonic()) * 1000)
+        if left <= 0:
+            break
+        try:
+            with bounded(conn, min(ALONE_MS, left)):
+                counted[i] = _each(conn, [found[i]], today, bounds)[0]
+        except Unavailable:
+            if conn.invalidated:
+                raise
+    return tuple(counted)
 
 
 def _each(conn: Connection, found: Sequence[Condition | Group], today: date, bounds: Bounds) -> tuple[int, ...]:

@@ -339,7 +339,7 @@ def _settings(rows: dict[str, object]) -> Settings:
 
 
 def next_epoch(conn: Connection, user_id: int, *, stays: int | None = None) -> None:
-    """End all sessions of a user but one: those of an earlier epoch are dead."""
+    """End all sessions of a user but one, those of an earlier epoch are dead, and every link that would let in."""
     epoch = conn.scalar(
         update(schema.users)
         .where(_users.id == user_id)
@@ -357,3 +357,5 @@ def next_epoch(conn: Connection, user_id: int, *, stays: int | None = None) -> N
         .where(_sessions.user_id == user_id, _sessions.revoked_at.is_(None), _sessions.id.is_distinct_from(stays))
         .values(revoked_at=clock.now(), ticket_hash=None, ticket_until=None)
     )
+    links = schema.user_links
+    conn.execute(update(links).where(links.c.user_id == user_id, links.c.used_at.is_(None)).values(used_at=clock.now()))

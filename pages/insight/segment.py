@@ -42,7 +42,7 @@ def work() -> None:
     """The builder, the answer beside it, the people below."""
     problem = source.adopt(begun) or (one.problem if one else "")
     if problem:
-        st.error(wording.plain(problem))
+        st.error(wording.sentence(problem))
     if source.outdated(begun):
         view.outdated(begun, take=source.take)
     draft, effects = source.draft(), {}

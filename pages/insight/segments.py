@@ -90,10 +90,11 @@ if picked.row is not None:
         if one and one.description:
             st.text(one.description)
         if one and one.problem:
-            st.error(wording.plain(one.problem))
+            st.error(wording.sentence(one.problem))
         else:
             choices = segment_choices.Choices(viewer, fields=(), rule=rule)
             st.markdown(wording.plain(segment_choices.sentence(rule, choices)))
             n = counts[picked.row]
-            st.metric(_("Customers who fit"), format.number(n) if n is not None else _("hidden from your role"))
+            none = _("hidden from your role") if segment_choices.hidden(rule, viewer) else _("not counted: too slow")
+            st.metric(_("Customers who fit"), format.number(n) if n is not None else none)
         places.link("segment", _("Open"), icon=":material/open_in_full:", **where)

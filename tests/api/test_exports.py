@@ -180,3 +180,44 @@ def test_unknown_filters_are_refused(known: make.People) -> None:
 )
 def test_cells(value: object, written: str) -> None:
     assert cell(value, "America/New_York") == written
+
+
+def test_a_rule_about_contacts_gives_an_analyst_no_file(
+    known: make.People, client: TestClient, owner: Connection
+) -> None:
+    """Offered while it was allowed, fetched after the role was changed."""
+    rule = '{"all": [{"field": "phone", "op": "in", "value": ["yes"]}]}'
+    address, headers = offer(known.ann, "segment", rule=rule), cookie(known.ann)
+    assert [row["Name"] for row in rows(client.get(address, headers=headers).content)] == ["王小明"]
+    with owner.begin():
+        owner.execute(update(schema.users).where(schema.users.c.username == "ann").values(role="analyst"))
+    answer = client.get(address, headers=headers)
+    assert answer.status_code == 403
+    assert "cannot count by" in answer.text
+    # Nor does the address of the whole list hold what it held.
+    found = rows(client.get(offer(known.ann), headers=headers).content)
+    assert len(found) == 3
+    assert not any("王" in str(row) or "138" in str(row) for row in found)
+
+
+@pytest.mark.parametrize("typed", ["a\0b", "\ud800", "\0", "王\0小\ud800明", "\u202e王\u0000"])
+def test_what_no_table_can_hold_is_offered_all_the_same(known: make.People, client: TestClient, typed: str) -> None:
+    address = offer(known.ann, filters={"search": typed, "region": ""})
+    answer = client.get(address, headers=cookie(known.ann))
+    assert answer.status_code == 200
+    assert [row["Name"] for row in rows(answer.content)] in ([], ["王小明"])
+
+
+def test_hostile_params_are_a_sentence(known: make.People, client: TestClient) -> None:
+    for kind, params in (
+        ("customers", {"filters": []}),
+        ("customers", {"filters": {"nonsense": 1}}),
+        ("segment", {"rule": 5}),
+        ("segment", {"rule": "{"}),
+        ("segment", {"rule": "[" * 10_000}),
+        ("segment", {}),
+    ):
+        answer = client.get(offer(known.ann, kind, **params), headers=cookie(known.ann))
+        assert (answer.status_code, bool(answer.text)) == (403, True), params
+    for address in ("/exports/" + "x" * 5_000, "/exports/%00", "/exports/%F0%9F%98%80", "/exports/..%2f..%2fauth"):
+        assert client.get(address, headers=cookie(known.ann)).status_code == 404, address

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from components import data
 from db import changes, clock, connection, schema, sessions, users
-from db.connection import begin
+from db.connection import begin, bounded
 from db.errors import Refused, Unavailable
 from db.permissions import GATE, Permission, Viewer
 from db.sessions import Session
@@ -240,6 +240,11 @@ def cut_off(conn: Connection, *, viewer: Viewer) -> int:
     return conn.exec_driver_sql("SELECT 1").scalar_one()
 
 
+def cut_off_within(conn: Connection, *, viewer: Viewer) -> int:
+    with bounded(conn, 1_000):
+        return cut_off(conn, viewer=viewer)
+
+
 def broken(conn: Connection, *, viewer: Viewer) -> int:
     return conn.exec_driver_sql("SELECT 1 / 0").scalar_one()
 
@@ -249,6 +254,7 @@ def broken(conn: Connection, *, viewer: Viewer) -> int:
     [
         (slow, Unavailable, "took longer than allowed"),
         (cut_off, Unavailable, "does not answer"),
+        (cut_off_within, Unavailable, "does not answer"),
         (forbidden, Refused, "no right to these rows"),
         (broken, DBAPIError, "division by zero"),
     ],

@@ -271,3 +271,20 @@ def test_who_may_make_links(gate: Connection, people: make.People) -> None:
         passwords.create_link(gate, actor=people.root, user_id=10**9)
     with pytest.raises(NotFound):
         passwords.create_link(gate, actor=people.root, user_id=0)
+
+
+def test_no_link_outlives_what_it_was_made_for(gate: Connection, people: make.People) -> None:
+    """A letter that was read by somebody else opens nothing after a password change or a sign-out everywhere."""
+    here = sessions.start(gate, user_id=people.ann.user_id).session_id
+    for end in (
+        lambda: passwords.change(gate, actor=people.ann, session_id=here, old=LONG, new="another long one"),
+        lambda: sessions.end_all(gate, actor=people.ann),
+        lambda: sessions.end_all(gate, actor=people.root, user_id=people.ann.user_id),
+    ):
+        mine = passwords.create_link(gate, actor=people.root, user_id=people.ann.user_id)
+        bos = passwords.create_link(gate, actor=people.root, user_id=people.bo.user_id)
+        end()
+        assert passwords.link_owner(gate, token=mine) is None
+        with pytest.raises(NotFound):
+            passwords.redeem_link(gate, token=mine, password="a third long one")
+        assert passwords.link_owner(gate, token=bos), "of another user"

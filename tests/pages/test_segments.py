@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -456,3 +457,52 @@ def test_a_rule_that_cannot_be_read_spoils_no_list(people: make.People, language
 def saved_segments_rule(viewer: Viewer, number: int) -> Any:
     with begin(viewer) as conn:
         return rules.data_of(saved_segments.get(conn, viewer=viewer, segment_id=number).rule)
+
+
+def test_a_slow_rule_is_a_sentence_and_leaves_list_builder_and_history(
+    people: make.People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The orders are locked by somebody else: what needs them is stopped, all the rest is there."""
+    bought = {"field": "bought_category", "op": "any of", "value": {"of": ["BEEF"], "last_days": 9}}
+    number = keep(people.cho, "A slow one", {"all": [bought]})
+    for limit in ("TOGETHER_MS", "ALONE_MS"):
+        monkeypatch.setattr(segments, limit, 200)
+    with connection.engine().connect() as other, other.begin():
+        other.exec_driver_sql("LOCK TABLE orders")
+        app = sound(signed_in(people.cho, "segments", segments_kind="mine"))
+        rows = grid(app, "segments_list")
+        assert rows["customers"].isna().tolist() == [name == "A slow one" for name in rows["name"]]
+        app = sound(pick(app, "segments_list", list(rows["name"]).index("A slow one")))
+        assert metrics(app)["Customers who fit"] == "not counted: too slow"
+        app = sound(signed_in(people.cho, "segment", id=str(number)))  # waits for the lock as long as any statement may
+        assert [warning.value for warning in app.warning] == [
+            "Somebody else is changing the same rows. Nothing was saved; try again in a moment."
+        ]
+        assert drawn(app, "segment_add")
+        assert "Segment saved" in body(app)
+    assert fit(sound(app.run())) == "0"
+
+
+def test_what_people_enter_is_no_markup_in_a_chart(people: make.People) -> None:
+    regions = ["<a href='http://evil.example'>North</a>", "<b>&amp;</b>", "2026", "2025"]
+    with connection.begin_owner() as conn:
+        for region in regions:
+            make.customer(conn, people.max.user_id, name="Of no team", region=region)
+        conn.exec_driver_sql("UPDATE generations SET n = n + 1")
+    app = sound(signed_in(people.root, "segment", segment_by="region"))
+    [chart] = app.get("plotly_chart")
+    figure = json.loads(chart.proto.spec)
+    shown = figure["data"][0]["y"]
+    assert {"&lt;a href='http://evil.example'>North&lt;/a>", "&lt;b>&amp;amp;&lt;/b>", "2026", "2025"} <= set(shown)
+    assert not any("<" in name for name in shown)
+    assert figure["layout"]["yaxis"]["type"] == "category"
+
+
+@pytest.mark.parametrize("value", ["123456789012.123456", "-999999999999.999999", "0.1", "0.000001", "1000000000000"])
+def test_looking_at_a_rule_changes_none_of_its_digits(people: make.People, value: str) -> None:
+    rule = '{"all":[{"field":"revenue","op":"between","value":[' + ("-999999999999.999999," + value) + "]}]}"
+    number = keep(people.cho, f"Exactly {value}", json.loads(rule, parse_float=str))
+    app = opened(people.cho, id=str(number))
+    app = sound(app.run())
+    assert not drawn(app, "segment_save"), "nothing was changed"
+    assert f"{Decimal(value).normalize():,f}" in said(app)

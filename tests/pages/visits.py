@@ -56,7 +56,7 @@ HOSTILE = {
     "  \t😀 ｆｕｌｌ　ｗｉｄｔｈ １２  ": "😀 full width 12",
 }
 TOO_LONG = "x" * 10_001
-_PLAIN = {"text", "dataframe", "text_input", "text_area", "selectbox", "multiselect", "plotly_chart"}
+_PLAIN = {"text", "dataframe", "text_input", "text_area", "selectbox", "multiselect", "plotly_chart", "code"}
 
 _numbers = itertools.count(1)
 _bugs: deque[logging.LogRecord] = deque(maxlen=1)
@@ -197,7 +197,9 @@ def _texts(message: Message) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    """A chart's specification without the escapes of JSON."""
+    """A chart's specification without the escapes of JSON, an element's name without the digits that Streamlit adds."""
+    if text.startswith("$$ID-"):
+        return text.split("-", 2)[-1]
     if not text.startswith('{"'):
         return text
     return json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":"))

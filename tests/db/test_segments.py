@@ -749,13 +749,13 @@ def test_a_rule_that_cannot_be_read_is_a_sentence_on_that_segment_alone(kept: ma
 
 
 def test_a_slow_rule_keeps_no_other_number_back(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The days of orders are locked by somebody else: what needs them is not counted, all the rest is."""
+    """The orders are locked by somebody else: what needs them is not counted, all the rest is."""
     monkeypatch.setattr(segments, "TOGETHER_MS", 200)
     monkeypatch.setattr(segments, "ALONE_MS", 200)
-    slow, quick = _one("ordered", "within", {"last_days": 30}), _one("region", "in", ["North"])
+    slow, quick = _one("bought_category", "any of", {"of": ["BEEF"], "last_days": 30}), _one("region", "in", ["North"])
     ann = data.people.ann
     with connection.begin_owner() as other:
-        other.exec_driver_sql("LOCK TABLE order_days")
+        other.exec_driver_sql("LOCK TABLE orders")
         with begin(ann) as conn:
             found = segments.counts(conn, viewer=ann, rules=(EVERYONE, slow, quick), today=TODAY)
             limit = conn.exec_driver_sql("SHOW statement_timeout").scalar_one()
@@ -809,10 +809,11 @@ def test_a_worker_that_dies_while_it_takes_the_bounds_leaves_the_old_ones(data: 
 def test_many_slow_rules_are_given_up_together(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     for limit, ms in (("TOGETHER_MS", 100), ("ALONE_MS", 150), ("LATER_MS", 400)):
         monkeypatch.setattr(segments, limit, ms)
-    slow = json.dumps({"all": [{"field": "ordered", "op": "within", "value": {"last_days": 30}}] * 3})
+    bought = {"field": "bought_category", "op": "any of", "value": {"of": ["BEEF"], "last_days": 30}}
+    slow = json.dumps({"all": [bought] * 3})
     ann = data.people.ann
     with connection.begin_owner() as other:
-        other.exec_driver_sql("LOCK TABLE order_days")
+        other.exec_driver_sql("LOCK TABLE orders")
         began = time.monotonic()
         with begin(ann) as conn:
             found = segments.counts(conn, viewer=ann, rules=(slow,) * 20 + (EVERYONE,), today=TODAY)

@@ -462,12 +462,13 @@ def saved_segments_rule(viewer: Viewer, number: int) -> Any:
 def test_a_slow_rule_is_a_sentence_and_leaves_list_builder_and_history(
     people: make.People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The days of orders are locked by somebody else: what needs them is stopped, all the rest is there."""
-    number = keep(people.cho, "A slow one", {"all": [{"field": "ordered", "op": "within", "value": {"last_days": 9}}]})
+    """The orders are locked by somebody else: what needs them is stopped, all the rest is there."""
+    bought = {"field": "bought_category", "op": "any of", "value": {"of": ["BEEF"], "last_days": 9}}
+    number = keep(people.cho, "A slow one", {"all": [bought]})
     for limit in ("TOGETHER_MS", "ALONE_MS"):
         monkeypatch.setattr(segments, limit, 200)
     with connection.engine().connect() as other, other.begin():
-        other.exec_driver_sql("LOCK TABLE order_days")
+        other.exec_driver_sql("LOCK TABLE orders")
         app = sound(signed_in(people.cho, "segments", segments_kind="mine"))
         rows = grid(app, "segments_list")
         assert rows["customers"].isna().tolist() == [name == "A slow one" for name in rows["name"]]

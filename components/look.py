@@ -18,7 +18,9 @@ _CSS = """
   [data-testid="stSidebarUserContent"] > div { flex: 1; display: flex; }
   .st-key-kehu_errand, .st-key-kehu_fold, .st-key-kehu_themed { position: absolute; width: 0; height: 0; }
   /* Nor do they leave a gap, which would move the screen when they go. */
-  [data-testid="stLayoutWrapper"]:has(> :is(.st-key-kehu_errand, .st-key-kehu_fold)) { position: absolute; }
+  [data-testid="stLayoutWrapper"]:has(> :is(.st-key-kehu_errand, .st-key-kehu_fold)) {
+    position: absolute; width: 0 !important; overflow: hidden;
+  }
   /* The theme's grey of small print is too pale for many eyes (WCAG 2, 4.5 : 1). */
   body [data-testid="stCaptionContainer"] { opacity: 0.72; }
   [data-testid="stButtonGroup"] [data-selected="true"] p { color: color-mix(in srgb, currentColor 90%, CanvasText); }

@@ -76,5 +76,6 @@ def _width(viewer: Viewer) -> str:
 
 
 def context(viewer: Viewer, *parts: str) -> str:
-    """The line under a title, with the note of a shared link."""
-    return wording.line(*parts, shared_note(viewer))
+    """The line under a title; the note of a shared link comes first, where nobody overlooks it."""
+    note = shared_note(viewer)
+    return wording.line(f"**{note}**" if note else "", *parts)

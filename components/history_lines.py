@@ -120,7 +120,7 @@ def _each(
     for line in lines[:most]:
         name = line["column"]
         was, became = (value(name, line[side], viewer, people) for side in (one, other))
-        st.text(f"{column(name)}: {was} → {became}")
+        st.text(_("{name}: {before} → {after}").format(name=column(name), before=was, after=became))
     if len(lines) > most:
         st.caption(_("and {n} more values").format(n=len(lines) - most))
 

@@ -18,18 +18,20 @@ _CSS = """
   [data-testid="stSidebarUserContent"] > div { flex: 1; display: flex; }
   .st-key-kehu_errand, .st-key-kehu_fold, .st-key-kehu_themed { position: absolute; width: 0; height: 0; }
   /* Nor do they leave a gap, which would move the screen when they go. */
-  [data-testid="stLayoutWrapper"]:has(> :is(.st-key-kehu_errand, .st-key-kehu_fold)) { position: absolute; }
+  [data-testid="stLayoutWrapper"]:has(> :is(.st-key-kehu_errand, .st-key-kehu_fold)) {
+    position: absolute; width: 0 !important; overflow: hidden;
+  }
   /* The theme's grey of small print is too pale for many eyes (WCAG 2, 4.5 : 1). */
-  .stApp [data-testid="stCaptionContainer"] { opacity: 0.72; }
+  body [data-testid="stCaptionContainer"] { opacity: 0.72; }
   [data-testid="stButtonGroup"] [data-selected="true"] p { color: color-mix(in srgb, currentColor 90%, CanvasText); }
-  .stApp button[kind^="primary"]:not(:hover, :disabled), [data-testid="stMultiSelect"] [data-tag] {
+  body button[kind^="primary"]:not(:hover, :disabled), [data-testid="stMultiSelect"] [data-tag] {
     background-color: light-dark(#2563EB, #336CD9);
   }
   [class*="st-key-kehu_section"] > :first-child { margin-bottom: 0.2rem; }
   /* They speak English only: how many characters are left, and that Enter submits. */
   [data-testid="InputInstructions"] { display: none; }
   /* To copy: who looks for it does not hover. */
-  .stApp [data-testid="stCode"] button { visibility: visible; opacity: 1; }
+  body [data-testid="stCode"] :is(div:has(button), button) { visibility: visible; opacity: 1; }
   /* As tall as the buttons beside them, so that their names stand on one line. */
   [data-testid="stSelectbox"] [role="group"] { min-height: 40px; }
   /* Its buttons speak English only, and the whole table is one click away as an export of ours. */
@@ -73,12 +75,19 @@ _CSS = """
       flex-basis: 100% !important;
     }
     [data-testid="stMain"] { overflow-anchor: none; }
+    /* At the top it would lie on the offer to undo. */
+    [data-testid="stToastContainer"] { top: auto !important; bottom: 1rem !important; }
     [data-testid="stColumn"]:has([class*="st-key-kehu_beside"]) { order: -1; }
   }
   /* A finger is 40 px wide, and a phone enlarges the whole page for any field in smaller letters than 16 px. */
   @media (pointer: coarse), (max-width: 640px) {
-    .stApp button[data-testid^="stBaseButton"], .stApp [data-testid="stPageLink"] a { min-height: 40px; }
-    .stApp input, .stApp textarea { font-size: 16px !important; min-height: 40px; }
+    body button[data-testid^="stBaseButton"], body [data-testid="stPageLink"] a { min-height: 40px; }
+    body :is([data-testid="stPopoverButton"], [data-testid^="stPagination"]) { min-height: 40px; }
+    body [data-testid^="stPagination"] { min-width: 34px; }
+    body [data-testid="stExpandSidebarButton"], [class*="st-key-segment_remove"] button {
+      min-width: 40px; min-height: 40px;
+    }
+    body input, body textarea { font-size: 16px !important; min-height: 40px !important; }
   }
 </style>
 """

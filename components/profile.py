@@ -70,8 +70,8 @@ def figures(customer: Any, *, currency: str, today: date) -> None:
         st.caption(wording.left_out(customer.other_currency_orders))
 
 
-def fields(customer: Any, *, hidden: bool) -> None:
-    """The profile as label and value; empty fields show a dash, withheld ones say so."""
+def fields(customer: Any, *, hidden: bool, empty: bool = True) -> None:
+    """The profile as label and value; withheld ones say so, empty ones show a dash or are left out."""
     withheld = _("hidden from your role")
     demographics = {
         _("Age"): customer.age_band,
@@ -94,6 +94,8 @@ def fields(customer: Any, *, hidden: bool) -> None:
     rows |= {label: wording.translated(value) for label, value in demographics.items()}
     with st.grid(columns="auto", min_column_width=170, gap="small"):
         for label, value in rows.items():
+            if not (value or empty):
+                continue
             with st.container(gap=None):
                 st.caption(label)
                 st.text(value or "–")
@@ -105,4 +107,4 @@ def quick_view(customer: Any, *, stage_name: str, currency: str, today: date, hi
         header(customer, stage_name)
         places.link("customer", _("Open"), icon=":material/open_in_full:", id=str(customer.id))
         figures(customer, currency=currency, today=today)
-        fields(customer, hidden=hidden)
+        fields(customer, hidden=hidden, empty=False)

@@ -59,7 +59,7 @@ def sight(found: Any, reasons: Mapping[str, str]) -> None:
         tables.small(
             pd.DataFrame(
                 {
-                    _("Name"): [one.name for one in found.by],
+                    _("Full name"): [one.name for one in found.by],
                     _("Role"): [role_name(one.role) for one in found.by],
                     _("Why"): [reasons[one.reason] for one in found.by],
                     _("May edit"): [_("yes") if one.may_edit else _("no") for one in found.by],

@@ -67,7 +67,7 @@ def invitation(teams: Sequence[str], roles: Sequence[Role]) -> Sent | None:
     """Draw the form; gives what was typed once it is sent."""
     texts = {
         "username": (_("User name") + " *", _("What the person types to sign in, for example anna.li")),
-        "name": (_("Name"), _("As colleagues know the person; without it, the user name.")),
+        "name": (_("Full name"), _("As colleagues know the person; without it, the user name.")),
         "email": (_("E-mail"), ""),
     }
     values: dict[str, str] = {}

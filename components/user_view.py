@@ -39,7 +39,7 @@ def pick(people: Sequence[Any], *, zone: str) -> tables.Picked:
         }
     )
     columns = {
-        "name": st.column_config.TextColumn(_("Name"), width=130),
+        "name": st.column_config.TextColumn(_("Full name"), width=130),
         "username": st.column_config.TextColumn(_("User name"), width=130),
         "role": st.column_config.TextColumn(_("Role"), width=100),
         "team": st.column_config.TextColumn(_("Team"), width=90),

@@ -41,7 +41,7 @@ def test_invited_signed_in_and_shut_out(site: Site, new_context: Callable[..., B
     page.get_by_role("button", name="Invite somebody").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("textbox", name="User name").fill("two words")
-    dialog.get_by_role("textbox", name="Name", exact=True).fill("Zoe")
+    dialog.get_by_role("textbox", name="Full name", exact=True).fill("Zoe")
     dialog.get_by_role("button", name="Add user").click()
     expect(dialog.get_by_text("make a user name, 64 at most and no blanks.")).to_be_visible()
     dialog.get_by_role("textbox", name="User name").fill("zoe")

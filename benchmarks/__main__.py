@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import statistics
 import sys
@@ -35,15 +36,6 @@ MOST_MS = {False: 150, True: 1_000}
 MOST_QUERIES = 12
 NOT_ALLOWED = "NOT ALLOWED: give it an index or a roll-up, or its reason in benchmarks/plans.py"
 
-BARE = """
-import runpy
-import streamlit as st
-from components import data, page, visit
-with data.run("bench") as run:
-    with data.snapshot(st.session_state["bench_session"]), page.guard():
-        runpy.run_path(st.session_state["bench_file"])
-"""
-
 
 def main() -> int:
     """Measure and print a table, or JSON with --json; gives 1 when a plan reads a large table without a reason."""
@@ -60,6 +52,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one JSON document")
     asked = parser.parse_args()
     os.environ["KEHU_NO_CACHE"] = "1"
+    logging.getLogger("streamlit").setLevel(logging.ERROR)  # it misses a browser in every run
     users = _users(asked.user)
     found: dict[str, Any] = {
         "load_average": [round(n, 2) for n in os.getloadavg()],
@@ -236,7 +229,7 @@ class _timed_reads:
 
 
 def _bare(session: sessions.Session, file: str) -> AppTest:
-    app = AppTest.from_string(BARE, default_timeout=120)
+    app = AppTest.from_file("bare.py", default_timeout=120)
     app.session_state["bench_session"] = session
     app.session_state["bench_file"] = file
     return app
@@ -249,7 +242,10 @@ def _whole(session: sessions.Session) -> AppTest:
 
 
 def _shell(username: str, rounds: int) -> dict[str, float]:
-    """CPU of one run of the first screen through the shell, of the same page body bare, and the difference, in ms."""
+    """CPU of one run of the first screen through the shell, of the same page body bare, and the difference, in ms.
+
+    Bare: pages registered, since the body draws links, and a session already checked.
+    """
     session = _session(username)
     bare = _bare(session, SCREENS[0].file)
     whole = _whole(session)
@@ -258,6 +254,8 @@ def _shell(username: str, rounds: int) -> dict[str, float]:
         for name, app in (("bare", bare), ("whole", whole)):
             began = time.process_time()
             app.run()
+            if app.exception or app.error:
+                raise RuntimeError(f"{name}: {[e.value for e in (*app.exception, *app.error)]}")
             if turn >= 2:
                 costs[name].append((time.process_time() - began) * 1000)
     medians = {name: round(statistics.median(times), 1) for name, times in costs.items()}

@@ -52,7 +52,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one JSON document")
     asked = parser.parse_args()
     os.environ["KEHU_NO_CACHE"] = "1"
-    logging.getLogger("streamlit").setLevel(logging.ERROR)  # it misses a browser in every run
+    logging.disable(logging.WARNING)  # Streamlit misses a browser in every run
     users = _users(asked.user)
     found: dict[str, Any] = {
         "load_average": [round(n, 2) for n in os.getloadavg()],

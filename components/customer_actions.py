@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 import streamlit as st
 
-from components import customer_form, wording
+from components import customer_form, talk_form, wording
 from db.words import _
 
 
-def bar(customer: Any, *, people: Mapping[int, str]) -> tuple[str, Any] | None:
-    """('edit', None), ('assign', owner id), ('archive', True or False), or None while nothing was pressed.
+def bar(customer: Any, *, people: Mapping[int, str], today: date) -> tuple[str, Any] | None:
+    """('log', what the form holds), ('edit', None), ('assign', owner id), ('archive', True or False), or None.
 
     `people` are those the customer can be handed over to; empty where the viewer may not.
     """
     asked: tuple[str, Any] | None = None
     with st.container(horizontal=True, gap="small"):
+        talk = talk_form.draw(today)
+        if talk:
+            asked = ("log", talk)
         if not customer_form.is_open(customer.id) and st.button(_("Edit"), icon=":material/edit:", key="customer_edit"):
             asked = ("edit", None)
         if people:

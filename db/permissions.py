@@ -79,7 +79,7 @@ MEANINGS: Mapping[Permission, str] = {
     P.CHANGES_READ: N_("see who changed what, as a list of all changes"),
     P.CHANGES_UNDO: N_("take changes back (with the right to the original command)"),
     P.CUSTOMERS_ASSIGN: N_("hand customers over to another owner"),
-    P.CUSTOMERS_EDIT: N_("add, edit and archive customers, write notes"),
+    P.CUSTOMERS_EDIT: N_("add, edit and archive customers, log calls, write notes"),
     P.CUSTOMERS_EXPORT: N_("export the list of customers"),
     P.CUSTOMERS_READ: N_("see customers, their figures and purchases"),
     P.DEMO_LOAD: N_("load the demo data into an empty database"),

@@ -14,9 +14,6 @@ from sqlalchemy import Connection, Table
 from db import schema
 
 ROLES = ("kehu_scoped", "kehu_views", "kehu_masked", "kehu_author", "kehu_admin", "kehu_gate", "kehu_worker")
-SCOPED_WRITES = ("notes",)
-"""Customer-owned tables that scoped roles may write, through their views."""
-
 _MY_OWNERS = sql.SQL("string_to_array(nullif(current_setting('kehu.owner_ids', true), ''), ',')::bigint[]")
 _ME = sql.SQL("nullif(current_setting('kehu.user_id', true), '')::bigint")
 
@@ -156,7 +153,7 @@ def _customer_grants(table: Table) -> Iterator[str]:
         # Undoing a creation deletes the row; row-level security keeps it to one's own.
         yield _do("GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_scoped", table=name)
     elif rule == "child":
-        yield from _scoped_view(table, _MY_CUSTOMER, writable=name in SCOPED_WRITES)
+        yield from _scoped_view(table, _MY_CUSTOMER, writable=bool(table.info.get("recorded")))
     else:
         yield _do("GRANT SELECT ON public.{table} TO kehu_scoped", table=name)
 

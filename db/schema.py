@@ -5,6 +5,7 @@ info["rule"] is one of
     child       belongs to a customer: scoped roles reach it only through a view under the customer's policy
     rollup      sums keyed by owner_id: row-level security by owner_id
     shared      everybody who is signed in may read it
+    personal    a user's own, which may be shared: others read it then
     record      history: append-only; scoped roles see what concerns their customers
     gate        sign-in only
     queue       anybody who writes may append; only the worker reads
@@ -13,8 +14,6 @@ Column info: "personal" is withheld from masked roles and kept apart in history;
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -25,7 +24,6 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     ForeignKeyConstraint,
-    Identity,
     Index,
     Integer,
     Numeric,
@@ -37,32 +35,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from db import columns, schema_derived
+from db import columns, schema_around, schema_derived
+from db.columns import PERSONAL, PERSONAL_DERIVED
+from db.columns import identity as _id
+from db.columns import one_of as _one_of
 from db.columns import text_column as _text
+from db.columns import versioned as _version
 
 metadata = columns.metadata
 
-PERSONAL = {"personal": True}
-PERSONAL_DERIVED = {"personal": True, "derived": True}
 ROLES = ("sales", "manager", "analyst", "marketer", "admin")
 LANGUAGES = ("en", "zh_CN")
-
-
-def _id() -> Column[int]:
-    return Column("id", BigInteger, Identity(always=False), nullable=False)
-
-
-def _one_of(column: str, values: tuple[str, ...], name: str) -> CheckConstraint:
-    listed = ", ".join("'" + value + "'" for value in values)
-    return CheckConstraint(text(f"{column} IN ({listed})"), name=name)
-
-
-def _version() -> list[Column[Any]]:
-    return [
-        Column("version", Integer, nullable=False, server_default="1"),
-        Column("created_at", DateTime(timezone=True), nullable=False),
-        Column("updated_at", DateTime(timezone=True), nullable=False),
-    ]
 
 
 # --- users ---------------------------------------------------------------------------------------------------------
@@ -437,6 +420,10 @@ segments = Table(
     ),
     info={"rule": "personal", "recorded": True, "area": "segments"},
 )
+
+# --- what surrounds a customer: db/schema_around.py ------------------------------------------------------------------
+
+interactions = schema_around.interactions
 
 # --- derived: db/schema_derived.py -----------------------------------------------------------------------------------
 

@@ -111,7 +111,10 @@ MORE = {
         View("customers-none", "customers", "customers_search=zzzz"),
     ),
     "customer": (
-        *(View(f"customer-{tab}", "customer", f"customer_tab={tab}") for tab in ("campaigns", "notes", "details")),
+        *(
+            View(f"customer-{tab}", "customer", f"customer_tab={tab}")
+            for tab in ("purchases", "campaigns", "notes", "details")
+        ),
         View("customer-history", "customer", "customer_tab=history"),
         View("customer-edit", "customer", act=_edit),
     ),

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from api import health
-from components import period
+from components import customer_talks, period
 from db import (
     campaigns,
     customer,
     customers,
+    event_words,
     history,
     metrics,
     migrate,
@@ -83,6 +84,10 @@ LIMITS: dict[str, tuple[int, ...]] = {
     "customer": (
         *customer.LIMITS.values(),
         customer.MOST_NOTE,
+        customer_talks.PAGE,
+        event_words.MOST_SUBJECT,
+        event_words.MOST_BODY,
+        event_words.MOST_MINUTES,
         of_page("customer", "ORDERS"),
         of_page("customer", "LINES"),
         limit_of(customer.notes),

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import streamlit as st
 
-from components import controls, customer_actions, customer_form, customer_tabs, data, page, profile, wording
+from components import (
+    controls,
+    customer_actions,
+    customer_form,
+    customer_tabs,
+    customer_talks,
+    data,
+    page,
+    profile,
+    wording,
+)
 from db import campaigns, customer, customers, history
 from db.errors import Conflict, Invalid
 from db.metrics import STAGE_NAMES, Stage
@@ -29,10 +39,12 @@ profile.header(found, _(STAGE_NAMES[Stage(found.stage)]), sight=viewer.can(Permi
 
 people = data.read(customer.assignees, viewer=viewer) if viewer.can(Permission.CUSTOMERS_ASSIGN) else {}
 if may_edit:
-    match customer_actions.bar(found, people=people):
+    match customer_actions.bar(found, people=people, today=today):
         case ("edit", _nothing):
             customer_form.opened(vars(found), found.id, found.version)
             st.rerun()
+        case ("log", values):
+            customer_talks.log(values, viewer=viewer, customer_id=found.id, zone=settings.time_zone)
         case ("assign", owner_id):
             done = data.write(
                 customer.assign, actor=viewer, customer_ids=[found.id], owner_id=owner_id, screen="customer"
@@ -59,14 +71,14 @@ if may_edit and customer_form.is_open(found.id) and not customer_form.choose():
             customer_form.clash(error)
         else:
             said = customer_form.told(result.changed, result.merged_with)
-            if result.change_set_id is None:
-                st.info(said)
-            else:
+            if result.change_set_id is not None:
                 customer_form.close()
                 controls.saved(result.change_set_id, said)
+            st.info(said)
 
 profile.figures(found, currency=settings.currency, today=today)
 tabs = {
+    "timeline": _("Timeline"),
     "purchases": _("Purchases"),
     "campaigns": _("Campaigns"),
     "notes": _("Notes"),
@@ -74,10 +86,12 @@ tabs = {
     "history": _("History"),
 }
 tab = controls.switch(
-    "customer_tab", _("About the customer"), list(tabs), tabs.__getitem__, default="purchases", hidden=True
+    "customer_tab", _("About the customer"), list(tabs), tabs.__getitem__, default="timeline", hidden=True
 )
 one = {"viewer": viewer, "customer_id": found.id}
-if tab == "purchases" and not found.orders:
+if tab == "timeline":
+    customer_talks.timeline(zone=settings.time_zone, **one)
+elif tab == "purchases" and not found.orders:
     st.info(_("No orders yet."))
 elif tab == "purchases":
     left, right = st.columns(2)
@@ -97,20 +111,7 @@ elif tab == "purchases":
 elif tab == "campaigns":
     customer_tabs.campaigns(data.read(customer.campaigns, **one))
 elif tab == "notes":
-    written = data.read(customer.notes, **one)
-    match customer_tabs.notes(written, zone=settings.time_zone, may_write=may_edit, hidden=viewer.masked):
-        case ("add", body):
-            try:
-                done = data.write(customer.add_note, actor=viewer, customer_id=found.id, body=body, screen="customer")
-            except Invalid as error:
-                customer_tabs.note_refused(error)
-            customer_tabs.note_added()
-            controls.saved(done, _("Note added."))
-        case ("delete", note_id):
-            done = data.write(
-                customer.delete_note, actor=viewer, customer_id=found.id, note_id=note_id, screen="customer"
-            )
-            controls.saved(done, _("Note deleted."))
+    customer_talks.notes(zone=settings.time_zone, **one)
 elif tab == "history":
     made = data.read(history.of_customer, **one)
     names = data.read(customers.owners, viewer=viewer) | people

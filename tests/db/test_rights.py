@@ -25,7 +25,7 @@ import pytest
 from sqlalchemy import ColumnClause, Connection, Text, cast, column, func, insert, select, table, text, update
 
 import db
-from db import changes, clock, connection, customer, customers, derived, permissions, schema
+from db import changes, clock, connection, customer, customers, derived, interactions, permissions, schema
 from db.connection import begin
 from db.customers import Filters
 from db.embedded import Server
@@ -51,6 +51,7 @@ class Planted:
 
     customer: int
     note: int
+    call: int
     order: int
     saved: int
     removed: int
@@ -113,6 +114,9 @@ def _plant_customer(people: make.People, who: str) -> Planted:
         customer.delete_note(conn, actor=actor, customer_id=customer_id, note_id=conn.scalar(note_ids) or 0)
         kept = customer.add_note(conn, actor=actor, customer_id=customer_id, body=f"zekret{who} drinks coffee")
         note_id = conn.scalar(select(schema.changes.c.row_id).where(schema.changes.c.change_set_id == kept)) or 0
+        said = {"outcome": "reached", "subject": f"zekret{who} called", "body": f"zekret{who} wants coffee"}
+        call = interactions.log(conn, actor=actor, customer_id=customer_id, kind="call", **said)
+        call_id = conn.scalar(select(schema.changes.c.row_id).where(schema.changes.c.change_set_id == call)) or 0
         reasoned = changes.start(
             conn, actor=actor, command="t", permission=P.CUSTOMERS_EDIT, source="screen", reason=f"zekret{who} asked"
         )
@@ -132,7 +136,7 @@ def _plant_customer(people: make.People, who: str) -> Planted:
         }
         session_id = conn.scalar(insert(schema.app_sessions).values(**session).returning(schema.app_sessions.c.id))
     assert saved.change_set_id
-    return Planted(customer_id, note_id, order_id, saved.change_set_id, removed, session_id or 0)
+    return Planted(customer_id, note_id, call_id, order_id, saved.change_set_id, removed, session_id or 0)
 
 
 def _plant_facts(conn: Connection, who: str, customer_id: int) -> int:
@@ -441,6 +445,8 @@ RULES: dict[str, Rule] = {
     "history.details": _rule(P.CHANGES_READ, change_set_id=lambda ids: ids.saved),
     "history.of_customer": _rule(P.CUSTOMERS_READ, customer_id=_customer),
     "history.sets": _rule(P.CHANGES_READ),
+    "interactions.delete": _rule(P.CUSTOMERS_EDIT, customer_id=_customer, interaction_id=lambda ids: ids.call),
+    "interactions.log": _rule(P.CUSTOMERS_EDIT, customer_id=_customer, kind="call", body="x"),
     "offers.make": _gate_rule(P.CUSTOMERS_EXPORT, kind="customers", params={}),
     "offers.take": _gate_rule(None, token="zekrettoken"),
     "overview.overview": _rule(P.OVERVIEW_READ, today=TODAY, currency="USD"),
@@ -466,6 +472,7 @@ RULES: dict[str, Rule] = {
     "sessions.mine": _gate_rule(P.ACCOUNT_EDIT),
     "sessions.set_language": _gate_rule(P.ACCOUNT_EDIT, language="en"),
     "undo.undo": _rule(P.CHANGES_UNDO, change_set_id=lambda ids: ids.saved, source="screen"),
+    "timeline.timeline": _rule(P.CUSTOMERS_READ, customer_id=_customer, zone="UTC"),
     "users.add": _rule(P.USERS_MANAGE, username="new", role=Role.SALES),
     "users.change": _rule(P.USERS_MANAGE, user_id=2, role=Role.SALES),
     "users.everyone": _rule(P.USERS_MANAGE),
@@ -478,7 +485,7 @@ RULES: dict[str, Rule] = {
     "visibility.of_customer": _rule(P.USERS_MANAGE, customer_id=_customer),
 }
 
-ABSENT = Planted(10**9, 10**9, 10**9, 10**9, 10**9, 10**9)
+ABSENT = Planted(10**9, 10**9, 10**9, 10**9, 10**9, 10**9, 10**9)
 
 
 @cache

@@ -125,6 +125,7 @@ CHILDREN = (
     "customer_categories",
     "customer_keys",
     "customer_metrics",
+    "interactions",
     "notes",
     "order_days",
     "order_items",
@@ -143,10 +144,11 @@ EXPECTED: dict[str, dict[str, str]] = {
         "public.users(active id name role team_id username)": READ,
         "scoped.change_sets": "INSERT SELECT",
         "scoped.changes": "INSERT SELECT",
+        "scoped.interactions": WRITE,
         "scoped.notes": WRITE,
     },
     "kehu_masked": {f"public.{name}": read for name, read in SHARED.items()}
-    | {f"public.{name}": READ for name in CHILDREN if name not in ("customer_keys", "notes")}
+    | {f"public.{name}": READ for name in CHILDREN if name not in ("customer_keys", "interactions", "notes")}
     | {
         "public.campaign_sums": READ,
         "public.daily_sales": READ,
@@ -154,7 +156,10 @@ EXPECTED: dict[str, dict[str, str]] = {
         "public.segments": READ,
         "public.users(active id name role team_id username)": READ,
     }
-    | {f"masked.{name}": READ for name in ("change_sets", "changes", "customer_keys", "customers", "notes")},
+    | {
+        f"masked.{name}": READ
+        for name in ("change_sets", "changes", "customer_keys", "customers", "interactions", "notes")
+    },
     # What the masked roles write as: nothing that belongs to a customer.
     "kehu_author": {
         "public.change_sets": "INSERT SELECT",
@@ -370,6 +375,7 @@ def _writes(
         ids: dict[str, object] = {"id": planted[who].customer}
         yield "customers", "UPDATE customers SET city = 'x' WHERE id = :id", ids
         yield "notes", "UPDATE notes SET body = 'x' WHERE customer_id = :id", ids
+        yield "interactions", "UPDATE interactions SET minutes = 1 WHERE customer_id = :id", ids
     yield "segments", "UPDATE segments SET description = 'x'", {}
     forged = (
         "INSERT INTO segments (owner_id, name, rule, created_at, updated_at) VALUES (:owner, 'x', '{}', now(), now())"

@@ -11,7 +11,7 @@ from sqlalchemy import insert, select, update
 from streamlit.testing.v1 import AppTest
 
 from components import wording
-from db import clock, connection, customer, derived, schema
+from db import clock, connection, customer, derived, interactions, schema
 from db.embedded import Server
 from db.permissions import Role, Viewer
 from tests import make
@@ -99,6 +99,7 @@ def stored(customer_id: int) -> dict[str, Any]:
 # --- what a link opens -----------------------------------------------------------------------------------------------
 
 TABS = {
+    "timeline": "Everything",
     "purchases": "**Categories · USD · most spent first**",
     "campaigns": "Redeemed",
     "notes": "What happened?",
@@ -111,7 +112,7 @@ TABS = {
 def test_a_link_opens_its_part(people: make.People, buyer: int, tab: str) -> None:
     app = opened(people.ann, buyer, customer_tab=tab)
     assert [name for name, text in TABS.items() if text in body(app)] == [tab]
-    assert app.query_params == {"id": str(buyer)} | ({} if tab == "purchases" else {"customer_tab": tab})
+    assert app.query_params == {"id": str(buyer)} | ({} if tab == "timeline" else {"customer_tab": tab})
 
 
 def test_parts_go_into_the_link_by_code(people: make.People, buyer: int) -> None:
@@ -126,7 +127,7 @@ def test_parts_go_into_the_link_by_code(people: make.People, buyer: int) -> None
     "tab", ["nonsense", "x" * 5_000, "\0", "<script>alert(1)</script>", "購買"], ids=lambda t: t[:9]
 )
 def test_an_unknown_part_is_the_first(people: make.People, buyer: int, tab: str) -> None:
-    assert TABS["purchases"] in body(opened(people.ann, buyer, customer_tab=tab))
+    assert TABS["timeline"] in body(opened(people.ann, buyer, customer_tab=tab))
 
 
 @pytest.mark.parametrize(
@@ -171,9 +172,10 @@ def test_another_ones_customer_is_as_one_that_is_not_there(people: make.People, 
     [("3", "41–43 of 43"), ("9", "1–20 of 43"), ("-5", "1–20 of 43"), ("1e9", "1–20 of 43"), ("9" * 99, "1–20 of 43")],
 )
 def test_the_page_of_the_orders_is_in_the_link(people: make.People, buyer: int, number: str, told: str) -> None:
-    app = opened(people.ann, buyer, customer_orders_page=number)
+    app = opened(people.ann, buyer, customer_tab="purchases", customer_orders_page=number)
     assert told in [caption.value for caption in app.caption]
-    assert app.query_params == {"id": str(buyer)} | ({"customer_orders_page": "3"} if number == "3" else {})
+    shown = {"id": str(buyer), "customer_tab": "purchases"}
+    assert app.query_params == shown | ({"customer_orders_page": "3"} if number == "3" else {})
 
 
 # --- figures and purchases -------------------------------------------------------------------------------------------
@@ -193,14 +195,14 @@ def test_figures_and_ways_to_reach_the_customer(people: make.People, buyer: int)
 
 
 def test_an_order_shows_its_lines(people: make.People, buyer: int) -> None:
-    app = opened(people.ann, buyer, customer_orders_page="3")
+    app = opened(people.ann, buyer, customer_tab="purchases", customer_orders_page="3")
     with connection.begin_owner() as conn:
         last = conn.scalar(select(schema.order_items.c.order_id))
         orders = schema.orders.c
         newest_first = select(orders.id).order_by(orders.placed_at.desc(), orders.id.desc())
         place = list(conn.scalars(newest_first)).index(last)
     number, row = divmod(place, 20)
-    app = opened(people.ann, buyer, customer_orders_page=str(number + 1))
+    app = opened(people.ann, buyer, customer_tab="purchases", customer_orders_page=str(number + 1))
     assert list(grid(app, "customer_orders")["amount"])[row] == 12.5
     pick(app, "customer_orders", row)
     assert "**Lines of this order**" in body(sound(app))
@@ -246,7 +248,7 @@ def test_a_refused_save_says_why_at_the_field_and_keeps_what_was_typed(people: m
     before = count(*RECORD)
     app = edit(opened(people.ann, customer_id), name="  ", phone="12", email="nobody", city="Rome", address="x" * 501)
     assert "Some fields need another look." in body(app)
-    form = app.main.form[0]
+    form = next(f for f in app.main.form if any(e.type == "text_input" and e.label == "Name *" for e in f))
     drawn_order = [e.value if e.type == "markdown" else e.label for e in form if e.type in ("markdown", "text_input")]
     for label, sentence in {
         "Name *": "This must not be empty.",
@@ -639,6 +641,68 @@ def test_masked_roles_see_no_person_and_change_nothing(people: make.People, who:
         # They may take changes back, but only of their own segments: no change of a customer offers it.
         keys = [button.key for button in app.button if not button.key.startswith("kehu_")]
         assert keys == []
-        assert not app.selectbox
+        assert [box.key for box in app.selectbox] == (["customer_part_en"] if tab == "timeline" else [])
         assert "hidden from your role" in sent or tab not in ("notes", "details")
     assert "Rome" in words(opened(getattr(people, who), customer_id, customer_tab="details"))
+
+
+# --- the timeline ----------------------------------------------------------------------------------------------------
+
+
+def log_call(app: AppTest, **typed: Any) -> AppTest:
+    """Fill in the form of a talk and save it."""
+    for name, value in typed.items():
+        [widget] = [w for w in (*app.text_input, *app.text_area, *app.number_input) if f"_talk_{name}_" in str(w.key)]
+        widget.set_value(value)
+    [button] = [b for b in app.button if "_talk_save_" in str(b.key)]
+    return button.click().run()
+
+
+def talks(customer_id: int) -> list[tuple[Any, ...]]:
+    i = schema.interactions.c
+    with connection.begin_owner() as conn:
+        rows = conn.execute(
+            select(i.kind, i.direction, i.outcome, i.minutes, i.body).where(i.customer_id == customer_id)
+        )
+        return [tuple(row) for row in rows]
+
+
+def test_a_call_is_logged_shown_and_taken_back(people: make.People) -> None:
+    customer_id = added(people.ann)
+    app = sound(log_call(opened(people.ann, customer_id), body="Wants *tea* <b>", minutes=7))
+    assert talks(customer_id) == [("call", "out", "reached", 7, "Wants *tea* <b>")]
+    assert "Saved to the timeline." in body(app)
+    assert "**Call · from us · 7 min · Got through**" in body(app)
+    assert "Wants *tea* <b>" in [text.value for text in app.text], "as it was typed, never as markup"
+    app = sound(click(app, "kehu_undo_button"))
+    assert talks(customer_id) == []
+
+
+def test_a_refused_call_stays_in_its_form(people: make.People) -> None:
+    customer_id = added(people.ann)
+    app = log_call(opened(people.ann, customer_id), subject="x" * 201, body="kept")
+    assert "201 characters are too many; at most 200." in body(app)
+    assert talks(customer_id) == []
+    app = sound(log_call(app, subject="short"))
+    assert [row[4] for row in talks(customer_id)] == ["kept"]
+
+
+def test_one_part_of_the_timeline_is_a_link(people: make.People, buyer: int) -> None:
+    app = opened(people.ann, buyer, customer_part="orders")
+    assert "1–20 of 43" in [caption.value for caption in app.caption]
+    app = opened(people.ann, buyer, customer_part="notes")
+    assert "Nothing has happened here yet." in body(app)
+
+
+def test_only_who_may_edit_sees_the_form_and_deletes(people: make.People) -> None:
+    customer_id = added(people.ann)
+    with connection.begin(people.ann, write=True) as conn:
+        interactions.log(conn, actor=people.ann, customer_id=customer_id, kind="mail", body="zekret")
+    masked = opened(people.ana, customer_id)
+    assert not [b for b in masked.button if "talk" in str(b.key)]
+    assert "zekret" not in words(masked)
+    assert "hidden from your role" in words(masked)
+    app = opened(people.ann, customer_id)
+    [delete] = [b for b in app.button if "talk_delete" in str(b.key)]
+    sound(delete.click().run())
+    assert talks(customer_id) == []

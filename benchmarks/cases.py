@@ -36,6 +36,7 @@ CASES = (
     Case("customers", "search nothing", {"customers_search": "qqqq"}),
     Case("customers", "search digits", {"customers_search": "0123"}),
     Case("customer", "most orders", {"id": "{most_orders}"}),
+    Case("customer", "its purchases", {"id": "{most_orders}", "customer_tab": "purchases"}),
     Case("customer", "its campaigns", {"id": "{most_orders}", "customer_tab": "campaigns"}),
     Case("customer", "its history", {"id": "{most_orders}", "customer_tab": "history"}),
     Case("campaigns", "all", {}),

@@ -55,6 +55,7 @@ ALLOWED: tuple[Allowed, ...] = (
     Allowed("history._with_undone", "changes", _ONE_LOAD),
     Allowed("history.of_customer", "changes", _ONE_LOAD),
     Allowed("history.sets", "changes", _ONE_LOAD),
+    Allowed("timeline.timeline", "changes", _ONE_LOAD),
 )
 """Orders, lines, members, events and results are in no entry: nothing on a screen reads all of them."""
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from components import controls, format, history_lines, tables, wording
 from db.event_words import DIRECTION_NAMES, KIND_NAMES, OUTCOMES, PARTS
-from db.words import _
+from db.words import _, ngettext
 
 ICONS = {
     "order": ":material/shopping_cart:",
@@ -39,9 +39,10 @@ def draw(rows: pd.DataFrame, *, zone: str, may_write: bool, hidden: bool) -> int
             with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
                 icon = ICONS.get(str(row.kind), ":material/history:")
                 st.markdown(f"{icon} **{_title(row)}**", width="content")
-                if may_write and row.part == "talks" and _delete_button(int(row.id)):  # type: ignore[arg-type]
-                    asked = int(row.id)  # type: ignore[arg-type]
-            st.caption(_when(row, zone))
+                with st.container(horizontal=True, vertical_alignment="center", width="content"):
+                    st.caption(_when(row, zone), width="content")
+                    if may_write and row.part == "talks" and _delete_button(int(row.id)):  # type: ignore[arg-type]
+                        asked = int(row.id)  # type: ignore[arg-type]
             for written in dict.fromkeys((row.title, row.body)) if row.part in ("talks", "notes") else ():
                 if written:
                     st.text(written)
@@ -65,7 +66,9 @@ def _title(row: Any) -> str:
     match row.part:
         case "orders":
             amount = wording.plain(format.money(row.amount, row.currency))
-            return wording.line(_("Order"), amount, _("{n} lines").format(n=format.number(int(row.lines))))
+            lines = int(row.lines)
+            counted = ngettext("{n} line", "{n} lines", lines).format(n=format.number(lines))
+            return wording.line(_("Order"), amount, counted)
         case "talks":
             minutes = _("{n} min").format(n=int(row.minutes)) if pd.notna(row.minutes) else ""
             direction = _(DIRECTION_NAMES[row.direction]) if row.direction else ""
@@ -84,7 +87,8 @@ def _when(row: Any, zone: str) -> str:
     """The moment, or the day where no more is known; who, and where."""
     when = format.instant(row.happened_at, zone) if pd.notna(row.happened_at) else format.day(row.happened_on)
     who = wording.plain(wording.actor(row.who)) if row.who or row.part == "changes" else ""
-    where = {"orders": wording.plain(row.title), "changes": history_lines.source(row.title)}.get(row.part, "")
+    store = f"{_('Store')} {wording.plain(row.title)}" if row.title else ""
+    where = {"orders": store, "changes": history_lines.source(row.title)}.get(row.part, "")
     return wording.line(when, who, where)
 
 

@@ -70,6 +70,11 @@ def _first_row(page: Page) -> None:
     page.mouse.click(box["x"] + 60, box["y"] + 54)
 
 
+def _log_a_call(page: Page) -> None:
+    page.locator("[class*=st-key-customer_talk_0] button").first.click()
+    page.locator("[class*=st-key-customer_talk_save]").wait_for()
+
+
 def _edit(page: Page) -> None:
     page.locator(".st-key-customer_edit button").click()
 
@@ -117,6 +122,7 @@ MORE = {
         ),
         View("customer-history", "customer", "customer_tab=history"),
         View("customer-edit", "customer", act=_edit),
+        View("customer-talk", "customer", act=_log_a_call),
     ),
     "changes": (View("changes-one", "changes", act=_first_row),),
     "users": (

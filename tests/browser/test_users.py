@@ -17,9 +17,7 @@ PASSWORD = "Zoe chose this herself"
 def click_first_row(page: Page) -> None:
     """The grid is drawn on a canvas: there is no row to point at, only a place under the header."""
     expect(page.get_by_test_id("glide-cell-1-0")).to_be_attached()
-    place = page.get_by_test_id("stDataFrame").bounding_box()
-    assert place
-    page.mouse.click(place["x"] + 60, place["y"] + 54)
+    page.get_by_test_id("stDataFrame").click(position={"x": 60, "y": 54})  # waits while the grid is drawn anew
 
 
 def administrator(site: Site, name: str) -> None:

@@ -72,7 +72,7 @@ def column(name: str) -> str:
         "owner_id": _("Owner"),
         "archived_at": _("Archived"),
         "body": _("Note"),
-        "kind": _("What"),
+        "kind": _("How you talked"),
         "direction": _("Who began"),
         "outcome": _("How it went"),
         "minutes": _("Minutes"),

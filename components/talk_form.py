@@ -28,7 +28,7 @@ def draw(today: date) -> dict[str, Any] | None:
         st.form(f"{KEY}_form_{turn}", border=False, enter_to_submit=False),
     ):
         kind = st.segmented_control(
-            _("What"),
+            _("How you talked"),
             list(KIND_NAMES),
             default="call",
             required=True,

@@ -8,7 +8,7 @@ from db.words import N_
 MOST_SUBJECT = 200
 MOST_BODY = MAX_TEXT
 MOST_MINUTES = 24 * 60
-KIND_NAMES = {"call": N_("Call"), "mail": N_("E-mail"), "meeting": N_("Meeting"), "message": N_("Message")}
+KIND_NAMES = {"call": N_("Call"), "mail": N_("Mail"), "meeting": N_("Meeting"), "message": N_("Message")}
 DIRECTION_NAMES = {"out": N_("from us"), "in": N_("from the customer")}
 OUTCOMES = {
     "reached": N_("Got through"),

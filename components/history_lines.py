@@ -12,6 +12,7 @@ import streamlit as st
 from components import segment_choices, wording
 from components.signin import role_name
 from db.errors import Conflict
+from db.event_words import DIRECTION_NAMES, KIND_NAMES, OUTCOMES
 from db.permissions import NOBODY, Viewer
 from db.words import _
 
@@ -107,6 +108,8 @@ def _word(name: str, raw: Any) -> str:
     """A code as people call it where it is one."""
     if name == "role":
         return role_name(str(raw))
+    if raw in (talked := {"kind": KIND_NAMES, "direction": DIRECTION_NAMES, "outcome": OUTCOMES}.get(name, {})):
+        return _(talked[raw])
     words = {"shared": _("shared"), "private": _("private")} if name == "visibility" else {}
     return words.get(raw, str(raw))
 

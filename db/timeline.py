@@ -66,7 +66,7 @@ def timeline(
 ) -> Timeline:
     """A page of what happened with a customer, of one part or all. `zone` names the company's time zone.
 
-    Each part gives its newest rows by its own index, as many as the page can need. Raises Invalid for an unknown part.
+    Each part gives no more of its newest rows than the page can need. Raises Invalid for an unknown part.
     """
     viewer.require(Permission.CUSTOMERS_READ)
     if part and part not in PARTS:

@@ -19,7 +19,7 @@ def bar(customer: Any, *, people: Mapping[int, str], today: date) -> tuple[str, 
     """
     asked: tuple[str, Any] | None = None
     with st.container(horizontal=True, gap="small"):
-        talk = talk_form.draw(today)
+        talk = talk_form.draw(customer.id, today)
         if talk:
             asked = ("log", talk)
         if not customer_form.is_open(customer.id) and st.button(_("Edit"), icon=":material/edit:", key="customer_edit"):

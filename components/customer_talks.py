@@ -48,8 +48,9 @@ def timeline(*, viewer: Viewer, customer_id: int, zone: str) -> None:
         found = data.read(events.timeline, viewer=viewer, offset=0, **question)
     may_write = viewer.can(Permission.CUSTOMERS_EDIT)
     if found.rows.empty:
+        nothing = _("Nothing of this kind has happened yet.") if part else _("Nothing has happened here yet.")
         next_step = _("Log a call with the button above.") if may_write else ""
-        st.info(f"{_('Nothing has happened here yet.')} {next_step}")
+        st.info(f"{nothing} {next_step}")
         return
     gone = timeline_view.draw(found.rows, zone=zone, may_write=may_write, hidden=viewer.masked)
     timeline_view.foot(number, PAGE, len(found.rows), found.totals, part)

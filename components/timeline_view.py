@@ -43,7 +43,7 @@ def draw(rows: pd.DataFrame, *, zone: str, may_write: bool, hidden: bool) -> int
                     st.caption(_when(row, zone), width="content")
                     if may_write and row.part == "talks" and _delete_button(int(row.id)):  # type: ignore[arg-type]
                         asked = int(row.id)  # type: ignore[arg-type]
-            for written in dict.fromkeys((row.title, row.body)) if row.part in ("talks", "notes") else ():
+            for written in (row.title, row.body) if row.part in ("talks", "notes") else ():
                 if written:
                     st.text(written)
             if hidden and row.part in ("talks", "notes"):

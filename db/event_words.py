@@ -10,8 +10,9 @@ MOST_BODY = MAX_TEXT
 MOST_MINUTES = 24 * 60
 KIND_NAMES = {"call": N_("Call"), "mail": N_("Mail"), "meeting": N_("Meeting"), "message": N_("Message")}
 DIRECTION_NAMES = {"out": N_("from us"), "in": N_("from the customer")}
+GOT_THROUGH = "reached"
 OUTCOMES = {
-    "reached": N_("Got through"),
+    GOT_THROUGH: N_("Got through"),
     "no_answer": N_("No answer"),
     "call_back": N_("Will call back"),
     "interested": N_("Interested"),

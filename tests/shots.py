@@ -71,7 +71,7 @@ def _first_row(page: Page) -> None:
 
 
 def _log_a_call(page: Page) -> None:
-    page.locator("[class*=st-key-customer_talk_0] button").first.click()
+    page.locator("[class*=st-key-customer_talk_] button").first.click()
     page.locator("[class*=st-key-customer_talk_save]").wait_for()
 
 

@@ -26,6 +26,9 @@ def people(server: Server, template: str) -> Iterator[make.People]:
     name = f"timeline_{os.getpid()}"
     conftest._create(server, name, template)
     for _url in conftest._served(server, name):
+        stamps = {"created_at": clock.now(), "updated_at": clock.now()}
+        with connection.begin_owner() as conn:
+            conn.execute(insert(schema.settings).values(key="time_zone", value=ZONE, **stamps))
         yield make.people()
 
 
@@ -86,8 +89,8 @@ def test_a_call_is_kept_with_all_that_was_said_and_can_be_taken_back(people: mak
     assert (row["kind"], row["direction"], row["minutes"], row["outcome"]) == ("call", "out", 12, "call_back")
     assert (row["title"], row["body"], row["who"]) == ("Tea offer", "回电话\n明天", "Ann")
     with begin(people.ann) as conn:
-        zone = select(schema.interactions.c.happened_on).where(schema.interactions.c.customer_id == mine)
-        assert conn.scalar(zone) == at.date()
+        day = select(schema.interactions.c.happened_on).where(schema.interactions.c.customer_id == mine)
+        assert conn.scalar(day) == date(2026, 10, 2), "in the company's time zone it was the next day"
     do(undo, people.ann, change_set_id=set_id, source="screen")
     assert shown(people.ann, mine, part="talks").rows.empty
 

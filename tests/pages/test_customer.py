@@ -687,11 +687,20 @@ def test_a_refused_call_stays_in_its_form(people: make.People) -> None:
     assert [row[4] for row in talks(customer_id)] == ["kept"]
 
 
+def test_a_mail_is_not_said_to_have_got_through(people: make.People) -> None:
+    customer_id = added(people.ann)
+    app = opened(people.ann, customer_id)
+    [kind] = [group for group in app.button_group if "_talk_kind_" in str(group.key)]
+    kind.set_value("mail")
+    app = sound(log_call(app, body="Our prices"))
+    assert talks(customer_id) == [("mail", "out", "", None, "Our prices")]
+
+
 def test_one_part_of_the_timeline_is_a_link(people: make.People, buyer: int) -> None:
     app = opened(people.ann, buyer, customer_part="orders")
     assert "1–20 of 43" in [caption.value for caption in app.caption]
     app = opened(people.ann, buyer, customer_part="notes")
-    assert "Nothing has happened here yet." in body(app)
+    assert "Nothing of this kind has happened yet." in body(app)
 
 
 def test_only_who_may_edit_sees_the_form_and_deletes(people: make.People) -> None:

@@ -40,6 +40,7 @@ MAY_IMPORT = {
 # One file's own need, each with its reason.
 ALSO = {
     "app.py": {"pages"},  # the address of the first screen
+    "components/customer_parts.py": {"db.customer", "db.customers", "db.history", "db.settings"},  # hands them to read
     "components/customer_talks.py": {"db.customer", "db.interactions", "db.timeline"},  # hands them to read and write
     "components/data.py": {"db.connection", "db.schema", "db.sessions", "sqlalchemy"},  # the bridge
     "components/exports.py": {"db.exports", "db.offers"},  # hands their functions to read and write

@@ -8,23 +8,20 @@ from components import (
     controls,
     customer_actions,
     customer_form,
-    customer_tabs,
+    customer_parts,
     customer_talks,
     data,
     page,
     profile,
     wording,
 )
-from db import campaigns, customer, customers, history
+from db import campaigns, customer
 from db.errors import Conflict, Invalid
 from db.metrics import STAGE_NAMES, Stage
 from db.permissions import Permission
 from db.words import _
 
 viewer = page.require(Permission.CUSTOMERS_READ)
-
-ORDERS = 20
-LINES = 500
 
 settings, today = page.settings(), page.today()
 asked = st.query_params.get("id", "")
@@ -77,44 +74,4 @@ if may_edit and customer_form.is_open(found.id) and not customer_form.choose():
             st.info(said)
 
 profile.figures(found, currency=settings.currency, today=today)
-tabs = {
-    "timeline": _("Timeline"),
-    "purchases": _("Purchases"),
-    "campaigns": _("Campaigns"),
-    "notes": _("Notes"),
-    "details": _("Details"),
-    "history": _("History"),
-}
-tab = controls.switch(
-    "customer_tab", _("About the customer"), list(tabs), tabs.__getitem__, default="timeline", hidden=True
-)
-one = {"viewer": viewer, "customer_id": found.id}
-if tab == "timeline":
-    customer_talks.timeline(zone=settings.time_zone, **one)
-elif tab == "purchases" and not found.orders:
-    st.info(_("No orders yet."))
-elif tab == "purchases":
-    left, right = st.columns(2)
-    with left:
-        customer_tabs.months(data.read(customer.monthly, currency=settings.currency, **one), currency=settings.currency)
-    with right:
-        customer_tabs.categories(data.read(customer.top_categories, **one), currency=settings.currency)
-    for number in dict.fromkeys((controls.page_number("customer_orders_page", found.id), 1)):
-        rows, total = data.read(customer.purchases, offset=(number - 1) * ORDERS, limit=ORDERS, **one)
-        if not rows.empty:
-            break
-    picked = customer_tabs.orders(rows, total, number=number, page_size=ORDERS, zone=settings.time_zone)
-    if picked.row is not None:
-        order_id = int(rows.iloc[picked.row]["id"])
-        with picked.beside:
-            customer_tabs.lines(data.read(customer.order_lines, order_id=order_id, limit=LINES, **one), most=LINES)
-elif tab == "campaigns":
-    customer_tabs.campaigns(data.read(customer.campaigns, **one))
-elif tab == "notes":
-    customer_talks.notes(zone=settings.time_zone, **one)
-elif tab == "history":
-    made = data.read(history.of_customer, **one)
-    names = data.read(customers.owners, viewer=viewer) | people
-    customer_tabs.history(made, viewer=viewer, people=names, zone=settings.time_zone)
-else:
-    profile.fields(found, hidden=viewer.masked)
+customer_parts.draw(customer_parts.Opened(found, viewer, settings, people))

@@ -10,6 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
+from db import search_keys
 from db.connection import begin_owner, engine
 
 ADVISORY_LOCK = 7_203_451
@@ -59,11 +60,12 @@ def vacuum() -> None:
 
 
 def migrate() -> tuple[str | None, str]:
-    """Open the owner's transaction and upgrade; gives (revision before, revision now)."""
+    """Open the owner's transaction, upgrade, and bring the search keys up; gives (revision before, revision now)."""
     with begin_owner() as conn:
         conn.exec_driver_sql(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS:d}")
         conn.exec_driver_sql(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS:d}")
         before = upgrade(conn)
+        search_keys.bring_up(conn)
         now = current(conn)
     assert now
     return before, now

@@ -408,6 +408,18 @@ def _functions_of_undo() -> Iterator[str]:
         editors,
         me=_ME,
     )
+    # The sets that touched one customer: who sees the customer sees them. Asked of the set, as the views do, the answer
+    # would look through all customers of a load.
+    yield from _definer(
+        "customer_change_sets(of_customer bigint) RETURNS SETOF change_sets LANGUAGE sql STABLE",
+        "SELECT s.id, s.actor_id, s.made_at, s.command, s.permission, s.source, s.screen, "
+        "CASE WHEN current_setting('role') = 'kehu_masked' THEN '' ELSE s.reason END, s.undoes_id, s.batch_id "
+        "FROM change_sets AS s WHERE s.id IN (SELECT h.change_set_id FROM changes AS h WHERE h.customer_id = "
+        "of_customer) AND (current_setting('role') <> 'kehu_scoped' OR EXISTS (SELECT FROM customers AS c "
+        "WHERE c.id = of_customer AND c.owner_id = ANY({owners})))",
+        "kehu_scoped, kehu_masked, kehu_admin",
+        owners=_MY_OWNERS,
+    )
     # The history of a segment, for whoever sees it; what it was before it was shared is told to those alone who saw it.
     yield from _definer(
         "segment_changes(of_segment bigint, most integer) RETURNS TABLE (change_set_id bigint, made_at timestamptz, "

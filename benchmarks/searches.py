@@ -294,9 +294,7 @@ def _edits(session: Session) -> dict[str, float]:
 
 def show(found: Mapping[str, Any]) -> None:
     """The figures as a table."""
-    print(
-        f"\nsearch as {found['user']}, {found['customers']:,} customers in sight; ms in the database"
-    )
+    print(f"\nsearch as {found['user']}, {found['customers']:,} customers in sight; ms in the database")
     print(f"{'class':<28}{'n':>5}{'p50':>8}{'p95':>8}{'max':>8}{'recall@10':>12}")
     for kind, spread in found["times"].items():
         recall, n = found["recall"].get(kind, (None, 0))

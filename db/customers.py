@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -100,7 +100,7 @@ def page(
     hits = finding.find(conn, viewer=viewer, words=filters.search)
     if hits is not None:
         ordered = [] if ranked else order(sort, descending)
-        return _searched(conn, hits, today=today, filters=filters, ordered=ordered, offset=offset, limit=limit)
+        return _searched(conn, hits, viewer, today=today, filters=filters, ordered=ordered, offset=offset, limit=limit)
     found = listed(today, filters)
     ordered = order(sort, descending)
     own = schema.customers.c.id
@@ -118,6 +118,7 @@ def page(
 def _searched(
     conn: Connection,
     hits: finding.Hits,
+    viewer: Viewer,
     *,
     today: date,
     filters: Filters,
@@ -130,27 +131,49 @@ def _searched(
     own, latest = schema.customers.c.id, schema.customer_metrics.c.last_order_on.desc().nulls_last()
     if not hits.ranks:
         return Page(frame(conn, found.where(literal(False))), 0, left_out=hits.left_out)
-    if hits.matching is not None and hits.exactly is not None:
-        # More than are ranked one by one: the database narrows and orders them all.
-        wide = found.where(hits.matching)
-        total = _count(conn, wide.with_only_columns(own).limit(finding.MOST_HITS + 1))
-        if ordered:
-            rows = frame(conn, wide.order_by(*ordered, own).offset(offset).limit(limit))
-        else:
-            exact = found.where(hits.exactly)
-            rows = frame(conn, exact.order_by(latest, own).offset(offset).limit(limit))
-            if len(rows) < limit:
-                begun = max(0, offset - _count(conn, exact.with_only_columns(own)))
-                rest = wide.where(~hits.exactly).order_by(latest, own).offset(begun).limit(limit - len(rows))
-                rows = pd.concat([rows, frame(conn, rest)], ignore_index=True) if len(rows) else frame(conn, rest)
-        return Page(rows, min(total, finding.MOST_HITS), total > finding.MOST_HITS)
+    plain = filters == Filters(search=filters.search)
+    if hits.matching is not None:
+        return _among_many(conn, hits, found.where(hits.matching), plain, ordered, viewer, offset, limit)
     ids, ranks = literal(list(hits.ranks), ARRAY(BigInteger)), literal(list(hits.ranks.values()), ARRAY(Integer))
     ranked = func.unnest(ids, ranks).table_valued("id", "rank", name="ranked").render_derived()
     found = found.join(ranked, ranked.c.id == own)
-    plain = filters == Filters(search=filters.search)
     total = len(hits.ranks) if plain else _count(conn, found.with_only_columns(own))
     rows = frame(conn, found.order_by(*(ordered or [ranked.c.rank, latest]), own).offset(offset).limit(limit))
     return Page(rows, total, hits.more, left_out=hits.left_out, similar=hits.similar)
+
+
+def _among_many(
+    conn: Connection,
+    hits: finding.Hits,
+    wide: Select[Any],
+    plain: bool,
+    ordered: list[ColumnElement[Any]],
+    viewer: Viewer,
+    offset: int,
+    limit: int,
+) -> Page:
+    """A page of a search with more hits than are ranked one by one: the database narrows all of them.
+
+    Without an order, exact ones come first, then those among the latest buyers, then others as they are found.
+    """
+    own = schema.customers.c.id
+    if ordered:
+        total = _count(conn, wide.with_only_columns(own).limit(finding.MOST_HITS + 1))
+        rows = frame(conn, wide.order_by(*ordered, own).offset(offset).limit(limit))
+        return Page(rows, min(total, finding.MOST_HITS), total > finding.MOST_HITS)
+    some: Iterable[int] = hits.ranks
+    if not plain:
+        some = conn.scalars(wide.with_only_columns(own).limit(finding.MOST_HITS + 1)).all()
+    buyers = finding.latest_buyers(viewer)
+    recent = conn.scalars(wide.with_only_columns(own).join(buyers, buyers.c.id == own).order_by(buyers.c.day.desc()))
+    place = {customer_id: n for n, customer_id in enumerate(recent)}
+    every = dict.fromkeys([*place, *some])
+    best = sorted(every, key=lambda i: (hits.ranks.get(i, finding.Rank.BEGINNING), place.get(i, len(place))))
+    ids = best[: finding.MOST_HITS][offset : offset + limit]
+    rows = frame(conn, wide.where(own.in_(ids)))
+    rows = rows.iloc[rows["id"].map({customer_id: n for n, customer_id in enumerate(ids)}).argsort()]
+    more = plain or len(every) > finding.MOST_HITS
+    return Page(rows.reset_index(drop=True), min(len(every), finding.MOST_HITS), more)
 
 
 def _count(conn: Connection, query: Select[Any]) -> int:

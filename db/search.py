@@ -11,7 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from sqlalchemy import ColumnElement, Connection, Text, and_, func, literal, or_, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Date,
+    FromClause,
+    Text,
+    and_,
+    column,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from db import schema, text
@@ -31,6 +45,8 @@ LEAST_INSIDE = 3
 """Latin letters or digits that are looked for inside words; fewer only where a word begins."""
 LEAST_SIMILAR = 4
 """Letters of a word in which a slip is forgiven."""
+MOST_RECENT = 2_000
+"""Among more hits than are ranked, those of so many latest buyers come first."""
 INSIDE_MS = 400
 """Longer than this no stage may take; what it would have found is then left out, and the page says so."""
 LAST_CHARACTER = "\U0010ffff"
@@ -51,14 +67,13 @@ class Rank(IntEnum):
 class Hits:
     """Customer id → rank, at most MOST_HITS of them; `more` says that there are others.
 
-    `matching` is then what the beginnings are looked up by, for a query that narrows and orders them itself.
+    `matching` is then, where they begin so, what they are looked up by: for a query that narrows them itself.
     `left_out`: looking inside words took too long and was stopped.
     """
 
     ranks: Mapping[int, int]
     more: bool = False
     matching: ColumnElement[bool] | None = None
-    exactly: ColumnElement[bool] | None = None
     left_out: bool = False
     similar: bool = False
 
@@ -74,8 +89,7 @@ def find(conn: Connection, *, viewer: Viewer, words: str) -> Hits | None:
     if len(ranks) > MOST_HITS:
         first = dict(list(ranks.items())[:MOST_HITS])
         matching = or_(*(_between(column, prefix) for column, prefix in ranges))
-        exactly = or_(*(column == prefix for column, prefix in ranges))
-        return Hits(first, True, matching, exactly)
+        return Hits(first, True, matching)
     if viewer.masked:
         return Hits(ranks)
     left_out = False
@@ -141,6 +155,16 @@ def _beginnings(conn: Connection, wanted: Needle, ranges: Sequence[tuple[ColumnE
 def _between(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
     """A range of the b-tree: LIKE would not be used under row-level security, since it is not leakproof."""
     return and_(column >= prefix, column < prefix + LAST_CHARACTER)
+
+
+def latest_buyers(viewer: Viewer) -> FromClause:
+    """The MOST_RECENT customers in sight who bought last: id and day of the last purchase."""
+    if viewer.scoped:
+        mine = func.latest_buyers_scoped(MOST_RECENT)
+        return mine.table_valued(column("id", BigInteger), column("day", Date), name="buyers")
+    m = schema.customer_metrics.c
+    latest = select(m.customer_id.label("id"), m.last_order_on.label("day")).where(m.last_order_on.is_not(None))
+    return latest.order_by(m.last_order_on.desc(), m.customer_id.desc()).limit(MOST_RECENT).subquery("buyers")
 
 
 # --- words and what they hold ----------------------------------------------------------------------------------------

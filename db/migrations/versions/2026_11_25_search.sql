@@ -1,5 +1,6 @@
 DROP FUNCTION public.customers_containing_scoped(text, text[], integer);
 DROP FUNCTION public.customers_containing_all(text, text[], integer);
+CREATE INDEX customer_metrics_rolled_owner_id_idx ON customer_metrics (rolled_owner_id, last_order_on, customer_id);
 CREATE TABLE search_words (
     word TEXT COLLATE "C" NOT NULL, 
     variants TEXT[] COLLATE "C" NOT NULL, 
@@ -16,6 +17,9 @@ GRANT EXECUTE ON FUNCTION public.word_variants(text) TO kehu_worker;
 CREATE OR REPLACE FUNCTION public.learn_words(of_customers bigint[]) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = "public", pg_temp AS $f$ INSERT INTO search_words (word, variants) SELECT w.word, word_variants(w.word) FROM (SELECT DISTINCT word FROM customers AS c CROSS JOIN LATERAL string_to_table(c.search_text, ' ') AS word WHERE c.id = ANY(of_customers)) AS w WHERE w.word ~ '^[a-z]{4,24}$' ON CONFLICT DO NOTHING $f$;
 REVOKE ALL ON FUNCTION public.learn_words(bigint[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION public.learn_words(bigint[]) TO kehu_scoped, kehu_admin, kehu_worker;
+CREATE OR REPLACE FUNCTION public.latest_buyers_scoped(most integer) RETURNS TABLE (id bigint, day date) LANGUAGE sql STABLE SECURITY DEFINER SET search_path = "public", pg_temp AS $f$ WITH mine AS (SELECT string_to_array(nullif(current_setting('kehu.owner_ids', true), ''), ',')::bigint[] AS owners) SELECT m.customer_id, m.last_order_on FROM mine CROSS JOIN LATERAL unnest(mine.owners) AS o (id) CROSS JOIN LATERAL (SELECT n.customer_id, n.last_order_on FROM customer_metrics AS n WHERE n.rolled_owner_id = o.id AND n.last_order_on IS NOT NULL ORDER BY n.last_order_on DESC LIMIT 3 * most / cardinality(mine.owners) + 1) AS m ORDER BY m.last_order_on DESC LIMIT most $f$;
+REVOKE ALL ON FUNCTION public.latest_buyers_scoped(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION public.latest_buyers_scoped(integer) TO kehu_scoped;
 CREATE OR REPLACE FUNCTION public."customers_containing_scoped"(starts text[], inside text[], whole text[], most integer) RETURNS TABLE (id bigint, rank integer) LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = "public", pg_temp AS $f$ DECLARE held text; found bigint[]; mine text := ' AND c.archived_at IS NULL' || format(' AND c.owner_id = ANY(%L::bigint[])', string_to_array(nullif(current_setting('kehu.owner_ids', true), ''), ',')::bigint[]) || coalesce((SELECT string_agg(format(' AND strpos(c.search_text, %L) > 0', w), '') FROM unnest(whole) AS w), ''); BEGIN SELECT string_agg(format('c.search_text LIKE %L', p), ' AND ') INTO held FROM unnest(starts) AS p; EXECUTE 'SELECT array_agg(s.id) FROM (SELECT c.id FROM public.customers AS c WHERE ' || held || mine || ' LIMIT ' || most || ') AS s' INTO found; RETURN QUERY SELECT f, 2 FROM unnest(found) AS f; IF inside <> starts AND coalesce(cardinality(found), 0) < most THEN SELECT string_agg(format('c.search_text LIKE %L', p), ' AND ') INTO held FROM unnest(inside) AS p; RETURN QUERY EXECUTE 'SELECT c.id, 3 FROM public.customers AS c WHERE ' || held || mine || ' AND c.id <> ALL(coalesce($1, ''{}'')) LIMIT ' || most USING found; END IF; END $f$;
 REVOKE ALL ON FUNCTION public."customers_containing_scoped"(text[], text[], text[], integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION public."customers_containing_scoped"(text[], text[], text[], integer) TO kehu_scoped;

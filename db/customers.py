@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -131,24 +131,30 @@ def _searched(
     own, latest = schema.customers.c.id, schema.customer_metrics.c.last_order_on.desc().nulls_last()
     if not hits.ranks:
         return Page(frame(conn, found.where(literal(False))), 0, left_out=hits.left_out)
-    plain = filters == Filters(search=filters.search)
     if hits.matching is not None:
-        return _among_many(conn, hits, found.where(hits.matching), plain, ordered, viewer, offset, limit)
+        return _among_many(conn, hits, viewer, today, filters, ordered, offset, limit)
     ids, ranks = literal(list(hits.ranks), ARRAY(BigInteger)), literal(list(hits.ranks.values()), ARRAY(Integer))
     ranked = func.unnest(ids, ranks).table_valued("id", "rank", name="ranked").render_derived()
-    found = found.join(ranked, ranked.c.id == own)
-    total = len(hits.ranks) if plain else _count(conn, found.with_only_columns(own))
-    rows = frame(conn, found.order_by(*(ordered or [ranked.c.rank, latest]), own).offset(offset).limit(limit))
-    return Page(rows, total, hits.more, left_out=hits.left_out, similar=hits.similar)
+    if filters != Filters(search=filters.search) or ordered:
+        found = found.join(ranked, ranked.c.id == own)
+        total = _count(conn, found.with_only_columns(own))
+        rows = frame(conn, found.order_by(*(ordered or [ranked.c.rank, latest]), own).offset(offset).limit(limit))
+        return Page(rows, total, hits.more, left_out=hits.left_out, similar=hits.similar)
+    m = schema.customer_metrics.c
+    # All of them are in sight: only those of the page are read whole.
+    best = select(ranked.c.id).outerjoin(schema.customer_metrics, m.customer_id == ranked.c.id)
+    best = best.order_by(ranked.c.rank, latest, ranked.c.id).offset(offset).limit(limit)
+    rows = _in_order(conn, found, conn.scalars(best).all())
+    return Page(rows, len(hits.ranks), hits.more, left_out=hits.left_out, similar=hits.similar)
 
 
 def _among_many(
     conn: Connection,
     hits: finding.Hits,
-    wide: Select[Any],
-    plain: bool,
-    ordered: list[ColumnElement[Any]],
     viewer: Viewer,
+    today: date,
+    filters: Filters,
+    ordered: list[ColumnElement[Any]],
     offset: int,
     limit: int,
 ) -> Page:
@@ -156,24 +162,31 @@ def _among_many(
 
     Without an order, exact ones come first, then those among the latest buyers, then others as they are found.
     """
-    own = schema.customers.c.id
+    own, found = schema.customers.c.id, listed(today, filters)
+    assert hits.matching is not None
+    fitting = (found.with_only_columns(own) if filters.stage else select(own).where(*_narrowed(filters))).where(
+        hits.matching
+    )
     if ordered:
-        total = _count(conn, wide.with_only_columns(own).limit(finding.MOST_HITS + 1))
-        rows = frame(conn, wide.order_by(*ordered, own).offset(offset).limit(limit))
+        total = _count(conn, fitting.limit(finding.MOST_HITS + 1))
+        rows = frame(conn, found.where(hits.matching).order_by(*ordered, own).offset(offset).limit(limit))
         return Page(rows, min(total, finding.MOST_HITS), total > finding.MOST_HITS)
-    some: Iterable[int] = hits.ranks
-    if not plain:
-        some = conn.scalars(wide.with_only_columns(own).limit(finding.MOST_HITS + 1)).all()
+    plain = filters == Filters(search=filters.search)
+    some = list(hits.ranks) if plain else conn.scalars(fitting.limit(finding.MOST_HITS + 1)).all()
     buyers = finding.latest_buyers(viewer)
-    recent = conn.scalars(wide.with_only_columns(own).join(buyers, buyers.c.id == own).order_by(buyers.c.day.desc()))
+    recent = conn.scalars(fitting.join(buyers, buyers.c.id == own).order_by(buyers.c.day.desc(), own))
     place = {customer_id: n for n, customer_id in enumerate(recent)}
     every = dict.fromkeys([*place, *some])
     best = sorted(every, key=lambda i: (hits.ranks.get(i, finding.Rank.BEGINNING), place.get(i, len(place))))
-    ids = best[: finding.MOST_HITS][offset : offset + limit]
-    rows = frame(conn, wide.where(own.in_(ids)))
-    rows = rows.iloc[rows["id"].map({customer_id: n for n, customer_id in enumerate(ids)}).argsort()]
-    more = plain or len(every) > finding.MOST_HITS
-    return Page(rows.reset_index(drop=True), min(len(every), finding.MOST_HITS), more)
+    rows = _in_order(conn, found, best[: finding.MOST_HITS][offset : offset + limit])
+    return Page(rows, min(len(every), finding.MOST_HITS), plain or len(every) > finding.MOST_HITS)
+
+
+def _in_order(conn: Connection, found: Select[Any], ids: Sequence[int]) -> pd.DataFrame:
+    """The rows of these customers, as the ids stand."""
+    rows = frame(conn, found.where(schema.customers.c.id.in_(ids)))
+    place = {customer_id: n for n, customer_id in enumerate(ids)}
+    return rows.iloc[rows["id"].map(place).argsort()].reset_index(drop=True)
 
 
 def _count(conn: Connection, query: Select[Any]) -> int:

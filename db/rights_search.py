@@ -14,7 +14,7 @@ from psycopg import sql
 from db.rights_sql import MY_OWNERS, definer
 
 _MINE = sql.SQL("format(' AND c.owner_id = ANY(%L::bigint[])', {})").format(MY_OWNERS)
-_MOST_NEAR = sql.Literal(12)
+_MOST_NEAR = sql.Literal(8)
 
 
 def functions() -> Iterator[str]:

@@ -41,13 +41,15 @@ ENOUGH_HITS = 5
 MOST_INITIALS = 6
 MOST_TRIGRAMS = 24
 """Characters of a word that are looked up by trigrams: more cost time and hardly narrow."""
+MOST_SIMILAR = 200
+"""Of what is only similar, so many are looked at."""
 LEAST_INSIDE = 3
 """Latin letters or digits that are looked for inside words; fewer only where a word begins."""
 LEAST_SIMILAR = 4
 """Letters of a word in which a slip is forgiven."""
-MOST_RECENT = 2_000
+MOST_RECENT = 1_000
 """Among more hits than are ranked, those of so many latest buyers come first."""
-INSIDE_MS = 400
+INSIDE_MS = 250
 """Longer than this no stage may take; what it would have found is then left out, and the page says so."""
 LAST_CHARACTER = "\U0010ffff"
 _LATIN = re.compile(r"[a-z]+")
@@ -215,11 +217,11 @@ def _similar(conn: Connection, viewer: Viewer, wanted: Needle) -> list[int]:
 
 def _called_similarly(conn: Connection, viewer: Viewer, words: Sequence[str]) -> list[int]:
     function = func.customers_similar_scoped if viewer.scoped else func.customers_similar_all
-    hits = function(literal(list(words), ARRAY(Text)), MOST_HITS + 1).table_valued("id")
+    hits = function(literal(list(words), ARRAY(Text)), MOST_SIMILAR).table_valued("id")
     return list(conn.scalars(select(hits.c.id)))
 
 
 def _sounding(conn: Connection, pinyin: str) -> list[int]:
     c = schema.customers.c
     query = select(c.id).where(_between(c.pinyin_key, pinyin), c.archived_at.is_(None)).order_by(c.pinyin_key)
-    return list(conn.scalars(query.limit(MOST_HITS + 1))) if pinyin else []
+    return list(conn.scalars(query.limit(MOST_SIMILAR))) if pinyin else []

@@ -101,7 +101,8 @@ def queries(row: Row, rng: random.Random) -> Iterator[Asked]:
             yield Asked("e-mail, inside", part, number, lambda r: part in r["email"])
     if row["company"]:
         yield Asked("company", row["company"][:6], number, lambda r: row["company"][:6] in r["company"] + r["name"])
-    yield Asked("external number", f"B{number}", number, lambda r: r["id"] == number)
+    if row["external"]:
+        yield Asked("external number", row["external"], number, lambda r: r["id"] == number)
 
 
 def _dialled(digits: str) -> Callable[[Row], bool]:
@@ -158,14 +159,19 @@ def _latin(name: str, number: int, rng: random.Random) -> Iterator[Asked]:
             yield Asked("Latin, a slip", slip, number, all_in(wanted))
 
 
+_DRAWN = """
+SELECT c.id, c.name, c.company, c.email, c.phone,
+    (SELECT k.value FROM customer_keys AS k WHERE k.customer_id = c.id LIMIT 1) AS external
+FROM customers AS c WHERE c.id = ANY(:ids)
+"""
+
+
 def _made(conn: Connection, viewer: Viewer, n: int, seed: int) -> list[Asked]:
     """n queries over all classes, of customers that the viewer sees and that are listed; deterministic."""
     rng = random.Random(seed)
     ids = list(conn.scalars(text("SELECT id FROM customers WHERE archived_at IS NULL ORDER BY id")))
     drawn = [rng.choice(ids) for _ in range(n)]
-    found = conn.execute(
-        text("SELECT id, name, company, email, phone FROM customers WHERE id = ANY(:ids)"), {"ids": list(set(drawn))}
-    )
+    found = conn.execute(text(_DRAWN), {"ids": list(set(drawn))})
     rows = {row["id"]: row for row in found.mappings()}
     by_kind: dict[str, list[Asked]] = {}
     for customer_id in drawn:

@@ -78,17 +78,25 @@ def _containing(name: str, owned: sql.Composable, roles: str) -> Iterator[str]:
 
 
 def _similar(name: str, owned: sql.Composable, roles: str) -> Iterator[str]:
-    """Who has, for each word, one that begins with it or with a known word that is a slip away."""
+    """Who has, for each word, one that begins with it or with a known word that is a slip away.
+
+    A word that is known as it stands is taken as meant; only if that leads nowhere it may be a slip too.
+    """
     yield from definer(
         "{name}(words text[], most integer) RETURNS TABLE (id bigint) LANGUAGE plpgsql STABLE",
-        "DECLARE held text; BEGIN "
+        "DECLARE held text; trusting boolean; BEGIN "
+        "FOREACH trusting IN ARRAY ARRAY[true, false] LOOP "
         "SELECT string_agg('(' || one.tried || ')', ' AND ') INTO held FROM unnest(words) AS w CROSS JOIN LATERAL "
-        r"(SELECT string_agg(format('c.search_text LIKE %L', '% ' || regexp_replace(k.word, '([\\%_])', '\\\1', 'g') "
-        "|| '%'), ' OR ') AS tried FROM (SELECT w AS word UNION SELECT near.word FROM (SELECT v.word "
-        "FROM public.search_words AS v WHERE w ~ '^[a-z]{{4,24}}$' AND v.variants && public.word_variants(w) "
+        # Eight letters are looked up, the rest is compared: more trigrams cost time and hardly narrow.
+        r"(SELECT string_agg(format('(c.search_text LIKE %L AND strpos(c.search_text, %L) > 0)', "
+        r"'% ' || regexp_replace(left(k.word, 8), '([\\%_])', '\\\1', 'g') || '%', ' ' || k.word), ' OR ') AS tried "
+        "FROM (SELECT w AS word UNION SELECT near.word FROM (SELECT v.word FROM public.search_words AS v "
+        "WHERE w ~ '^[a-z]{{4,24}}$' AND v.variants && public.word_variants(w) AND NOT (trusting "
+        "AND EXISTS (SELECT FROM public.search_words AS known WHERE known.word = w)) "
         "ORDER BY abs(length(v.word) - length(w)), v.word LIMIT {near}) AS near) AS k) AS one; "
         "RETURN QUERY EXECUTE 'SELECT c.id FROM public.customers AS c WHERE ' || held || "
-        "' AND c.archived_at IS NULL' || {owned} || ' LIMIT ' || most; END",
+        "' AND c.archived_at IS NULL' || {owned} || ' LIMIT ' || most; "
+        "IF FOUND THEN RETURN; END IF; END LOOP; END",
         roles,
         name=name,
         owned=owned,

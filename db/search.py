@@ -39,8 +39,10 @@ MOST_HITS = 1000
 ENOUGH_HITS = 5
 """With fewer, what is nearly so is looked for too."""
 MOST_INITIALS = 6
-MOST_TRIGRAMS = 24
+MOST_TRIGRAMS = 8
 """Characters of a word that are looked up by trigrams: more cost time and hardly narrow."""
+LONGEST_SIMILAR = 24
+"""Letters of the words that are known with their slips."""
 MOST_SIMILAR = 200
 """Of what is only similar, so many are looked at."""
 LEAST_INSIDE = 3
@@ -183,7 +185,11 @@ def _inside(conn: Connection, viewer: Viewer, wanted: Needle) -> list[tuple[int,
         before, after = (" " if text.has_han(end) else "" for end in (word[:1], word[-1:]))
         part = _escaped(word[:MOST_TRIGRAMS] + (after if len(word) <= MOST_TRIGRAMS else ""))
         starts.append(f"% {part}%")
-        inside.append(f"%{before}{part}%" if before or len(word) >= LEAST_INSIDE else f"% {part}%")
+        if before or len(word) < LEAST_INSIDE:
+            inside.append(f"%{before or ' '}{part}%")
+        else:
+            # The end of a number tells more of it than how it begins.
+            inside.append(f"%{word[-MOST_TRIGRAMS:]}%" if wanted.number else f"%{part}%")
         if len(word) > MOST_TRIGRAMS:
             whole.append(word)
     function = func.customers_containing_scoped if viewer.scoped else func.customers_containing_all
@@ -205,12 +211,12 @@ def _similar(conn: Connection, viewer: Viewer, wanted: Needle) -> list[int]:
     if text.has_han(wanted.text):
         return _sounding(conn, text.pinyin(wanted.text)) if not _LATIN.search(wanted.text) else []
     words = wanted.words
-    if max(map(len, words)) > MOST_TRIGRAMS or not any(
+    if max(map(len, words)) > LONGEST_SIMILAR or not any(
         len(word) >= LEAST_SIMILAR and _LATIN.fullmatch(word) for word in words
     ):
         return []
     joined = []
-    if len(words) > 1 and _LATIN.fullmatch(wanted.tight) and len(wanted.tight) <= MOST_TRIGRAMS:
+    if len(words) > 1 and _LATIN.fullmatch(wanted.tight) and len(wanted.tight) <= LONGEST_SIMILAR:
         joined = _called_similarly(conn, viewer, [wanted.tight])  # pinyin is kept in one piece
     return joined or _called_similarly(conn, viewer, words)
 

@@ -424,6 +424,7 @@ segments = Table(
 # --- what surrounds a customer: db/schema_around.py ------------------------------------------------------------------
 
 interactions = schema_around.interactions
+tasks = schema_around.tasks
 
 # --- derived: db/schema_derived.py -----------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ LEAVES = {
     "db.permissions",
     "db.rule_words",
     "db.rules",
+    "db.task_words",
     "db.text",
     "db.words",
 }

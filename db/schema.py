@@ -218,6 +218,7 @@ customers = Table(
             *("household_size", "household_kind", "children", "created_at", "archived_at"),
         ],
     ),
+    Index("customers_archived_idx", "id", postgresql_where=text("archived_at IS NOT NULL")),
     Index("customers_name_key_idx", "name_key", "owner_id"),
     Index("customers_pinyin_key_idx", "pinyin_key", "owner_id", postgresql_where=text("pinyin_key <> ''")),
     Index("customers_initials_key_idx", "initials_key", "owner_id"),

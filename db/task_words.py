@@ -14,7 +14,12 @@ SOON_DAYS = 7
 """How far ahead "the next days" reach, from tomorrow on."""
 LATELY_DAYS = 14
 """How long a finished task stands on the lists."""
-TASK_KIND_NAMES = {"call": N_("Call"), "mail": N_("Mail"), "meeting": N_("Meeting"), "todo": N_("To do")}
+TASK_KIND_NAMES = {
+    "call": N_("Phone call"),
+    "mail": N_("Write an e-mail"),
+    "meeting": N_("Meet"),
+    "todo": N_("To do"),
+}
 PRIORITY_NAMES = {"high": N_("High"), "normal": N_("Normal"), "low": N_("Low")}
 BUCKETS = {
     "overdue": N_("Overdue"),

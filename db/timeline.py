@@ -54,7 +54,7 @@ class Timeline:
     """`rows`: the columns of an event, newest first; `totals`: how many there are of each part, exactly.
 
     `kind` is order, call, mail, meeting, message, note, task, received, redeemed or the command of a change;
-    `happened_at` is missing where only the day is known; `who` did it. What is withheld from the viewer's role is empty.
+    `happened_at` is missing where only the day is known; `who` did it. What is withheld from a role is empty.
     """
 
     rows: pd.DataFrame

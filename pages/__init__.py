@@ -31,6 +31,7 @@ class Screen:
 
 
 SECTIONS = {
+    "today": N_("My day"),
     "insight": N_("Insight"),
     "customers": N_("Customers"),
     "marketing": N_("Marketing"),
@@ -48,6 +49,14 @@ SCREENS: tuple[Screen, ...] = (
         ":material/monitoring:",
         Permission.OVERVIEW_READ,
         N_("Customers, orders and revenue of a period, against the period before."),
+    ),
+    Screen(
+        "today",
+        "today",
+        N_("Today"),
+        ":material/today:",
+        Permission.TASKS_READ,
+        N_("Your tasks of the day, customers who have fallen quiet, and those you worked with last."),
     ),
     Screen(
         "insight",

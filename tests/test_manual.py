@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from api import health
-from components import customer_talks, period
+from components import customer_parts, customer_talks, period
 from db import (
     campaigns,
     customer,
@@ -26,6 +26,9 @@ from db import (
     rules,
     saved_segments,
     sessions,
+    task_words,
+    tasks,
+    today,
     undo,
     users,
     visibility,
@@ -73,6 +76,19 @@ LIMITS: dict[str, tuple[int, ...]] = {
         metrics.LOST_DAYS,
         *(days // 7 for days in period.PRESETS.values()),
     ),
+    "today": (
+        of_page("today", "PAGE"),
+        task_words.MOST_TITLE,
+        task_words.MOST_BODY,
+        task_words.SOON_DAYS,
+        task_words.LATELY_DAYS,
+        task_words.FIRST_DAY.year,
+        task_words.LAST_DAY.year,
+        today.QUIET_DAYS,
+        today.MOST_QUIET,
+        today.MOST_LOOKED_AT,
+        today.MOST_RECENT,
+    ),
     "customers": (
         customers.PAGE,
         customers.ENOUGH_HITS,
@@ -85,11 +101,13 @@ LIMITS: dict[str, tuple[int, ...]] = {
         *customer.LIMITS.values(),
         customer.MOST_NOTE,
         customer_talks.PAGE,
+        task_words.MOST_TITLE,
+        tasks.MOST_ROWS,
         event_words.MOST_SUBJECT,
         event_words.MOST_BODY,
         event_words.MOST_MINUTES,
-        of_page("customer", "ORDERS"),
-        of_page("customer", "LINES"),
+        customer_parts.ORDERS,
+        customer_parts.LINES,
         limit_of(customer.notes),
         limit_of(customer.campaigns),
         limit_of(history.of_customer),

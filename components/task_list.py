@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from components import format, places, wording
+from components import format, places, task_form, wording
 from db import text
 from db.task_words import BUCKETS, PRIORITY_NAMES
 from db.words import _, ngettext
@@ -37,17 +37,20 @@ def draw(
         if grouped and task["bucket"] != bucket:
             bucket = task["bucket"]
             st.markdown(f"**{_(BUCKETS[bucket])}**")
-        with st.container(border=True, gap="xsmall", key=f"{prefix}_task_{task['id']}"):
-            done = pd.notna(task["done_at"])
-            title = wording.plain(task["title"])
-            st.markdown(f"{ICONS[task['kind']]} " + (f"~~{title}~~" if done else f"**{title}**"))
-            st.caption(_told(task, today, zone))
-            if task["body"]:
-                st.text(task["body"])
-            if with_customer:
-                _customer(task)
+        with st.container(
+            border=True,
+            horizontal=True,
+            horizontal_alignment="distribute",
+            vertical_alignment="center",
+            gap="small",
+            key=f"{prefix}_task_{task['id']}",
+        ):
+            with st.container(gap="xsmall", width="content"):
+                _told(task, today, zone)
+                if with_customer:
+                    _customer(task)
             if may_edit:
-                asked = _actions(task, prefix, done=done) or asked
+                asked = _actions(task, prefix, today) or asked
     return asked
 
 
@@ -81,23 +84,26 @@ def _tasks(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in found.to_dict("records")]
 
 
-def _told(task: Mapping[str, Any], today: date, zone: str) -> str:
-    """When, how urgent, whose, and from whom."""
-    if task["done_at"] is not None:
+def _told(task: Mapping[str, Any], today: date, zone: str) -> None:
+    """What is to be done; when, how urgent, whose, and from whom."""
+    title = wording.plain(task["title"])
+    st.markdown(f"{ICONS[task['kind']]} " + (f"~~{title}~~" if task["done_at"] else f"**{title}**"))
+    if task["done_at"]:
         when = _("done {when}").format(when=format.instant(task["done_at"], zone))
     else:
         when = due(task["due_on"], today)
-        if task["due_time"] is not None:
+        if task["due_time"]:
             when = f"{when} {task['due_time']:%H:%M}"
-        if task["due_on"] is not None and task["due_on"] < today:
+        if task["due_on"] and task["due_on"] < today:
             when = f":red[{when}]"
-    urgent = (
-        "" if task["priority"] == "normal" else _("priority: {word}").format(word=_(PRIORITY_NAMES[task["priority"]]))
-    )
-    who = wording.plain(wording.person(task["assignee"]))
-    if task["author"] != task["assignee"]:
-        who = _("{who}, from {author}").format(who=who, author=wording.plain(wording.person(task["author"])))
-    return wording.line(when, urgent, who)
+    word = _(PRIORITY_NAMES[task["priority"]])
+    urgent = "" if task["priority"] == "normal" else _("priority: {word}").format(word=word)
+    who, author = (wording.plain(wording.person(task[name])) for name in ("assignee", "author"))
+    if author != who:
+        who = _("{who}, from {author}").format(who=who, author=author)
+    st.caption(wording.line(when, urgent, who))
+    if task["body"]:
+        st.text(task["body"])
 
 
 def _customer(task: Mapping[str, Any]) -> None:
@@ -107,26 +113,30 @@ def _customer(task: Mapping[str, Any]) -> None:
         call_button(task["phone"], f"today_call_{task['id']}")
 
 
-def _actions(task: Mapping[str, Any], prefix: str, *, done: bool) -> Asked | None:
-    asked = ""
-    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-        if done:
-            if _button(_("Not done"), ":material/undo:", f"{prefix}_reopen_{task['id']}"):
+def _actions(task: Mapping[str, Any], prefix: str, today: date) -> Asked | None:
+    """The buttons beside a task, and the rest in a menu. What it would not change is not offered."""
+    names = {"next_week": _("Next week"), "edit": _("Edit or another day"), "delete": _("Delete")}
+    asked: str | None = None
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", width="content"):
+        if task["done_at"]:
+            names = {"delete": names["delete"]}
+            if st.button(_("Not done"), icon=":material/undo:", key=f"{prefix}_reopen_{task['id']}"):
                 asked = "reopen"
         else:
-            if _button(_("Done"), ":material/check:", f"{prefix}_finish_{task['id']}"):
+            if st.button(_("Done"), icon=":material/check:", key=f"{prefix}_finish_{task['id']}"):
                 asked = "finish"
-            if _button(_("Tomorrow"), ":material/schedule:", f"{prefix}_tomorrow_{task['id']}"):
+            if task["due_on"] == task_form.day_of("next_week", today):
+                del names["next_week"]
+            if task["due_on"] != task_form.day_of("tomorrow", today) and st.button(
+                _("Tomorrow"), icon=":material/schedule:", key=f"{prefix}_tomorrow_{task['id']}"
+            ):
                 asked = "tomorrow"
-        with st.popover(_("More"), icon=":material/more_horiz:", key=f"{prefix}_more_{task['id']}"):
-            if not done and _button(_("Next week"), ":material/date_range:", f"{prefix}_next_week_{task['id']}"):
-                asked = "next_week"
-            if not done and _button(_("Edit or another day"), ":material/edit:", f"{prefix}_open_{task['id']}"):
-                asked = "edit"
-            if _button(_("Delete"), ":material/delete:", f"{prefix}_delete_{task['id']}"):
-                asked = "delete"
+        chosen = st.menu_button(
+            _("More"),
+            list(names),
+            format_func=names.__getitem__,
+            icon=":material/more_horiz:",
+            key=f"{prefix}_more_{task['id']}",
+        )
+    asked = asked or chosen
     return (asked, task) if asked else None
-
-
-def _button(label: str, icon: str, key: str) -> bool:
-    return st.button(label, icon=icon, key=key)

@@ -80,6 +80,18 @@ def opened(viewer: Viewer, **params: str) -> AppTest:
     return sound(signed_in(viewer, "today", **params))
 
 
+def chosen(app: AppTest, task_id: int, what: str) -> None:
+    """Choose from the menu of a task; not run yet."""
+    with speaking("en"):
+        app.menu_button(key=f"today_task_more_{task_id}").set_value(what)
+
+
+def more(app: AppTest, task_id: int, what: str) -> AppTest:
+    """Choose from the menu of a task."""
+    chosen(app, task_id, what)
+    return app.run()
+
+
 def titles(app: AppTest) -> list[str]:
     """Headings and titles in the order in which they stand."""
     bold = [text.value for text in app.main.columns[0].markdown if "**" in text.value]
@@ -116,7 +128,7 @@ def test_one_click_finishes_and_one_puts_off_and_both_are_taken_back(people: mak
     assert "Moved to Nov 21, 2026: *call* <b>" in said(app)
     sound(click(app, "kehu_undo_button"))
     assert stored(task_id)["due_on"] == TODAY - timedelta(days=1)
-    sound(click(app, f"today_task_next_week_{task_id}"))
+    sound(more(app, task_id, "next_week"))
     assert stored(task_id)["due_on"] == date(2026, 11, 23), "the Monday"
     sound(click(app, f"today_task_finish_{task_id}"))
     assert (stored(task_id)["done_at"], stored(task_id)["done_by_id"]) == (clock.now(), people.ann.user_id)
@@ -133,7 +145,7 @@ def test_one_click_finishes_and_one_puts_off_and_both_are_taken_back(people: mak
     with speaking("en"):
         control(app, "today_due").set_value("")
         sound(app.run())
-    sound(click(app, f"today_task_delete_{task_id}"))
+    sound(more(app, task_id, "delete"))
     assert "Task deleted: *call* <b>" in said(app)
     sound(click(app, "kehu_undo_button"))
     assert stored(task_id)["title"] == "*call* <b>"
@@ -154,11 +166,11 @@ def edit(app: AppTest, task_id: int, **typed: Any) -> AppTest:
     """Open the form, type and save. AppTest forgets an open dialog in the next run: press both buttons."""
     key = f"today_task_edit_{task_id}_{stored(task_id)['version']}"
     if not drawn(app, f"{key}_save"):
-        sound(click(app, f"today_task_open_{task_id}"))
+        sound(more(app, task_id, "edit"))
     fields = [*app.text_input, *app.date_input, *app.selectbox, *app.time_input, *app.text_area]
     for name, value in typed.items():
         next(field for field in fields if field.key == f"{key}_{name}").set_value(value)
-    app.button(key=f"today_task_open_{task_id}").click()
+    chosen(app, task_id, "edit")
     app.button(key=f"{key}_save").click()
     return sound(app.run())
 

@@ -245,6 +245,7 @@ LATIN = {
         "http",
         "localhost",
     ),
+    *("yyyy", "mm", "dd", "hh"),  # how a day and a time are typed
     *("the", "complete", "journey"),  # the name of the demo's data
     *("chrome", "firefox", "safari", "edge", "opera", "mac", "windows", "linux", "android", "iphone", "ipad"),
 }

@@ -32,8 +32,8 @@ class Screen:
 
 SECTIONS = {
     "today": N_("My day"),
-    "insight": N_("Insight"),
     "customers": N_("Customers"),
+    "insight": N_("Insight"),
     "marketing": N_("Marketing"),
     "data": N_("Data"),
     "admin": N_("Admin"),

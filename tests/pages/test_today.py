@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import insert, select
 from streamlit.testing.v1 import AppTest
 
-from components import data, task_form
+from components import data, task_form, visit
 from db import clock, connection, customer, derived, schema, tasks
 from db.embedded import Server
 from db.permissions import Viewer
@@ -24,9 +24,11 @@ from tests.pages.visits import (
     drawn,
     markup_of,
     said,
+    sign_in,
     signed_in,
     sound,
     speaking,
+    visitor,
     where,
     words,
 )
@@ -292,6 +294,23 @@ def test_an_empty_search_stays(people: make.People) -> None:
     app = opened(people.ann)
     app.text_input(key="today_words").set_value("  ")
     assert where(sound(click(app, "today_search"))) == "today"
+
+
+def test_who_sells_begins_here_unless_a_link_was_followed(people: make.People) -> None:
+    def came(viewer: Viewer, path: str, **params: str) -> str:
+        app = visitor(path, **params)
+        app.session_state[visit.ARRIVED] = True
+        app = sound(sign_in(app, viewer))
+        assert visit.ARRIVED not in app.session_state
+        return where(app)
+
+    assert came(people.ann, "overview") == "today"
+    assert came(people.ann, "overview", overview_period="all") == "overview"
+    assert came(people.ann, "customers") == "customers"
+    for viewer in (people.mia, people.ana, people.root):
+        assert came(viewer, "overview") == "overview"
+    app = signed_in(people.ann, "overview")
+    assert where(app) == "overview", "whoever was signed in already has chosen it"
 
 
 def test_a_handful_of_statements_whatever_there_is_to_do(people: make.People) -> None:

@@ -87,7 +87,7 @@ def column(name: str) -> str:
         "owner_id": _("Owner"),
         "archived_at": _("Archived"),
         "body": _("Note"),
-        "kind": _("How you talked"),
+        "kind": _("Kind"),
         "direction": _("Who began"),
         "outcome": _("How it went"),
         "minutes": _("Minutes"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
@@ -12,16 +12,22 @@ from components import customer_form, talk_form, wording
 from db.words import _
 
 
-def bar(customer: Any, *, people: Mapping[int, str], today: date) -> tuple[str, Any] | None:
-    """('log', what the form holds), ('edit', None), ('assign', owner id), ('archive', True or False), or None.
+def bar(
+    customer: Any, *, people: Mapping[int, str], today: date, task: Callable[[], Mapping[str, Any] | None]
+) -> tuple[str, Any] | None:
+    """('log' or 'task', what the form holds), ('edit', None), ('assign', owner id), ('archive', whether), or None.
 
-    `people` are those the customer can be handed over to; empty where the viewer may not.
+    `people` are those the customer can be handed over to; empty where the viewer may not. `task` draws the form of the
+    next task.
     """
     asked: tuple[str, Any] | None = None
     with st.container(horizontal=True, gap="small"):
         talk = talk_form.draw(customer.id, today)
         if talk:
             asked = ("log", talk)
+        planned = task()
+        if planned:
+            asked = ("task", planned)
         if not customer_form.is_open(customer.id) and st.button(_("Edit"), icon=":material/edit:", key="customer_edit"):
             asked = ("edit", None)
         if people:

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from components import controls, customer_tabs, customer_talks, data, profile
+from components import controls, customer_tabs, customer_talks, customer_tasks, data, page, profile
 from db import customer, customers, history
 from db.permissions import Viewer
 from db.settings import Settings
@@ -43,6 +43,11 @@ def draw(opened: Opened) -> None:
 
 def _timeline(opened: Opened) -> None:
     customer_talks.timeline(viewer=opened.viewer, customer_id=opened.found.id, zone=opened.settings.time_zone)
+
+
+def _tasks(opened: Opened) -> None:
+    zone = opened.settings.time_zone
+    customer_tasks.listed(viewer=opened.viewer, customer_id=opened.found.id, today=page.today(), zone=zone)
 
 
 def _purchases(opened: Opened) -> None:
@@ -88,6 +93,7 @@ def _history(opened: Opened) -> None:
 
 TABS: Mapping[str, tuple[str, Callable[[Opened], None]]] = {
     "timeline": (N_("Timeline"), _timeline),
+    "tasks": (N_("Tasks"), _tasks),
     "purchases": (N_("Purchases"), _purchases),
     "campaigns": (N_("Campaigns"), _campaigns),
     "notes": (N_("Notes"), _notes),

@@ -71,6 +71,11 @@ def day(value: date | None) -> str:
     return format_date(value, "medium", locale=language()) if value else "–"
 
 
+def full_day(value: date) -> str:
+    """'Friday, November 20, 2026', in Chinese '2026年11月20日星期五'."""
+    return format_date(value, "full", locale=language())
+
+
 def short_day(value: date, bucket: str = "day") -> str:
     """A mark on a time axis: 'Nov 3' for days and weeks, 'Nov 2026' for months."""
     return format_skeleton("yMMM" if bucket == "month" else "MMMd", value, locale=language())

@@ -14,7 +14,15 @@ from components.signin import role_name
 from db.errors import Conflict
 from db.event_words import DIRECTION_NAMES, KIND_NAMES, OUTCOMES
 from db.permissions import NOBODY, Viewer
+from db.task_words import PRIORITY_NAMES, TASK_KIND_NAMES
 from db.words import _
+
+_WORDS = {
+    "kind": {**TASK_KIND_NAMES, **KIND_NAMES},
+    "direction": DIRECTION_NAMES,
+    "outcome": OUTCOMES,
+    "priority": PRIORITY_NAMES,
+}
 
 
 def title(command: str, undoes_id: Any) -> str:
@@ -32,6 +40,12 @@ def title(command: str, undoes_id: Any) -> str:
         "meeting.log": _("Meeting logged"),
         "message.log": _("Message logged"),
         "interaction.delete": _("Deleted from the timeline"),
+        "task.add": _("Task added"),
+        "task.save": _("Task edited"),
+        "task.finish": _("Task finished"),
+        "task.reopen": _("Task opened again"),
+        "task.postpone": _("Task put on another day"),
+        "task.delete": _("Task deleted"),
         "segment.add": _("Segment saved"),
         "segment.save": _("Segment changed"),
         "segment.archive": _("Segment archived"),
@@ -73,12 +87,20 @@ def column(name: str) -> str:
         "owner_id": _("Owner"),
         "archived_at": _("Archived"),
         "body": _("Note"),
-        "kind": _("How you talked"),
+        "kind": _("Kind"),
         "direction": _("Who began"),
         "outcome": _("How it went"),
         "minutes": _("Minutes"),
         "subject": _("About"),
         "happened_on": _("Day"),
+        "title": _("Task"),
+        "due_on": _("Due"),
+        "due_time": _("Time"),
+        "priority": _("Priority"),
+        "assignee_id": _("Who does it"),
+        "author_id": _("From whom"),
+        "done_at": _("Done"),
+        "done_by_id": _("Done by"),
         "role": _("Role"),
         "active": _("May sign in"),
         "team_id": _("Team"),
@@ -92,11 +114,11 @@ def column(name: str) -> str:
 
 def value(name: str, raw: Any, viewer: Viewer, people: Mapping[int, str]) -> str:
     """A value of a column as text; a dash for nothing. Never markup: st.text draws it."""
-    if name == "archived_at":
+    if name in ("archived_at", "done_at"):
         return _("yes") if _there(raw) else _("no")
     if not _there(raw) or raw == "":
         return "–"
-    if name == "owner_id":
+    if name in ("owner_id", "assignee_id", "author_id", "done_by_id"):
         return wording.person({NOBODY: "", **people}.get(int(raw), f"#{int(raw)}"))
     if isinstance(raw, dict | list):
         written = json.dumps(raw, ensure_ascii=False)
@@ -108,7 +130,7 @@ def _word(name: str, raw: Any) -> str:
     """A code as people call it where it is one."""
     if name == "role":
         return role_name(str(raw))
-    if raw in (talked := {"kind": KIND_NAMES, "direction": DIRECTION_NAMES, "outcome": OUTCOMES}.get(name, {})):
+    if raw in (talked := _WORDS.get(name, {})):
         return _(talked[raw])
     words = {"shared": _("shared"), "private": _("private")} if name == "visibility" else {}
     return words.get(raw, str(raw))

@@ -83,6 +83,7 @@ _CSS = """
   @media (pointer: coarse), (max-width: 640px) {
     body button[data-testid^="stBaseButton"], body [data-testid="stPageLink"] a { min-height: 40px; }
     body :is([data-testid="stPopoverButton"], [data-testid^="stPagination"]) { min-height: 40px; }
+    body [data-testid="stMenuButton"] button { min-height: 40px; }
     body [data-testid^="stPagination"] { min-width: 34px; }
     body [data-testid="stExpandSidebarButton"], [class*="st-key-segment_remove"] button {
       min-width: 40px; min-height: 40px;

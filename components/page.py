@@ -49,6 +49,12 @@ def session_id() -> int:
     return _session().id
 
 
+def name() -> str:
+    """What the user is called."""
+    found = _session()
+    return found.name or found.viewer.username
+
+
 def settings() -> Settings:
     """The company's settings, as read with the session."""
     return _session().settings

@@ -5,8 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from components import data, look, page, signin, undo_bar, visit, wording
-from components.places import place
+from components.places import go, place
 from db.errors import Unavailable
+from db.permissions import Role
 from db.sessions import Session
 from db.words import _
 from pages import SCREENS, SECTIONS
@@ -43,6 +44,9 @@ def main() -> None:
             signin.screen()
         else:
             visit.enter(found, screen.path)
+            # Who signs in without having followed a link begins with what is to be done.
+            if visit.arrived() and found.viewer.role is Role.SALES and screen is SCREENS[0] and not st.query_params:
+                go("today")
             sidebar(found, places)
             with data.snapshot(found), page.guard():
                 undo_bar.draw(found.viewer, screen.path)

@@ -10,6 +10,7 @@ import streamlit as st
 
 from components import controls, format, history_lines, tables, wording
 from db.event_words import DIRECTION_NAMES, KIND_NAMES, OUTCOMES, PARTS
+from db.task_words import TASK_KIND_NAMES
 from db.words import _, ngettext
 
 ICONS = {
@@ -19,9 +20,14 @@ ICONS = {
     "meeting": ":material/groups:",
     "message": ":material/chat:",
     "note": ":material/sticky_note_2:",
+    "task": ":material/task_alt:",
     "received": ":material/campaign:",
     "redeemed": ":material/redeem:",
 }
+
+
+WRITTEN = ("talks", "notes", "tasks")
+"""What people put into words, which some roles do not see."""
 
 
 def part() -> str:
@@ -43,10 +49,10 @@ def draw(rows: pd.DataFrame, *, zone: str, may_write: bool, hidden: bool) -> int
                     st.caption(_when(row, zone), width="content")
                     if may_write and row.part == "talks" and _delete_button(int(row.id)):  # type: ignore[arg-type]
                         asked = int(row.id)  # type: ignore[arg-type]
-            for written in (row.title, row.body) if row.part in ("talks", "notes") else ():
+            for written in (row.title, row.body) if row.part in WRITTEN else ():
                 if written:
                     st.text(written)
-            if hidden and row.part in ("talks", "notes"):
+            if hidden and row.part in WRITTEN:
                 st.text(_("hidden from your role"))
     return asked
 
@@ -76,6 +82,8 @@ def _title(row: Any) -> str:
             return wording.line(_(KIND_NAMES[row.kind]), direction, minutes, outcome)
         case "notes":
             return _("Note")
+        case "tasks":
+            return wording.line(_("Task finished"), _(TASK_KIND_NAMES[row.outcome]))
         case "campaigns":
             name = wording.plain(wording.campaign(row.title))
             template = _("Received: {name}") if row.kind == "received" else _("Redeemed for the first time: {name}")

@@ -30,6 +30,7 @@ LANGUAGE = "kehu_language"
 DRAFT = "kehu_draft"
 ENDED = "kehu_ended"
 ERRAND = "kehu_errand"
+ARRIVED = "kehu_arrived"
 
 # The browser's errand to our own route: the token itself never passes through Python's session state or the page.
 _SCRIPT = """
@@ -149,8 +150,14 @@ def begin(user_id: int) -> None:
     forget()
     st.session_state[SESSION] = started.session_id
     st.session_state[ERRAND] = {"method": "POST", "ticket": started.ticket, "n": secrets.token_hex(4)}
+    st.session_state[ARRIVED] = True
     if draft:
         st.session_state[DRAFT] = draft
+
+
+def arrived() -> bool:
+    """True once, in the first run after a sign-in."""
+    return bool(st.session_state.pop(ARRIVED, False))
 
 
 def lose() -> None:

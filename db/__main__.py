@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from db import connection, words
 from db.embedded import EmbeddedError
 from db.errors import KehuError, Unavailable
-from db.terminal import admin, campaigns, customers, history, segments
+from db.terminal import admin, campaigns, customers, history, segments, tasks
 from db.terminal.command import Usage
 from db.terminal.output import conflict, encoded
 from db.words import _
@@ -28,6 +28,7 @@ from db.words import _
 COMMANDS = (
     *admin.COMMANDS,
     *customers.COMMANDS,
+    *tasks.COMMANDS,
     *segments.COMMANDS,
     *campaigns.COMMANDS,
     *history.COMMANDS,
@@ -52,7 +53,12 @@ def parser() -> Parser:
     _everywhere(top)
     kwargs: dict[str, Any] = {"metavar": "COMMAND", "required": True}
     groups = {"": top.add_subparsers(**kwargs)}
-    about = {"users": _("the people who use Kehu"), "segment": _("customers who fit a rule")}
+    about = {
+        "users": _("the people who use Kehu"),
+        "segment": _("customers who fit a rule"),
+        "tasks": _("what is to be done with customers"),
+        "customers": _("what happens with a customer"),
+    }
     for command in COMMANDS:
         group, _blank, name = command.name.rpartition(" ")
         if group not in groups:

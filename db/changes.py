@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, LiteralString
 
@@ -235,7 +235,7 @@ def next_ids(conn: Connection, t: Table, n: int) -> list[int]:
 
 def to_json(value: Any) -> Any:
     """A column's value as jsonb keeps it: exact for numeric and timestamps."""
-    if isinstance(value, datetime | date):
+    if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, Decimal):
         return str(value)

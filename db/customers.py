@@ -173,7 +173,7 @@ def _among_many(
         return Page(rows, min(total, finding.MOST_HITS), total > finding.MOST_HITS)
     plain = filters == Filters(search=filters.search)
     some = list(hits.ranks) if plain else conn.scalars(fitting.limit(finding.MOST_HITS + 1)).all()
-    buyers = finding.latest_buyers(viewer)
+    buyers = finding.latest_buyers(scoped=viewer.scoped)
     recent = conn.scalars(fitting.join(buyers, buyers.c.id == own).order_by(buyers.c.day.desc(), own))
     place = {customer_id: n for n, customer_id in enumerate(recent)}
     every = dict.fromkeys([*place, *some])

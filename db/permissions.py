@@ -40,6 +40,8 @@ class Permission(StrEnum):
     SEGMENTS_EDIT = "segments:edit"
     SEGMENTS_READ = "segments:read"
     SESSIONS_CHECK = "sessions:check"
+    TASKS_EDIT = "tasks:edit"
+    TASKS_READ = "tasks:read"
     USERS_MANAGE = "users:manage"
     USERS_READ = "users:read"
 
@@ -60,6 +62,8 @@ _EDITORS = _EVERYONE | {
     P.CUSTOMERS_EDIT,
     P.CUSTOMERS_EXPORT,
     P.PERSONAL_READ,
+    P.TASKS_EDIT,
+    P.TASKS_READ,
 }
 
 GRANTS: dict[Role, frozenset[Permission]] = {
@@ -89,6 +93,8 @@ MEANINGS: Mapping[Permission, str] = {
     P.SEGMENTS_EDIT: N_("keep, share and change segments of one's own"),
     P.SEGMENTS_READ: N_("build segments, see one's own and the shared ones"),
     P.SESSIONS_CHECK: N_("check sign-ins and sessions"),
+    P.TASKS_EDIT: N_("add, edit, finish and postpone tasks"),
+    P.TASKS_READ: N_("see tasks and the day's screen"),
     P.USERS_MANAGE: N_("add users, give roles and teams, issue links, sign users out"),
     P.USERS_READ: N_("see who owns which customer"),
 }

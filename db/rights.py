@@ -417,7 +417,7 @@ def _functions_of_undo() -> Iterator[str]:
         "FROM change_sets AS s WHERE s.id IN (SELECT h.change_set_id FROM changes AS h WHERE h.customer_id = "
         "of_customer) AND (current_setting('role') <> 'kehu_scoped' OR EXISTS (SELECT FROM customers AS c "
         "WHERE c.id = of_customer AND c.owner_id = ANY({owners})))",
-        "kehu_scoped, kehu_masked, kehu_admin",
+        "kehu_scoped, kehu_masked, kehu_admin, kehu_worker",
         owners=_MY_OWNERS,
     )
     # The history of a segment, for whoever sees it; what it was before it was shared is told to those alone who saw it.

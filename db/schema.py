@@ -227,6 +227,7 @@ customers = Table(
             *("household_size", "household_kind", "children", "created_at", "archived_at"),
         ],
     ),
+    Index("customers_archived_idx", "id", postgresql_where=text("archived_at IS NOT NULL")),
     _searched("name_key"),
     _searched("pinyin_key"),
     _searched("initials_key"),
@@ -433,6 +434,7 @@ segments = Table(
 # --- what surrounds a customer: db/schema_around.py ------------------------------------------------------------------
 
 interactions = schema_around.interactions
+tasks = schema_around.tasks
 
 # --- derived: db/schema_derived.py -----------------------------------------------------------------------------------
 

@@ -161,9 +161,9 @@ def _between(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
     return and_(column >= prefix, column < prefix + LAST_CHARACTER)
 
 
-def latest_buyers(viewer: Viewer) -> FromClause:
+def latest_buyers(*, scoped: bool) -> FromClause:
     """The MOST_RECENT customers in sight who bought last: id and day of the last purchase."""
-    if viewer.scoped:
+    if scoped:
         mine = func.latest_buyers_scoped(MOST_RECENT)
         return mine.table_valued(column("id", BigInteger), column("day", Date), name="buyers")
     m = schema.customer_metrics.c

@@ -1,4 +1,4 @@
-"""Everything that happened with one customer, newest first: orders, talks, notes, campaigns and changes in one list."""
+"""Everything that happened with one customer, newest first: orders, talks, notes, tasks, campaigns, changes."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ _TYPES: Mapping[str, Any] = {
 class Timeline:
     """`rows`: the columns of an event, newest first; `totals`: how many there are of each part, exactly.
 
-    `kind` is order, call, mail, meeting, message, note, received, redeemed or the command of a change; `happened_at` is
-    missing where only the day is known; `who` did it. What is withheld from the viewer's role is empty.
+    `kind` is order, call, mail, meeting, message, note, task, received, redeemed or the command of a change;
+    `happened_at` is missing where only the day is known; `who` did it. What is withheld from a role is empty.
     """
 
     rows: pd.DataFrame
@@ -76,6 +76,7 @@ def timeline(
         "orders": [_orders(customer_id)],
         "talks": [_talks(customer_id)],
         "notes": [_notes(customer_id, zone)],
+        "tasks": [_tasks(customer_id, zone)],
         "campaigns": [_received(customer_id), _redeemed(customer_id)],
         "changes": [_changes(customer_id, zone)],
     }
@@ -94,6 +95,9 @@ def _totals(conn: Connection, customer_id: int) -> dict[str, int]:
         "orders": _count(schema.orders, schema.orders.c.customer_id == customer_id),
         "talks": _count(schema.interactions, schema.interactions.c.customer_id == customer_id),
         "notes": _count(schema.notes, schema.notes.c.customer_id == customer_id),
+        "tasks": _count(
+            schema.tasks, (schema.tasks.c.customer_id == customer_id) & schema.tasks.c.done_at.is_not(None)
+        ),
         "campaigns": select(func.count() + func.count(m.first_redeemed_on)).where(m.customer_id == customer_id),
         "changes": select(func.count(h.change_set_id.distinct())).where(h.customer_id == customer_id),
     }
@@ -172,6 +176,27 @@ def _notes(customer_id: int, zone: str) -> Select[Any]:
         select(*columns)
         .select_from(schema.notes.join(schema.users, u.id == n.author_id))
         .where(n.customer_id == customer_id)
+    )
+
+
+def _tasks(customer_id: int, zone: str) -> Select[Any]:
+    """What was finished; `outcome` is the kind of the task."""
+    t, u = schema.tasks.c, schema.users.c
+    columns = _event(
+        "tasks",
+        kind=literal("task"),
+        id=t.id,
+        happened_on=cast(func.timezone(zone, t.done_at), Date),
+        happened_at=t.done_at,
+        who=u.name,
+        title=t.title,
+        body=t.body,
+        outcome=t.kind,
+    )
+    return (
+        select(*columns)
+        .select_from(schema.tasks.join(schema.users, u.id == t.done_by_id))
+        .where(t.customer_id == customer_id, t.done_at.is_not(None))
     )
 
 

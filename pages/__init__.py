@@ -31,8 +31,9 @@ class Screen:
 
 
 SECTIONS = {
-    "insight": N_("Insight"),
+    "today": N_("My day"),
     "customers": N_("Customers"),
+    "insight": N_("Insight"),
     "marketing": N_("Marketing"),
     "data": N_("Data"),
     "admin": N_("Admin"),
@@ -48,6 +49,14 @@ SCREENS: tuple[Screen, ...] = (
         ":material/monitoring:",
         Permission.OVERVIEW_READ,
         N_("Customers, orders and revenue of a period, against the period before."),
+    ),
+    Screen(
+        "today",
+        "today",
+        N_("Today"),
+        ":material/today:",
+        Permission.TASKS_READ,
+        N_("Your tasks of the day, customers who have fallen quiet, and those you worked with last."),
     ),
     Screen(
         "insight",

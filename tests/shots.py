@@ -75,6 +75,22 @@ def _log_a_call(page: Page) -> None:
     page.locator("[class*=st-key-customer_talk_save]").wait_for()
 
 
+def _next_task(page: Page) -> None:
+    page.locator("[class*=st-key-customer_task_] button").first.click()
+    page.locator("[class*=st-key-customer_task_save]").wait_for()
+
+
+def _more(page: Page) -> None:
+    """What one can do with a task."""
+    page.locator("[class*=st-key-today_task_more] button").first.click()
+
+
+def _edit_task(page: Page) -> None:
+    _more(page)
+    page.get_by_role("menuitem").nth(1).click()
+    page.locator("[class*=st-key-today_task_edit]").first.wait_for()
+
+
 def _edit(page: Page) -> None:
     page.locator(".st-key-customer_edit button").click()
 
@@ -100,6 +116,11 @@ _RULE = {
     ]
 }
 MORE = {
+    "today": (
+        View("today-team", "today", "today_whose=team"),
+        View("today-more", "today", "today_whose=team", act=_more),
+        View("today-edit", "today", "today_whose=team", act=_edit_task),
+    ),
     "segments": (View("segments-one", "segments", act=_first_row),),
     "segment": (
         View("segment-rule", "segment", "segment_rule=" + quote(json.dumps(_RULE))),
@@ -118,11 +139,12 @@ MORE = {
     "customer": (
         *(
             View(f"customer-{tab}", "customer", f"customer_tab={tab}")
-            for tab in ("purchases", "campaigns", "notes", "details")
+            for tab in ("tasks", "purchases", "campaigns", "notes", "details")
         ),
         View("customer-history", "customer", "customer_tab=history"),
         View("customer-edit", "customer", act=_edit),
         View("customer-talk", "customer", act=_log_a_call),
+        View("customer-task", "customer", act=_next_task),
     ),
     "changes": (View("changes-one", "changes", act=_first_row),),
     "users": (
@@ -223,6 +245,7 @@ LATIN = {
         "http",
         "localhost",
     ),
+    *("yyyy", "mm", "dd", "hh"),  # how a day and a time are typed
     *("the", "complete", "journey"),  # the name of the demo's data
     *("chrome", "firefox", "safari", "edge", "opera", "mac", "windows", "linux", "android", "iphone", "ipad"),
 }
@@ -333,7 +356,8 @@ def somebody(url: str) -> tuple[int, frozenset[str]]:
             text(
                 "SELECT name FROM customers UNION SELECT city FROM customers UNION SELECT company FROM customers "
                 "UNION SELECT household_kind FROM customers UNION SELECT category FROM products "
-                "UNION SELECT name FROM users UNION SELECT username FROM users UNION SELECT name FROM teams"
+                "UNION SELECT name FROM users UNION SELECT username FROM users UNION SELECT name FROM teams "
+                "UNION SELECT title FROM tasks UNION SELECT body FROM tasks"
             )
         )
         names = frozenset(word.lower() for line in said for word in re.findall(r"[^\W\d_]+", line or ""))

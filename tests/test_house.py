@@ -25,6 +25,7 @@ LEAVES = {
     "db.permissions",
     "db.rule_words",
     "db.rules",
+    "db.task_words",
     "db.text",
     "db.words",
 }
@@ -43,6 +44,7 @@ ALSO = {
     "app.py": {"pages"},  # the address of the first screen
     "components/customer_parts.py": {"db.customer", "db.customers", "db.history", "db.settings"},  # hands them to read
     "components/customer_talks.py": {"db.customer", "db.interactions", "db.timeline"},  # hands them to read and write
+    "components/customer_tasks.py": {"db.tasks"},  # hands its functions to read and write
     "components/data.py": {"db.connection", "db.schema", "db.sessions", "sqlalchemy"},  # the bridge
     "components/exports.py": {"db.exports", "db.offers"},  # hands their functions to read and write
     "components/look.py": {"pages"},  # the theme stands under each screen's path
@@ -51,6 +53,7 @@ ALSO = {
     "components/segment_choices.py": {"db.campaigns", "db.customers", "db.segments"},  # hands their functions to read
     "components/shell.py": {"db.sessions", "pages"},  # every visit: navigation and session
     "components/signin.py": {"db.passwords", "db.sessions", "streamlit_authenticator"},  # the form
+    "components/task_actions.py": {"db.tasks"},  # hands its functions to read and write
     "components/undo_bar.py": {"db.undo"},  # the undo of a message
     "components/user_actions.py": {"db.passwords", "db.sessions", "db.users"},  # hands their functions to write
     "components/visit.py": {"db.sessions"},  # the session of this visit

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from components import (
@@ -10,6 +12,7 @@ from components import (
     customer_form,
     customer_parts,
     customer_talks,
+    customer_tasks,
     data,
     page,
     profile,
@@ -36,12 +39,15 @@ profile.header(found, _(STAGE_NAMES[Stage(found.stage)]), sight=viewer.can(Permi
 
 people = data.read(customer.assignees, viewer=viewer) if viewer.can(Permission.CUSTOMERS_ASSIGN) else {}
 if may_edit:
-    match customer_actions.bar(found, people=people, today=today):
+    task = partial(customer_tasks.form, viewer=viewer, customer_id=found.id, today=today)
+    match customer_actions.bar(found, people=people, today=today, task=task):
         case ("edit", _nothing):
             customer_form.opened(vars(found), found.id, found.version)
             st.rerun()
         case ("log", values):
             customer_talks.log(values, viewer=viewer, customer_id=found.id, zone=settings.time_zone)
+        case ("task", values):
+            customer_tasks.add(values, viewer=viewer, customer_id=found.id)
         case ("assign", owner_id):
             done = data.write(
                 customer.assign, actor=viewer, customer_ids=[found.id], owner_id=owner_id, screen="customer"

@@ -25,7 +25,7 @@ import pytest
 from sqlalchemy import ColumnClause, Connection, Text, cast, column, func, insert, select, table, text, update
 
 import db
-from db import changes, clock, connection, customer, customers, derived, interactions, permissions, schema
+from db import changes, clock, connection, customer, customers, derived, interactions, permissions, schema, tasks
 from db.connection import begin
 from db.customers import Filters
 from db.embedded import Server
@@ -52,6 +52,7 @@ class Planted:
     customer: int
     note: int
     call: int
+    task: int
     order: int
     saved: int
     removed: int
@@ -72,7 +73,7 @@ def plain_of(who: str) -> tuple[str, ...]:
 def plant(people: make.People) -> dict[str, Planted]:
     """A customer of each salesperson and one of nobody, with rows in every table and every kind of change."""
     with connection.begin_owner() as conn:
-        for n, name in enumerate(("customers", "notes", "orders", "change_sets", "app_sessions")):
+        for n, name in enumerate(("customers", "notes", "orders", "change_sets", "app_sessions", "tasks")):
             conn.exec_driver_sql(f"ALTER SEQUENCE {name}_id_seq RESTART {7_000_001 + n * 100_000}")
     found = {who: _plant_customer(people, who) for who in WHO}
     with connection.begin_owner() as conn:
@@ -117,6 +118,9 @@ def _plant_customer(people: make.People, who: str) -> Planted:
         said = {"outcome": "reached", "subject": f"zekret{who} called", "body": f"zekret{who} wants coffee"}
         call = interactions.log(conn, actor=actor, customer_id=customer_id, kind="call", **said)
         call_id = conn.scalar(select(schema.changes.c.row_id).where(schema.changes.c.change_set_id == call)) or 0
+        planned = {"title": f"zekret{who} call back", "body": f"zekret{who} likes tea", "due_on": TODAY}
+        task = tasks.add(conn, actor=actor, customer_id=customer_id, **planned)
+        task_id = conn.scalar(select(schema.changes.c.row_id).where(schema.changes.c.change_set_id == task)) or 0
         reasoned = changes.start(
             conn, actor=actor, command="t", permission=P.CUSTOMERS_EDIT, source="screen", reason=f"zekret{who} asked"
         )
@@ -136,7 +140,7 @@ def _plant_customer(people: make.People, who: str) -> Planted:
         }
         session_id = conn.scalar(insert(schema.app_sessions).values(**session).returning(schema.app_sessions.c.id))
     assert saved.change_set_id
-    return Planted(customer_id, note_id, call_id, order_id, saved.change_set_id, removed, session_id or 0)
+    return Planted(customer_id, note_id, call_id, task_id, order_id, saved.change_set_id, removed, session_id or 0)
 
 
 def _plant_facts(conn: Connection, who: str, customer_id: int) -> int:
@@ -295,6 +299,7 @@ def test_masked_roles_learn_nothing_by_searching_sorting_or_filtering(
             "SELECT count(*) FROM public.customers WHERE phone > '1'",
             "SELECT id FROM public.customers ORDER BY name",
             "SELECT body FROM public.notes",
+            "SELECT title FROM public.tasks",
             "SELECT before_personal FROM public.changes",
             "SELECT value FROM public.customer_keys",
             "SELECT reason FROM public.change_sets",
@@ -433,6 +438,10 @@ def _session(ids: Planted) -> int:
     return ids.session
 
 
+def _task(ids: Planted) -> int:
+    return ids.task
+
+
 RULES: dict[str, Rule] = {
     "campaigns.get": _rule(P.CAMPAIGNS_READ, campaign_id=1, today=TODAY),
     "campaigns.league": _rule(P.CAMPAIGNS_READ, today=TODAY),
@@ -494,6 +503,18 @@ RULES: dict[str, Rule] = {
     "sessions.end_all": _gate_rule(P.ACCOUNT_EDIT),
     "sessions.mine": _gate_rule(P.ACCOUNT_EDIT),
     "sessions.set_language": _gate_rule(P.ACCOUNT_EDIT, language="en"),
+    "tasks.add": _rule(P.TASKS_EDIT, customer_id=_customer, title="x"),
+    "tasks.assignees": _rule(P.TASKS_READ, customer_id=_customer),
+    "tasks.delete": _rule(P.TASKS_EDIT, customer_id=_customer, task_id=_task),
+    "tasks.finish": _rule(P.TASKS_EDIT, customer_id=_customer, task_id=_task),
+    "tasks.mine": _rule(P.TASKS_READ, today=TODAY),
+    "tasks.of_customer": _rule(P.TASKS_READ, customer_id=_customer, today=TODAY),
+    "tasks.postpone": _rule(P.TASKS_EDIT, customer_id=_customer, task_id=_task, due_on=date(2026, 12, 1)),
+    "tasks.reopen": _rule(P.TASKS_EDIT, customer_id=_customer, task_id=_task),
+    "tasks.save": _rule(P.TASKS_EDIT, customer_id=_customer, task_id=_task, version=1, values={"title": "x"}),
+    "tasks.team": _rule(P.TASKS_READ, today=TODAY),
+    "today.quiet": _rule(P.TASKS_READ, today=TODAY, zone="UTC"),
+    "today.recent": _rule(P.TASKS_READ),
     "undo.undo": _rule(P.CHANGES_UNDO, change_set_id=lambda ids: ids.saved, source="screen"),
     "timeline.timeline": _rule(P.CUSTOMERS_READ, customer_id=_customer, zone="UTC"),
     "users.add": _rule(P.USERS_MANAGE, username="new", role=Role.SALES),
@@ -508,7 +529,7 @@ RULES: dict[str, Rule] = {
     "visibility.of_customer": _rule(P.USERS_MANAGE, customer_id=_customer),
 }
 
-ABSENT = Planted(10**9, 10**9, 10**9, 10**9, 10**9, 10**9, 10**9)
+ABSENT = Planted(10**9, 10**9, 10**9, 10**9, 10**9, 10**9, 10**9, 10**9)
 
 
 @cache
@@ -550,7 +571,7 @@ def called(conn: Connection, name: str, viewer: Viewer, ids: Planted) -> str:
     except KehuError as error:
         said = f"{type(error).__name__}: {error.message} {error.details} {getattr(error, 'rows', '')}"
     undone.rollback()
-    asked = "|".join(str(n) for n in {ids.customer, ids.note, ids.order, ids.saved, ids.session})
+    asked = "|".join(str(n) for n in {ids.customer, ids.note, ids.task, ids.order, ids.saved, ids.session})
     return re.sub(rf"\b({asked})\b", "#", said) if rule.asks else said
 
 
@@ -629,6 +650,8 @@ def test_a_salesperson_cannot_pull_or_push_rows_past_the_policies(
         "VALUES (1000000000, 1, 'x', '2026-1-1', '2026-1-1')",
         "SELECT * FROM public.notes",
         "SELECT * FROM public.orders",
+        "SELECT * FROM public.tasks",
+        "UPDATE tasks SET customer_id = :theirs WHERE customer_id = :mine",
         "SELECT * FROM public.campaign_events_default",
         "SELECT * FROM masked.customers",
         "UPDATE orders SET amount = 0 WHERE customer_id = :mine",
@@ -642,6 +665,7 @@ def test_a_salesperson_cannot_pull_or_push_rows_past_the_policies(
         for statement in (
             "UPDATE customers SET city = 'x' WHERE id = :theirs",
             "DELETE FROM notes WHERE customer_id = :theirs",
+            "UPDATE tasks SET title = 'x' WHERE customer_id = :theirs",
         ):
             assert conn.execute(text(statement), ids).rowcount == 0
 
@@ -662,6 +686,8 @@ def test_every_role_and_permission_has_its_place() -> None:
             P.CUSTOMERS_EDIT,
             P.CUSTOMERS_ASSIGN,
             P.CHANGES_READ,
+            P.TASKS_EDIT,
+            P.TASKS_READ,
         }
     for role in Role:
         assert (P.USERS_MANAGE in GRANTS[role]) == (role in (Role.ADMIN, Role.WORKER))

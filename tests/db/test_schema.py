@@ -130,6 +130,7 @@ CHILDREN = (
     "order_days",
     "order_items",
     "orders",
+    "tasks",
 )
 EXPECTED: dict[str, dict[str, str]] = {
     "kehu_scoped": {f"public.{name}": read for name, read in SHARED.items()}
@@ -146,9 +147,10 @@ EXPECTED: dict[str, dict[str, str]] = {
         "scoped.changes": "INSERT SELECT",
         "scoped.interactions": WRITE,
         "scoped.notes": WRITE,
+        "scoped.tasks": WRITE,
     },
     "kehu_masked": {f"public.{name}": read for name, read in SHARED.items()}
-    | {f"public.{name}": READ for name in CHILDREN if name not in ("customer_keys", "interactions", "notes")}
+    | {f"public.{name}": READ for name in CHILDREN if name not in ("customer_keys", "interactions", "notes", "tasks")}
     | {
         "public.campaign_sums": READ,
         "public.daily_sales": READ,
@@ -158,7 +160,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     }
     | {
         f"masked.{name}": READ
-        for name in ("change_sets", "changes", "customer_keys", "customers", "interactions", "notes")
+        for name in ("change_sets", "changes", "customer_keys", "customers", "interactions", "notes", "tasks")
     },
     # What the masked roles write as: nothing that belongs to a customer.
     "kehu_author": {
@@ -376,6 +378,7 @@ def _writes(
         yield "customers", "UPDATE customers SET city = 'x' WHERE id = :id", ids
         yield "notes", "UPDATE notes SET body = 'x' WHERE customer_id = :id", ids
         yield "interactions", "UPDATE interactions SET minutes = 1 WHERE customer_id = :id", ids
+        yield "tasks", "UPDATE tasks SET priority = 'high' WHERE customer_id = :id", ids
     yield "segments", "UPDATE segments SET description = 'x'", {}
     forged = (
         "INSERT INTO segments (owner_id, name, rule, created_at, updated_at) VALUES (:owner, 'x', '{}', now(), now())"

@@ -315,6 +315,52 @@ def test_text_is_aligned_in_both_languages(run: Run, shop: Shop) -> None:
 # --- users -----------------------------------------------------------------------------------------------------------
 
 
+def test_tasks_are_added_listed_put_off_finished_and_taken_back(run: Run, shop: Shop, people: make.People) -> None:
+    who = ("--as", "ann", "--json")
+    own = ("--kind", "call", "--due", "2026-11-21", "--time", "9:30", "--priority", "high", "--details", "b")
+    made = run("tasks", "add", shop.ann, "Tea\u200b offer", *own, *who).document
+    run("tasks", "add", shop.ann, "Mia's", "--for", "mia", *who)
+    listed = run("tasks", "list", *who).document
+    [row] = listed["rows"]
+    assert (row["title"], row["due_on"], row["due_time"], row["body"]) == ("Tea offer", "2026-11-21", "09:30", "b")
+    assert listed["totals"] == {"overdue": 0, "today": 0, "soon": 1, "later": 0, "no_day": 0, "done": 0}
+    text = run("tasks", "list", "--all", "--as", "ann").out
+    assert "Nov 21, 2026 · 09:30" in text
+    assert "Next 7 days 1 · Without a day 1" in text
+    assert [r["title"] for r in run("tasks", "list", "--of", "mia", *who).document["rows"]] == ["Mia's"]
+    assert run("tasks", "list", "--as", "bo").out.strip() == "No tasks."
+    one = (shop.ann, row["id"], *who)
+    assert run("tasks", "postpone", shop.ann, row["id"], "2026-12-24", *who).code == 0
+    done = run("tasks", "done", *one).document["change_set_id"]
+    assert run("tasks", "list", "--due", "done", *who).document["rows"][0]["due_on"] == "2026-12-24"
+    assert run("tasks", "done", *one).error["code"] == Invalid.code
+    assert run("undo", done, "--as", "ann").code == 0
+    for command in (("done",), ("reopen",), ("delete",)):
+        assert run("tasks", *command, shop.ann, row["id"], "--as", "bo").code == NotFound.code
+    assert run("tasks", "add", shop.ann, "x", "--for", "bo", *who).error["fields"].keys() == {"assignee_id"}
+    assert run("undo", made["change_set_id"], "--as", "ann").code == Conflict.code, "it was put off since"
+    assert run("tasks", "delete", *one).code == 0
+
+
+def test_talks_are_logged_and_stand_on_the_timeline(run: Run, shop: Shop) -> None:
+    who = ("--as", "ann")
+    said = run("customers", "log", shop.ann, "--outcome", "call_back", "--body", "回电话\nmañana", "--minutes", 3, *who)
+    assert said.out.startswith("Saved. To take it back: python -m db undo ")
+    run("customers", "log", shop.ann, "--kind", "mail", "--subject", "Offer", "--day", "2026-10-02", *who)
+    found = run("customers", "timeline", shop.ann, "--part", "talks", *who, "--json").document
+    assert [(r["kind"], r["happened_on"], r["minutes"]) for r in found["rows"]] == [
+        ("call", "2026-11-20", 3),
+        ("mail", "2026-10-02", None),
+    ]
+    assert found["totals"] == {"orders": 3, "talks": 2, "notes": 0, "tasks": 0, "campaigns": 0, "changes": 2}
+    text = run("customers", "timeline", shop.ann, "--limit", 4, *who).out
+    assert "回电话 mañana · call_back" in text
+    assert "4 of 7" in text
+    assert run("customers", "timeline", shop.ann, "--as", "bo").code == NotFound.code
+    assert run("customers", "log", shop.ann, "--body", "x", "--as", "bo").code == NotFound.code
+    assert run("customers", "log", shop.ann, *who).code == Invalid.code
+
+
 def test_the_first_administrator_comes_out_of_an_empty_database(run: Run, clone: str) -> None:
     none = run("search", "x")
     assert none.code == NotFound.code
@@ -455,6 +501,15 @@ CALLS: dict[str, tuple[Permission, ...]] = {
     "customer {bo} --set city=Rome": (Permission.CUSTOMERS_EDIT,),
     "customer {bo} --note hello": (Permission.CUSTOMERS_EDIT,),
     "customer {bo} --assign bo": (Permission.CUSTOMERS_ASSIGN,),
+    "tasks list": (Permission.TASKS_READ,),
+    "tasks list --of bo": (Permission.TASKS_READ,),
+    "tasks add {bo} x --for bo": (Permission.TASKS_EDIT,),
+    "tasks done {bo} 1": (Permission.TASKS_EDIT,),
+    "tasks reopen {bo} 1": (Permission.TASKS_EDIT,),
+    "tasks postpone {bo} 1 2026-12-01": (Permission.TASKS_EDIT,),
+    "tasks delete {bo} 1": (Permission.TASKS_EDIT,),
+    "customers timeline {bo}": (Permission.CUSTOMERS_READ,),
+    "customers log {bo} --body x": (Permission.CUSTOMERS_EDIT,),
     "overview": (Permission.OVERVIEW_READ,),
     "segment count {rule}": (Permission.SEGMENTS_READ,),
     "segment list": (Permission.SEGMENTS_READ,),
@@ -543,6 +598,18 @@ def test_who_asks_is_told_by_option_environment_and_rank(run: Run, shop: Shop, m
         "changes --limit 201",
         "changes 1 --customer 1",
         "undo",
+        "tasks",
+        "tasks add 1",
+        "tasks add 1 x --due tomorrow",
+        "tasks add 1 x --time 25:00",
+        "tasks add 1 x --kind visit",
+        "tasks done 1",
+        "tasks done 1 x",
+        "tasks postpone 1 1 never",
+        "tasks list --all --of ann",
+        "customers",
+        "customers log x",
+        "customers timeline 1 --part deals",
         "users",
         "users add x",
         "users add x --role gate",
@@ -822,6 +889,9 @@ def test_the_manual_names_every_exit_code() -> None:
 def test_the_manual_names_every_key_of_every_document(run: Run, shop: Shop, rule: Path) -> None:
     made = run("customer", shop.ann, "--set", "city=Rome", "--json").document["change_set_ids"][0]
     kept = run("segment", "save", "Everyone", rule, "--json").document["id"]
+    run("tasks", "add", shop.ann, "x")
+    with connection.begin_owner() as conn:
+        task = conn.scalar(select(schema.tasks.c.id))
     with connection.begin_owner() as conn:
         stamps = {"created_at": clock.now(), "updated_at": clock.now()}
         window = {"starts_on": date(2026, 11, 1), "ends_on": date(2026, 11, 12)}
@@ -830,6 +900,14 @@ def test_the_manual_names_every_key_of_every_document(run: Run, shop: Shop, rule
     calls = {
         "search": ["search", "zhang"],
         "customer": ["customer", shop.ann],
+        "tasks list": ["tasks", "list"],
+        "tasks add": ["tasks", "add", shop.ann, "Call back"],
+        "tasks postpone": ["tasks", "postpone", shop.ann, task, "2026-12-01"],
+        "tasks done": ["tasks", "done", shop.ann, task],
+        "tasks reopen": ["tasks", "reopen", shop.ann, task],
+        "tasks delete": ["tasks", "delete", shop.ann, task],
+        "customers timeline": ["customers", "timeline", shop.ann],
+        "customers log": ["customers", "log", shop.ann, "--outcome", "no_answer"],
         "overview": ["overview"],
         "segment count": ["segment", "count", rule],
         "segment list": ["segment", "list"],

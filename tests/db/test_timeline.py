@@ -168,7 +168,7 @@ def test_everything_stands_in_one_list_newest_first(people: make.People) -> None
     # Today: the note, and the three change sets of today; then by day, what has no time of day last.
     assert sorted(kinds[:4]) == ["customer.add", "meeting.log", "note", "note.add"]
     assert kinds[4:] == ["order", "meeting", "redeemed", "received", "order"]
-    assert found.totals == {"orders": 2, "talks": 1, "notes": 1, "campaigns": 2, "changes": 3}
+    assert found.totals == {"orders": 2, "talks": 1, "notes": 1, "tasks": 0, "campaigns": 2, "changes": 3}
 
 
 def test_pages_cut_the_same_list_and_each_part_is_what_the_list_holds_of_it(people: make.People) -> None:

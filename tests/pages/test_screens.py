@@ -45,6 +45,10 @@ SHOWN = {
         "Lifecycle · customers today",
         "No orders yet among the customers you see. They appear here with the first ones.",
     ),
+    "today": (
+        "Quiet customers",
+        "The customers you talk to or change appear here.",
+    ),
     "segments": ("Click a row to see the rule.", "Click a row to see the rule."),
     "segment": ("Against everyone · share of customers by", "Against everyone · share of customers by"),
     "customers": ("Descending", "No customers yet."),
@@ -70,7 +74,8 @@ SHOWN = {
 }
 # Parts of a screen that open only with a parameter.
 LINKS = {
-    "customer": [{"customer_tab": tab} for tab in ("purchases", "campaigns", "notes", "details", "history")],
+    "customer": [{"customer_tab": tab} for tab in ("tasks", "purchases", "campaigns", "notes", "details", "history")],
+    "today": [{"today_whose": "team"}, {"today_due": "done"}],
     "users": [{"users_part": "rights"}, {"users_part": "sight", "users_customer": "wang"}],
 }
 

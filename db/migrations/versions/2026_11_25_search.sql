@@ -46,5 +46,5 @@ REVOKE ALL ON FUNCTION public."customers_similar_all"(text[], integer) FROM PUBL
 GRANT EXECUTE ON FUNCTION public."customers_similar_all"(text[], integer) TO kehu_admin, kehu_worker;
 CREATE OR REPLACE FUNCTION public.customer_change_sets(of_customer bigint) RETURNS SETOF change_sets LANGUAGE sql STABLE SECURITY DEFINER SET search_path = "public", pg_temp AS $f$ SELECT s.id, s.actor_id, s.made_at, s.command, s.permission, s.source, s.screen, CASE WHEN current_setting('role') = 'kehu_masked' THEN '' ELSE s.reason END, s.undoes_id, s.batch_id FROM change_sets AS s WHERE s.id IN (SELECT h.change_set_id FROM changes AS h WHERE h.customer_id = of_customer) AND (current_setting('role') <> 'kehu_scoped' OR EXISTS (SELECT FROM customers AS c WHERE c.id = of_customer AND c.owner_id = ANY(string_to_array(nullif(current_setting('kehu.owner_ids', true), ''), ',')::bigint[]))) $f$;
 REVOKE ALL ON FUNCTION public.customer_change_sets(bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION public.customer_change_sets(bigint) TO kehu_scoped, kehu_masked, kehu_admin;
+GRANT EXECUTE ON FUNCTION public.customer_change_sets(bigint) TO kehu_scoped, kehu_masked, kehu_admin, kehu_worker;
 GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO kehu_scoped, kehu_views, kehu_admin, kehu_gate, kehu_worker;

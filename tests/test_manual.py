@@ -163,9 +163,8 @@ def test_every_screen_has_its_page_in_both_languages_and_no_page_is_left_over() 
 @pytest.mark.parametrize("path", PAGES)
 def test_pages_are_short(path: str) -> None:
     for page in pages_of(path):
-        assert len(re.findall(r"[\u4e00-\u9fff]{2}|[A-Za-z]+", page.read_text("utf-8"))) <= MORE_WORDS.get(
-            path, MOST_WORDS
-        )
+        words = re.findall(r"[\u4e00-\u9fff]{2}|[A-Za-z]+", page.read_text("utf-8"))
+        assert len(words) <= MORE_WORDS.get(path, MOST_WORDS), page.name
 
 
 @pytest.mark.parametrize("path", LIMITS)

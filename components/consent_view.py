@@ -54,7 +54,8 @@ def _line(channel: str, consent: Any, *, zone: str) -> None:
         state = STATE_NAMES.get(consent.state, NOT_ASKED)
         st.badge(_(state), color=COLOURS[consent.state])  # type: ignore[arg-type]
         if consent.happened_at:
-            said = wording.line(format.instant(consent.happened_at, zone), wording.plain(consent.source))
+            day = format.day(consent.happened_at.astimezone(ZoneInfo(zone)).date())
+            said = wording.line(day, wording.plain(consent.source))
             st.caption(said, width="content")
 
 

@@ -20,6 +20,7 @@ def draw(customer: Any, viewer: Viewer, *, zone: str, today: date) -> None:
             st.markdown(f"**{_('Profile')}**")
             profile.fields(customer, hidden=viewer.masked)
         consent_view.card(customer.id, viewer, zone=zone, today=today)
-    with right:
+    # On a phone whom to call comes first.
+    with right, st.container(key="kehu_beside_details"):
         reach.people(customer.id, viewer)
         reach.places(customer.id, viewer)

@@ -44,7 +44,6 @@ def _upload(customer_id: int, viewer: Viewer, *, full: bool) -> None:
     _in_the_users_words()
     sent = st.file_uploader(
         _("Add a file"),
-        type=sorted(MEDIA_TYPES),
         key=f"{KEY}_upload_{customer_id}_{turn}",
         max_upload_size=attachments.MOST_MEGABYTES,
         disabled=full,
@@ -103,10 +102,18 @@ def _file(row: Any, customer_id: int, viewer: Viewer, *, zone: str, may_write: b
 
 
 def _in_the_users_words() -> None:
-    """Streamlit's own words in the field are English and name a limit twice: ours stand in their place."""
-    said = _("Choose a file").replace('"', "")
+    """Streamlit's own words in the field are English and name a limit twice: ours stand in their place.
+
+    Nor is the field told which kinds there are: what is wrong with a file we say ourselves.
+    """
+    choose = _("Choose a file")
+    failed = _("The file is larger than {most} MB, or the connection broke off. Choose another one.").format(
+        most=attachments.MOST_MEGABYTES
+    )
+    field = "[data-testid=stFileUploaderDropzone]"
     st.html(
-        "<style>[data-testid=stFileUploaderDropzoneInstructions]{display:none}"
-        "[data-testid=stFileUploaderDropzone] button p{font-size:0}"
-        f'[data-testid=stFileUploaderDropzone] button p::after{{content:"{said}";font-size:1rem}}</style>'
+        "<style>[data-testid=stFileUploaderDropzoneInstructions],[data-testid=stTooltipErrorContent]{display:none}"
+        f"{field} button p{{font-size:0}}"
+        f'{field} button p::after{{content:"{choose}";font-size:0.875rem}}'
+        f'{field}:has([aria-invalid=true])::after{{content:"{failed}";color:light-dark(#B42318,#FDA29B)}}</style>'
     )

@@ -32,8 +32,9 @@ def people(customer_id: int, viewer: Viewer) -> None:
         st.caption(_("Nobody yet. Add whom to talk to there."))
     for row in tables.each(found):
         with st.container(border=True, gap="xsmall", key=f"customer_contact_card_{row.id}"):
-            _person(row, hidden=viewer.masked)
-            if may_write and _edited("contact", row, customer_id):
+            gone = _top("contact", row, _("Main contact"), customer_id, may_write=may_write, hidden=viewer.masked)
+            _person(row)
+            if gone:
                 done = data.write(
                     contacts.delete, actor=viewer, customer_id=customer_id, contact_id=int(row.id), screen="customer"
                 )
@@ -53,8 +54,9 @@ def places(customer_id: int, viewer: Viewer) -> None:
         st.caption(_("None yet. Add where to deliver or to send bills to."))
     for row in tables.each(found):
         with st.container(border=True, gap="xsmall", key=f"customer_address_card_{row.id}"):
+            gone = _top("address", row, _("Main address"), customer_id, may_write=may_write, hidden=viewer.masked)
             _address(row, hidden=viewer.masked)
-            if may_write and _edited("address", row, customer_id):
+            if gone:
                 done = data.write(
                     addresses.delete, actor=viewer, customer_id=customer_id, address_id=int(row.id), screen="customer"
                 )
@@ -66,7 +68,7 @@ def places(customer_id: int, viewer: Viewer) -> None:
 def contact_labels() -> dict[str, str]:
     """The fields of a contact in their order, with what they are called."""
     return {
-        "name": _("Name"),
+        "name": _("Full name"),
         "job_title": _("Job title"),
         "phone": _("Phone"),
         "email": _("E-mail"),
@@ -101,21 +103,30 @@ def _heading(title: str, n: int, most: int, label: str, key: str, *, may_write: 
         return st.button(label, icon=":material/add:", key=key, type="tertiary")
 
 
-def _edited(what: str, row: Any, customer_id: int) -> bool:
-    """The buttons of a card: opens the form itself, gives True when it is to be deleted."""
-    with st.container(horizontal=True, gap="small"):
-        if st.button(_("Edit"), icon=":material/edit:", key=f"customer_{what}_edit_{row.id}", type="tertiary"):
-            row_form.open_row(what, customer_id, row)
-        return st.button(_("Delete"), icon=":material/delete:", key=f"customer_{what}_delete_{row.id}", type="tertiary")
+def _top(what: str, row: Any, main: str, customer_id: int, *, may_write: bool, hidden: bool) -> bool:
+    """Who or what it is, and the buttons beside: Edit opens the form, Delete gives True."""
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content"):
+            if what == "address":
+                called = _(ADDRESS_NAMES[row.kind])
+            else:
+                called = _("hidden from your role") if hidden else wording.plain(row.name)
+            st.markdown(f"**{called}**", width="content")
+            if row.main:
+                st.badge(main)
+        if not may_write:
+            return False
+        with st.container(horizontal=True, gap="small", width="content"):
+            if st.button(_("Edit"), icon=":material/edit:", key=f"customer_{what}_edit_{row.id}", type="tertiary"):
+                row_form.open_row(what, customer_id, row)
+            return st.button(
+                _("Delete"), icon=":material/delete:", key=f"customer_{what}_delete_{row.id}", type="tertiary"
+            )
 
 
-def _person(row: Any, *, hidden: bool) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"**{_('hidden from your role') if hidden else wording.plain(row.name)}**", width="content")
-        if row.main:
-            st.badge(_("Main contact"))
-        if row.job_title:
-            st.caption(wording.plain(row.job_title), width="content")
+def _person(row: Any) -> None:
+    if row.job_title:
+        st.caption(wording.plain(row.job_title))
     if row.phone or row.email or row.wechat:
         with st.container(horizontal=True, gap="small", vertical_alignment="center"):
             if row.phone:
@@ -129,10 +140,6 @@ def _person(row: Any, *, hidden: bool) -> None:
 
 
 def _address(row: Any, *, hidden: bool) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"**{_(ADDRESS_NAMES[row.kind])}**", width="content")
-        if row.main:
-            st.badge(_("Main address"))
     if hidden:
         st.caption(_("hidden from your role"))
     for line in (row.recipient, row.street, " ".join(filter(None, (row.postcode, row.city)))):

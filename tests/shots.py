@@ -75,6 +75,16 @@ def _log_a_call(page: Page) -> None:
     page.locator("[class*=st-key-customer_talk_save]").wait_for()
 
 
+def _add_contact(page: Page) -> None:
+    page.locator(".st-key-customer_contact_add button").click()
+    page.locator(".st-key-customer_row_save").wait_for()
+
+
+def _record_consent(page: Page) -> None:
+    page.locator("[class*=st-key-customer_consent_] button").first.click()
+    page.locator("[class*=st-key-customer_consent_save]").wait_for()
+
+
 def _edit(page: Page) -> None:
     page.locator(".st-key-customer_edit button").click()
 
@@ -118,8 +128,10 @@ MORE = {
     "customer": (
         *(
             View(f"customer-{tab}", "customer", f"customer_tab={tab}")
-            for tab in ("purchases", "campaigns", "notes", "details")
+            for tab in ("purchases", "campaigns", "notes", "details", "files")
         ),
+        View("customer-contact", "customer", "customer_tab=details", act=_add_contact),
+        View("customer-consent", "customer", "customer_tab=details", act=_record_consent),
         View("customer-history", "customer", "customer_tab=history"),
         View("customer-edit", "customer", act=_edit),
         View("customer-talk", "customer", act=_log_a_call),

@@ -87,7 +87,7 @@ def test_a_contact_is_added_reached_edited_deleted_and_taken_back(people: make.P
     app = sound(sent(app, name="李四", note="likes tea"))
     [row] = rows("contacts", mine)
     assert (row["name"], row["note"], row["version"]) == ("李四", "likes tea", 2)
-    assert "Saved: Name, Note." in said(app)
+    assert "Saved: Full name, Note." in said(app)
     app = sound(click(app, f"customer_contact_delete_{row['id']}"))
     assert rows("contacts", mine) == []
     sound(click(app, "kehu_undo_button"))

@@ -70,7 +70,7 @@ SHOWN = {
 }
 # Parts of a screen that open only with a parameter.
 LINKS = {
-    "customer": [{"customer_tab": tab} for tab in ("purchases", "campaigns", "notes", "details", "history")],
+    "customer": [{"customer_tab": tab} for tab in ("purchases", "campaigns", "notes", "details", "files", "history")],
     "users": [{"users_part": "rights"}, {"users_part": "sight", "users_customer": "wang"}],
 }
 

@@ -113,7 +113,7 @@ def _in_the_users_words() -> None:
     field = "[data-testid=stFileUploaderDropzone]"
     st.html(
         "<style>[data-testid=stFileUploaderDropzoneInstructions],[data-testid=stTooltipErrorContent]{display:none}"
-        f"{field} button p{{font-size:0}}"
-        f'{field} button p::after{{content:"{choose}";font-size:0.875rem}}'
+        f"{field} button p{{font-size:0;visibility:hidden}}"
+        f'{field} button p::after{{content:"{choose}";font-size:0.875rem;visibility:visible}}'
         f'{field}:has([aria-invalid=true])::after{{content:"{failed}";color:light-dark(#B42318,#FDA29B)}}</style>'
     )

@@ -82,14 +82,15 @@ def add(
     customer_rows.require_customer(conn, customer_id)
     called = file_name(name)
     digest = hashlib.sha256(content).hexdigest()
-    problem = _problem(called, content) or _standing(conn, customer_id, digest)
+    kind = media_type(called, content) if len(content) <= MOST_BYTES else ""
+    problem = _problem(called, content, kind) or _standing(conn, customer_id, digest)
     if problem:
         raise Invalid(problem, fields={"file": problem})
     set_id = customer_rows.starter(conn, actor, "attachment.add", source, screen)()
     row = {
         "customer_id": customer_id,
         "name": called,
-        "media_type": media_type(called, content),
+        "media_type": kind,
         "bytes": len(content),
         "sha256": digest,
         "author_id": actor.user_id,
@@ -116,7 +117,7 @@ def file_name(name: str) -> str:
     return _NO_NAME.sub("_", last).strip(" .")
 
 
-def _problem(name: str, content: bytes) -> str:
+def _problem(name: str, content: bytes, kind: str) -> str:
     if not name:
         return _("The file has no name.")
     if len(name) > MOST_NAME:
@@ -125,7 +126,7 @@ def _problem(name: str, content: bytes) -> str:
         return _("The file is empty.")
     if len(content) > MOST_BYTES:
         return _("The file is larger than {most} MB.").format(most=MOST_MEGABYTES)
-    if not media_type(name, content):
+    if not kind:
         kinds = ", ".join(MEDIA_TYPES)
         return _("The content is not what the name says, or no kind that is kept here. Possible: {kinds}.").format(
             kinds=kinds

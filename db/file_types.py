@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -30,7 +31,7 @@ _TEXTS = ("text/plain", "text/csv")
 _MAIN_PARTS = {"word/document.xml": "docx", "xl/workbook.xml": "xlsx", "ppt/presentation.xml": "pptx"}
 _MOST_PARTS = 20_000
 _MACROS = ("vbaproject.bin", "vbadata.xml")
-_LINES = frozenset("\t\n\r\f")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 
 
 def ending(name: str) -> str:
@@ -88,5 +89,5 @@ def _is_text(content: bytes) -> bool:
             text = content.decode(encoding)
         except UnicodeDecodeError:
             continue
-        return not any((c < " " and c not in _LINES) or c == "\x7f" for c in text)
+        return not _CONTROL.search(text)
     return False

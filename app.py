@@ -15,7 +15,7 @@ from starlette.routing import Route
 from streamlit import config
 
 import components
-from api import auth, exports, guard, health, home, log
+from api import auth, exports, files, guard, health, home, log
 from components import page
 from db import connection, passwords
 from pages import SCREENS
@@ -53,6 +53,7 @@ app = st.App(
         Route(f"/{SCREENS[0].path}", home.home),
         Route("/auth/session", auth.session, methods=["POST", "DELETE"]),
         Route("/exports/{token}", exports.download),
+        Route("/files/{customer}/{file}", files.download),
     ],
     middleware=[Middleware(guard.Guard, page=Path(st.__file__).parent / "static" / "index.html")],
     on_script_error=failed,

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from db import clock, sessions
 from db.connection import begin
 from db.errors import Unavailable
-from db.permissions import GATE
+from db.permissions import GATE, Permission
 from db.sessions import Cookie
 
 COOKIE = "kehu_session"
@@ -64,6 +64,13 @@ def same_origin(request: Request) -> bool:
 def secure(request: Request) -> bool:
     """Whether the browser speaks TLS: to us, or to a proxy that uvicorn trusts (FORWARDED_ALLOW_IPS)."""
     return request.url.scheme == "https"
+
+
+def may_edit(token: str | None) -> bool:
+    """Whether this is the token of a live session of somebody who edits customers. Raises Unavailable."""
+    with begin(GATE) as conn:
+        found = sessions.check(conn, token=token)
+    return found is not None and found.viewer.can(Permission.CUSTOMERS_EDIT)
 
 
 async def _ticket(request: Request) -> str | None:

@@ -9,13 +9,21 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api import auth
+from db.errors import Unavailable
+
 CLOSED = ("/_stcore/metrics", "/_stcore/agent", "/_stcore/upload_file")
-"""Streamlit's counters and agent API, and its door for files, which no screen asks for: they would answer, and keep
-what is sent, without a session."""
+"""Streamlit's counters and agent API, and its door for files: they would answer, and keep what is sent, without a
+session."""
+UPLOADS = "/_stcore/upload_file/"
+"""What lies behind that door is open to our own pages in the browser of somebody who may edit customers. Streamlit
+keeps a file in memory (at most `server.maxUploadSize`) until the screen has taken it, and forgets it with the tab."""
 
 # Why each relaxation: Streamlit's page has one inline script and its components load theirs from blob: addresses;
 # emotion and plotly write style elements; charts and icons are data: images; the grid's and plotly's workers are blob:.
@@ -34,7 +42,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-NOT_STORED = ("/auth/", "/exports/")
+NOT_STORED = ("/auth/", "/exports/", "/files/")
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -78,6 +86,18 @@ class Guard:
         self.allowed = allowed_hosts()
         self.headers = HEADERS | {"Content-Security-Policy": CONTENT_SECURITY_POLICY.format(inline=inline_hash(page))}
 
+    async def _takes_file(self, scope: Scope) -> bool:
+        """Whether this is a file for a screen, from somebody who may upload one. Nothing of the body is read here."""
+        if scope["type"] != "http" or scope["method"] not in ("PUT", "DELETE") or not scope["path"].startswith(UPLOADS):
+            return False
+        request = Request(scope)
+        if not auth.same_origin(request):
+            return False
+        try:
+            return await run_in_threadpool(auth.may_edit, request.cookies.get(auth.COOKIE))
+        except Unavailable:
+            return False
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
@@ -95,7 +115,8 @@ class Guard:
 
         host = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"host"), None)
         known = is_allowed(host, self.allowed)
-        if known and not any(path == door or path.startswith(door + "/") for door in CLOSED):
+        closed = any(path == door or path.startswith(door + "/") for door in CLOSED)
+        if known and (not closed or await self._takes_file(scope)):
             await self.app(scope, receive, guarded)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})

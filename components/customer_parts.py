@@ -8,7 +8,16 @@ from typing import Any
 
 import streamlit as st
 
-from components import controls, customer_tabs, customer_talks, customer_tasks, data, page, profile
+from components import (
+    controls,
+    customer_details,
+    customer_files,
+    customer_tabs,
+    customer_talks,
+    customer_tasks,
+    data,
+    page,
+)
 from db import customer, customers, history
 from db.permissions import Viewer
 from db.settings import Settings
@@ -82,7 +91,12 @@ def _notes(opened: Opened) -> None:
 
 
 def _details(opened: Opened) -> None:
-    profile.fields(opened.found, hidden=opened.viewer.masked)
+    zone = opened.settings.time_zone
+    customer_details.draw(opened.found, opened.viewer, zone=zone, today=page.today())
+
+
+def _files(opened: Opened) -> None:
+    customer_files.draw(opened.found.id, opened.viewer, zone=opened.settings.time_zone)
 
 
 def _history(opened: Opened) -> None:
@@ -98,6 +112,7 @@ TABS: Mapping[str, tuple[str, Callable[[Opened], None]]] = {
     "campaigns": (N_("Campaigns"), _campaigns),
     "notes": (N_("Notes"), _notes),
     "details": (N_("Details"), _details),
+    "files": (N_("Files"), _files),
     "history": (N_("History"), _history),
 }
 """Code in the address → what the tab is called and who draws it; the first is open at first."""

@@ -93,6 +93,14 @@ def instant(value: datetime | None, zone: str) -> str:
     return format_datetime(value.astimezone(ZoneInfo(zone)), "yyyy-MM-dd HH:mm", locale=language())
 
 
+def size(bytes_: int) -> str:
+    """The size of a file: '812 B', '34 KB', '2.4 MB'."""
+    for unit, of in (("MB", 1024 * 1024), ("KB", 1024)):
+        if bytes_ >= of:
+            return f"{format_decimal(bytes_ / of, '0.#' if unit == 'MB' else '0', locale=language())} {unit}"
+    return f"{bytes_} B"
+
+
 def ago(value: date, today: date) -> str:
     """'today', 'yesterday', '12 days ago'."""
     n = (today - value).days

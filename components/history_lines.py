@@ -11,18 +11,22 @@ import streamlit as st
 
 from components import segment_choices, wording
 from components.signin import role_name
+from db.around_words import ADDRESS_NAMES, CHANNEL_NAMES, STATE_NAMES
 from db.errors import Conflict
 from db.event_words import DIRECTION_NAMES, KIND_NAMES, OUTCOMES
 from db.permissions import NOBODY, Viewer
 from db.task_words import PRIORITY_NAMES, TASK_KIND_NAMES
 from db.words import _
 
-_WORDS = {
-    "kind": {**TASK_KIND_NAMES, **KIND_NAMES},
+CODES: Mapping[str, Mapping[str, str]] = {
+    "channel": CHANNEL_NAMES,
     "direction": DIRECTION_NAMES,
+    "kind": {**TASK_KIND_NAMES, **KIND_NAMES, **ADDRESS_NAMES},
     "outcome": OUTCOMES,
     "priority": PRIORITY_NAMES,
+    "state": STATE_NAMES,
 }
+"""Column → what its codes are called."""
 
 
 def title(command: str, undoes_id: Any) -> str:
@@ -46,6 +50,15 @@ def title(command: str, undoes_id: Any) -> str:
         "task.reopen": _("Task opened again"),
         "task.postpone": _("Task put on another day"),
         "task.delete": _("Task deleted"),
+        "contact.add": _("Contact added"),
+        "contact.save": _("Contact edited"),
+        "contact.delete": _("Contact deleted"),
+        "address.add": _("Address added"),
+        "address.save": _("Address edited"),
+        "address.delete": _("Address deleted"),
+        "consent.record": _("Consent recorded"),
+        "attachment.add": _("File added"),
+        "attachment.delete": _("File deleted"),
         "segment.add": _("Segment saved"),
         "segment.save": _("Segment changed"),
         "segment.archive": _("Segment archived"),
@@ -74,8 +87,8 @@ def source(name: str) -> str:
     return names.get(name, name)
 
 
-def column(name: str) -> str:
-    """A column as people call it."""
+def column(name: str, table: str = "") -> str:
+    """A column as people call it; some of one name are called otherwise in another table."""
     names = {
         "name": _("Name"),
         "company": _("Company"),
@@ -108,8 +121,26 @@ def column(name: str) -> str:
         "rule": _("Rule"),
         "description": _("What it is for"),
         "visibility": _("Who sees it"),
+        "job_title": _("Job title"),
+        "wechat": _("WeChat"),
+        "note": _("Note"),
+        "recipient": _("Recipient"),
+        "street": _("Street and number"),
+        "postcode": _("Postcode"),
+        "country": _("Country"),
+        "channel": _("Channel"),
+        "state": _("Consent"),
+        "happened_at": _("When"),
+        "media_type": _("Kind of file"),
+        "bytes": _("Bytes"),
     }
-    return names.get(name, name)
+    apart = {
+        ("contacts", "main"): _("Main contact"),
+        ("addresses", "main"): _("Main address"),
+        ("addresses", "kind"): _("What for"),
+        ("consents", "source"): _("How you know"),
+    }
+    return apart.get((table, name), names.get(name, name))
 
 
 def value(name: str, raw: Any, viewer: Viewer, people: Mapping[int, str]) -> str:
@@ -130,8 +161,8 @@ def _word(name: str, raw: Any) -> str:
     """A code as people call it where it is one."""
     if name == "role":
         return role_name(str(raw))
-    if raw in (talked := _WORDS.get(name, {})):
-        return _(talked[raw])
+    if raw in (coded := CODES.get(name, {})):
+        return _(coded[raw])
     words = {"shared": _("shared"), "private": _("private")} if name == "visibility" else {}
     return words.get(raw, str(raw))
 
@@ -156,7 +187,8 @@ def _each(
     for line in lines[:most]:
         name = line["column"]
         was, became = (value(name, line[side], viewer, people) for side in (one, other))
-        st.text(_("{name}: {before} → {after}").format(name=column(name), before=was, after=became))
+        called = column(name, line.get("table", ""))
+        st.text(_("{name}: {before} → {after}").format(name=called, before=was, after=became))
     if len(lines) > most:
         st.caption(_("and {n} more values").format(n=len(lines) - most))
 

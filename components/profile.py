@@ -92,7 +92,7 @@ def fields(customer: Any, *, hidden: bool, empty: bool = True) -> None:
     rows |= {_("City"): customer.city, _("Region"): wording.translated(customer.region)}
     rows |= {_("Source"): wording.translated(customer.source)}
     rows |= {label: wording.translated(value) for label, value in demographics.items()}
-    with st.grid(columns="auto", min_column_width=170, gap="small"):
+    with st.grid(columns="auto", min_column_width=140, gap="small"):
         for label, value in rows.items():
             if not (value or empty):
                 continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +13,11 @@ from streamlit.delta_generator import DeltaGenerator
 
 from components import format, wording
 from db.words import _
+
+
+def each(rows: pd.DataFrame) -> Iterator[Any]:
+    """The rows as named tuples; their fields have the types that the query's docstring gives."""
+    yield from rows.itertuples()
 
 
 def rate(part: int, whole: int, interval: tuple[float, float]) -> str:

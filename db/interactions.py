@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from db import changes, clock, schema, settings, text
-from db.errors import Invalid, NotFound
+from db import changes, clock, customer_rows, settings, text
+from db.errors import Invalid
 from db.event_words import MOST_BODY, MOST_MINUTES, MOST_SUBJECT, OUTCOMES
 from db.permissions import Permission, Viewer
 from db.schema_around import DIRECTIONS, INTERACTION_KINDS
@@ -36,7 +36,7 @@ def log(
     Raises Invalid with a sentence for each field that cannot be accepted, NotFound, Refused.
     """
     actor.require(Permission.CUSTOMERS_EDIT)
-    _require_customer(conn, customer_id)
+    customer_rows.require_customer(conn, customer_id)
     at = happened_at or clock.now()
     row = {
         "kind": kind,
@@ -92,16 +92,6 @@ def _problems(row: Mapping[str, object]) -> dict[str, str]:
     if not (row["subject"] or row["body"] or row["outcome"]):
         found["body"] = _("Write something first, or say how it went.")
     return found
-
-
-def _require_customer(conn: Connection, customer_id: int) -> None:
-    """Locked until the commit, so that it is not gone when the row stands."""
-    c = schema.customers.c
-    found = None
-    if customer_id <= changes.LARGEST_ID:
-        found = conn.scalar(select(c.id).where(c.id == customer_id).with_for_update())
-    if found is None:
-        raise NotFound(_("There is no customer {id} that you may see.").format(id=customer_id))
 
 
 def _start(conn: Connection, actor: Viewer, command: str, source: str, screen: str) -> int:

@@ -89,7 +89,7 @@ MEANINGS: Mapping[Permission, str] = {
     P.DEMO_LOAD: N_("load the demo data into an empty database"),
     P.METRICS_REFRESH: N_("add up the derived figures"),
     P.OVERVIEW_READ: N_("see the overview"),
-    P.PERSONAL_READ: N_("see names, companies, contacts, addresses and notes"),
+    P.PERSONAL_READ: N_("see names, companies, contacts, addresses, notes and files"),
     P.SEGMENTS_EDIT: N_("keep, share and change segments of one's own"),
     P.SEGMENTS_READ: N_("build segments, see one's own and the shared ones"),
     P.SESSIONS_CHECK: N_("check sign-ins and sessions"),

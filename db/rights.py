@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from psycopg import sql
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, LargeBinary, Table
 
 from db import rights_search, schema
 from db.rights_sql import ME as _ME
@@ -78,7 +78,8 @@ def _customer_owned(table: Table) -> Iterator[str]:
 
 def _scoped_view(table: Table, where: sql.Composable, *, writable: bool) -> Iterator[str]:
     """The view owner is under the policy of `customers`, so the sub-select sees the viewer's customers only."""
-    allowed = "INSERT, UPDATE, DELETE" if writable else "INSERT" if table.info["rule"] == "record" else ""
+    appended = table.info["rule"] == "record" or table.info.get("once")
+    allowed = "INSERT, UPDATE, DELETE" if writable else "INSERT" if appended else ""
     yield _do("GRANT SELECT ON public.{table} TO kehu_views", table=table.name)
     if allowed:
         yield _do(
@@ -97,6 +98,8 @@ def _scoped_view(table: Table, where: sql.Composable, *, writable: bool) -> Iter
     yield _do("GRANT SELECT ON scoped.{table} TO kehu_scoped", table=table.name)
     if writable:
         yield _do("GRANT INSERT, UPDATE, DELETE ON scoped.{table} TO kehu_scoped", table=table.name)
+    elif table.info.get("once"):
+        yield _do("GRANT INSERT ON scoped.{table} TO kehu_scoped", table=table.name)
 
 
 _MY_CUSTOMER = sql.SQL("EXISTS (SELECT FROM public.customers AS c WHERE c.id = t.customer_id)")
@@ -116,6 +119,8 @@ def _masked_view(table: Table, where: str = "") -> Iterator[str]:
             columns.append(sql.SQL("('#' || id)::text AS name"))
         elif column.name in ("before_personal", "after_personal"):
             columns.append(sql.SQL("'{{}}'::jsonb AS {}").format(sql.Identifier(column.name)))
+        elif isinstance(column.type, LargeBinary):
+            columns.append(sql.SQL("''::bytea AS {}").format(sql.Identifier(column.name)))
         elif getattr(column.type, "collation", None):
             columns.append(sql.SQL("''::text COLLATE \"C\" AS {}").format(sql.Identifier(column.name)))
         else:
@@ -138,6 +143,8 @@ def _customer_grants(table: Table) -> Iterator[str]:
     yield _do("GRANT SELECT ON public.{table} TO kehu_admin", table=name)
     if table.info.get("recorded"):
         yield _do("GRANT INSERT, UPDATE, DELETE ON public.{table} TO kehu_admin", table=name)
+    if table.info.get("once"):
+        yield _do("GRANT INSERT ON public.{table} TO kehu_admin", table=name)
     if "batch_id" in table.columns or name == "order_items":
         # Undoing a load removes its facts by batch.
         yield _do("GRANT DELETE ON public.{table} TO kehu_admin", table=name)

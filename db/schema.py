@@ -10,7 +10,8 @@ info["rule"] is one of
     gate        sign-in only
     queue       anybody who writes may append; only the worker reads
     hidden      read through functions that give back what the viewer may see; only the worker reaches the table
-info["recorded"]: rows are edited by people and only through db/changes.py. info["area"]: the cache generation it moves.
+info["recorded"]: rows are edited by people and only through db/changes.py. info["once"]: rows are written once by who
+may edit the customer, and nobody but the worker changes or removes them. info["area"]: the cache generation it moves.
 Column info: "personal" is withheld from masked roles and kept apart in history; "derived" is computed from others.
 """
 
@@ -36,7 +37,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from db import columns, schema_around, schema_derived
+from db import columns, schema_around, schema_derived, schema_files
 from db.columns import PERSONAL, PERSONAL_DERIVED
 from db.columns import identity as _id
 from db.columns import one_of as _one_of
@@ -431,10 +432,15 @@ segments = Table(
     info={"rule": "personal", "recorded": True, "area": "segments"},
 )
 
-# --- what surrounds a customer: db/schema_around.py ------------------------------------------------------------------
+# --- what surrounds a customer: db/schema_around.py, db/schema_files.py -----------------------------------------------
 
 interactions = schema_around.interactions
 tasks = schema_around.tasks
+contacts = schema_around.contacts
+addresses = schema_around.addresses
+consents = schema_around.consents
+attachments = schema_files.attachments
+attachment_contents = schema_files.attachment_contents
 
 # --- derived: db/schema_derived.py -----------------------------------------------------------------------------------
 

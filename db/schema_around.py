@@ -1,8 +1,9 @@
-"""The tables that people fill around a customer: talks and tasks; db/schema.py lists them."""
+"""What people keep around a customer: talks, tasks, contacts, addresses, consents; db/schema.py lists the tables."""
 
 from __future__ import annotations
 
 from sqlalchemy import (
+    Boolean,
     Column,
     Date,
     DateTime,
@@ -14,8 +15,9 @@ from sqlalchemy import (
     Time,
     text,
 )
+from sqlalchemy.dialects.postgresql import ExcludeConstraint
 
-from db.columns import PERSONAL, metadata, of_customer, of_user, one_of, versioned
+from db.columns import PERSONAL, PERSONAL_DERIVED, metadata, of_customer, of_user, one_of, versioned
 from db.columns import identity as _id
 from db.columns import text_column as _text
 
@@ -23,6 +25,30 @@ INTERACTION_KINDS = ("call", "mail", "meeting", "message")
 DIRECTIONS = ("", "in", "out")
 TASK_KINDS = ("call", "mail", "meeting", "todo")
 PRIORITIES = ("low", "normal", "high")
+ADDRESS_KINDS = ("home", "office", "delivery", "billing", "other")
+CHANNELS = ("phone", "sms", "wechat", "mail", "post")
+CONSENT_STATES = ("given", "refused", "withdrawn")
+
+
+def _one_main(table: str) -> ExcludeConstraint:
+    """One main row for each customer, looked at when a statement ends: an undo may swap two in one statement."""
+    return ExcludeConstraint(
+        ("customer_id", "="),
+        where=text("main"),
+        using="btree",
+        name=f"{table}_one_main",
+        deferrable=True,
+        initially="IMMEDIATE",
+    )
+
+
+def _main() -> Column[bool]:
+    return Column("main", Boolean, nullable=False, server_default=text("false"))
+
+
+def _key(name: str) -> Column[str]:
+    return Column(name, Text(collation="C"), nullable=False, server_default="", info=PERSONAL_DERIVED)
+
 
 # A call, a mail, a meeting or a message, by whom and how it went. Notes are a table of their own.
 interactions = Table(
@@ -79,4 +105,72 @@ tasks = Table(
     Index("tasks_assignee_id_done_at_idx", "assignee_id", "done_at", postgresql_where=_DONE),
     Index("tasks_done_at_idx", "done_at", postgresql_where=_DONE),
     info={"rule": "child", "recorded": True, "area": "tasks"},
+)
+
+# The people one talks to at a customer. The keys are what a search matches: db/contacts.py fills them.
+contacts = Table(
+    "contacts",
+    metadata,
+    of_customer(),
+    _id(),
+    _text("name", info=PERSONAL),
+    _text("job_title", info=PERSONAL),
+    _text("phone", info=PERSONAL),
+    _text("email", info=PERSONAL),
+    _text("wechat", info=PERSONAL),
+    _main(),
+    _text("note", info=PERSONAL),
+    _key("name_key"),
+    _key("pinyin_key"),
+    _key("email_key"),
+    _key("phone_key"),
+    *versioned(),
+    PrimaryKeyConstraint("customer_id", "id"),
+    _one_main("contacts"),
+    Index("contacts_name_key_idx", "name_key", "customer_id"),
+    Index("contacts_pinyin_key_idx", "pinyin_key", "customer_id", postgresql_where=text("pinyin_key <> ''")),
+    Index("contacts_email_key_idx", "email_key", "customer_id", postgresql_where=text("email_key <> ''")),
+    Index("contacts_phone_key_idx", "phone_key", "customer_id", postgresql_where=text("phone_key <> ''")),
+    info={"rule": "child", "recorded": True, "area": "customers"},
+)
+
+addresses = Table(
+    "addresses",
+    metadata,
+    of_customer(),
+    _id(),
+    Column("kind", Text, nullable=False),
+    _text("recipient", info=PERSONAL),
+    _text("phone", info=PERSONAL),
+    _text("street", info=PERSONAL),
+    _text("city"),
+    _text("region"),
+    _text("postcode", info=PERSONAL),
+    _text("country"),
+    _main(),
+    *versioned(),
+    PrimaryKeyConstraint("customer_id", "id"),
+    one_of("kind", ADDRESS_KINDS, "kind"),
+    _one_main("addresses"),
+    info={"rule": "child", "recorded": True, "area": "customers"},
+)
+
+# What a customer said to being written to or called: the newest of a channel holds, the older ones stay.
+consents = Table(
+    "consents",
+    metadata,
+    of_customer(),
+    _id(),
+    Column("channel", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    _text("source", info=PERSONAL),
+    Column("happened_at", DateTime(timezone=True), nullable=False),
+    of_user("author_id"),
+    *versioned(),
+    PrimaryKeyConstraint("customer_id", "id"),
+    one_of("channel", CHANNELS, "channel"),
+    one_of("state", CONSENT_STATES, "state"),
+    Index("consents_customer_id_channel_idx", "customer_id", "channel", text("happened_at DESC"), text("id DESC")),
+    Index("consents_author_id_idx", "author_id"),
+    info={"rule": "child", "recorded": True, "area": "customers"},
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Connection, Select, Table, and_, func, insert
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import IntegrityError
 
-from db import changes, clock, customers, schema
+from db import changes, clock, contacts, customers, schema
 from db.connection import bump, widen
 from db.errors import Conflict, Invalid, NotFound, Refused
 from db.permissions import Permission, Role, Viewer
@@ -20,6 +20,12 @@ from db.words import _, ngettext
 MOST_ROWS = 200_000
 """Rows of one change set that are taken back at once; more is refused with a sentence."""
 UNIQUE_VIOLATION = "23505"
+SECOND_MAIN = "23P01"
+KEYS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, str]]] = {
+    schema.contacts.name: contacts.keys,
+    schema.customers.name: customers.keys,
+}
+"""The tables with derived columns, and what computes these from a row."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +227,7 @@ def _patches(
         conflicts += [_conflict(t, row, c, before[c], after[c], now[c]) for c in own if c in kept]
         patch = {c: before[c] for c in own if c not in kept}
         if patch:
-            keys = customers.keys({**now, **patch}) if t is schema.customers else {}
+            keys = KEYS[t.name]({**now, **patch}) if t.name in KEYS else {}
             patches.append(_key(t, row) | patch | {c: v for c, v in keys.items() if now[c] != v})
     return patches, conflicts
 
@@ -268,6 +274,8 @@ def _explained(conn: Connection) -> Iterator[None]:
         with conn.begin_nested():
             yield
     except IntegrityError as error:
+        if _state(error) == SECOND_MAIN:
+            raise Conflict(_("Another one is the main one by now; choose between them first.")) from error
         if _state(error) != UNIQUE_VIOLATION:
             raise Conflict(_("What this belongs to is no longer there; bring that back first.")) from error
         raise Conflict(_("A row with the same key stands there again; rename or remove it first.")) from error

@@ -91,6 +91,16 @@ def _edit_task(page: Page) -> None:
     page.locator("[class*=st-key-today_task_edit]").first.wait_for()
 
 
+def _add_contact(page: Page) -> None:
+    page.locator(".st-key-customer_contact_add button").click()
+    page.locator(".st-key-customer_row_save").wait_for()
+
+
+def _record_consent(page: Page) -> None:
+    page.locator("[class*=st-key-customer_consent_] button").first.click()
+    page.locator("[class*=st-key-customer_consent_save]").wait_for()
+
+
 def _edit(page: Page) -> None:
     page.locator(".st-key-customer_edit button").click()
 
@@ -139,8 +149,10 @@ MORE = {
     "customer": (
         *(
             View(f"customer-{tab}", "customer", f"customer_tab={tab}")
-            for tab in ("tasks", "purchases", "campaigns", "notes", "details")
+            for tab in ("tasks", "purchases", "campaigns", "notes", "details", "files")
         ),
+        View("customer-contact", "customer", "customer_tab=details", act=_add_contact),
+        View("customer-consent", "customer", "customer_tab=details", act=_record_consent),
         View("customer-history", "customer", "customer_tab=history"),
         View("customer-edit", "customer", act=_edit),
         View("customer-talk", "customer", act=_log_a_call),

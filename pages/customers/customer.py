@@ -7,6 +7,7 @@ from functools import partial
 import streamlit as st
 
 from components import (
+    consent_view,
     controls,
     customer_actions,
     customer_form,
@@ -36,6 +37,7 @@ if not (asked.isascii() and asked.isdecimal()) or len(asked) > 18:
 found = data.read(customer.get, viewer=viewer, customer_id=int(asked), today=today)
 may_edit = viewer.can(Permission.CUSTOMERS_EDIT)
 profile.header(found, _(STAGE_NAMES[Stage(found.stage)]), sight=viewer.can(Permission.USERS_MANAGE))
+consent_view.marks(found.id, viewer)
 
 people = data.read(customer.assignees, viewer=viewer) if viewer.can(Permission.CUSTOMERS_ASSIGN) else {}
 if may_edit:

@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from api import auth, exports, guard, health
+from api import auth, exports, files, guard, health
 
 with warnings.catch_warnings():
     # It asks for httpx2, which nothing else here needs; httpx does all that these tests want.
@@ -28,6 +28,7 @@ def client(clone: str) -> TestClient:
             Route("/healthz", health.health),
             Route("/auth/session", auth.session, methods=["POST", "DELETE"]),
             Route("/exports/{token}", exports.download),
+            Route("/files/{customer}/{file}", files.download),
         ],
         middleware=[Middleware(guard.Guard, page=PAGE)],
     )

@@ -25,7 +25,22 @@ import pytest
 from sqlalchemy import ColumnClause, Connection, Text, cast, column, func, insert, select, table, text, update
 
 import db
-from db import changes, clock, connection, customer, customers, derived, interactions, permissions, schema, tasks
+from db import (
+    addresses,
+    attachments,
+    changes,
+    clock,
+    connection,
+    consents,
+    contacts,
+    customer,
+    customers,
+    derived,
+    interactions,
+    permissions,
+    schema,
+    tasks,
+)
 from db.connection import begin
 from db.customers import Filters
 from db.embedded import Server
@@ -53,6 +68,9 @@ class Planted:
     note: int
     call: int
     task: int
+    contact: int
+    address: int
+    file: int
     order: int
     saved: int
     removed: int
@@ -121,6 +139,17 @@ def _plant_customer(people: make.People, who: str) -> Planted:
         planned = {"title": f"zekret{who} call back", "body": f"zekret{who} likes tea", "due_on": TODAY}
         task = tasks.add(conn, actor=actor, customer_id=customer_id, **planned)
         task_id = conn.scalar(select(schema.changes.c.row_id).where(schema.changes.c.change_set_id == task)) or 0
+        mine: dict[str, Any] = {"actor": actor, "customer_id": customer_id}
+        phone = f"+86 138 0000 1{n}11"
+        person = {"name": f"张{who}", "job_title": f"zekret{who} boss", "phone": phone, "wechat": f"zekret{who}"}
+        extra = {"email": f"zekret{who}@example.com", "note": f"zekret{who} likes tea", "main": True}
+        contact_id, _set = contacts.add(conn, **mine, values=person | extra)
+        place = {"kind": "office", "recipient": f"zekret{who}", "street": f"zekret{who}", "postcode": f"zekret{who}"}
+        address_id, _set = addresses.add(conn, **mine, values=place | {"phone": phone, "city": f"Plain{who}"})
+        consents.record(conn, **mine, channel="phone", state="refused", how=f"zekret{who} said so")
+        attached = attachments.add(conn, **mine, name=f"zekret{who}.txt", content=f"zekret{who} reads".encode())
+        file_ids = select(schema.changes.c.row_id).where(schema.changes.c.change_set_id == attached)
+        file_id = conn.scalar(file_ids) or 0
         reasoned = changes.start(
             conn, actor=actor, command="t", permission=P.CUSTOMERS_EDIT, source="screen", reason=f"zekret{who} asked"
         )
@@ -140,7 +169,8 @@ def _plant_customer(people: make.People, who: str) -> Planted:
         }
         session_id = conn.scalar(insert(schema.app_sessions).values(**session).returning(schema.app_sessions.c.id))
     assert saved.change_set_id
-    return Planted(customer_id, note_id, call_id, task_id, order_id, saved.change_set_id, removed, session_id or 0)
+    around = (note_id, call_id, task_id, contact_id, address_id, file_id)
+    return Planted(customer_id, *around, order_id, saved.change_set_id, removed, session_id or 0)
 
 
 def _plant_facts(conn: Connection, who: str, customer_id: int) -> int:
@@ -241,6 +271,10 @@ def test_scoped_roles_read_nothing_of_other_peoples_customers(people: make.Peopl
             hits = {where for where, _ in seen(found, secrets_of(who) + plain_of(who))}
             if who in own:
                 wanted = [
+                    "addresses",
+                    "attachments",
+                    "consents",
+                    "contacts",
                     "customers",
                     "customer_keys",
                     "customer_metrics",
@@ -311,6 +345,11 @@ def test_masked_roles_learn_nothing_by_searching_sorting_or_filtering(
             "SELECT public.learn_words('{1}')",
             "SELECT * FROM public.change_set_gone(1)",
             "SELECT email FROM public.users",
+            "SELECT phone FROM public.contacts",
+            "SELECT street FROM public.addresses",
+            "SELECT source FROM public.consents",
+            "SELECT name FROM public.attachments",
+            "SELECT content FROM public.attachment_contents",
         ):
             with pytest.raises(Refused) as caught, begin(viewer) as conn:
                 conn.exec_driver_sql(statement)
@@ -443,6 +482,16 @@ def _task(ids: Planted) -> int:
 
 
 RULES: dict[str, Rule] = {
+    "addresses.add": _rule(P.CUSTOMERS_EDIT, customer_id=_customer, values={"kind": "home", "street": "x"}),
+    "addresses.delete": _rule(P.CUSTOMERS_EDIT, customer_id=_customer, address_id=lambda ids: ids.address),
+    "addresses.places": _rule(P.CUSTOMERS_READ, customer_id=_customer),
+    "addresses.save": _rule(
+        P.CUSTOMERS_EDIT, customer_id=_customer, address_id=lambda ids: ids.address, version=1, values={"city": "x"}
+    ),
+    "attachments.add": _rule(P.CUSTOMERS_EDIT, customer_id=_customer, name="x.txt", content=b"x"),
+    "attachments.content": _rule(P.PERSONAL_READ, customer_id=_customer, attachment_id=lambda ids: ids.file),
+    "attachments.delete": _rule(P.CUSTOMERS_EDIT, customer_id=_customer, attachment_id=lambda ids: ids.file),
+    "attachments.files": _rule(P.CUSTOMERS_READ, customer_id=_customer),
     "campaigns.get": _rule(P.CAMPAIGNS_READ, campaign_id=1, today=TODAY),
     "campaigns.league": _rule(P.CAMPAIGNS_READ, today=TODAY),
     "campaigns.names": _rule(P.CAMPAIGNS_READ),
@@ -450,6 +499,15 @@ RULES: dict[str, Rule] = {
     "campaigns.redemptions_by_day": _rule(P.CAMPAIGNS_READ, campaign_id=1),
     "campaigns.waiting_since": _rule(P.CAMPAIGNS_READ),
     "changes.start": Rule(P.CUSTOMERS_EDIT, {"command": "t", "permission": P.CUSTOMERS_EDIT, "source": "screen"}),
+    "consents.current": _rule(P.CUSTOMERS_READ, customer_id=_customer),
+    "consents.history": _rule(P.CUSTOMERS_READ, customer_id=_customer),
+    "consents.record": _rule(P.CUSTOMERS_EDIT, customer_id=_customer, channel="sms", state="given", how="x"),
+    "contacts.add": _rule(P.CUSTOMERS_EDIT, customer_id=_customer, values={"name": "x", "main": True}),
+    "contacts.delete": _rule(P.CUSTOMERS_EDIT, customer_id=_customer, contact_id=lambda ids: ids.contact),
+    "contacts.people": _rule(P.CUSTOMERS_READ, customer_id=_customer),
+    "contacts.save": _rule(
+        P.CUSTOMERS_EDIT, customer_id=_customer, contact_id=lambda ids: ids.contact, version=1, values={"name": "x"}
+    ),
     "customer.add": _rule(P.CUSTOMERS_EDIT, values={"name": "x"}),
     "customer.add_note": _rule(P.CUSTOMERS_EDIT, customer_id=_customer, body="x"),
     "customer.archive": _rule(P.CUSTOMERS_EDIT, customer_id=_customer),
@@ -529,7 +587,7 @@ RULES: dict[str, Rule] = {
     "visibility.of_customer": _rule(P.USERS_MANAGE, customer_id=_customer),
 }
 
-ABSENT = Planted(10**9, 10**9, 10**9, 10**9, 10**9, 10**9, 10**9, 10**9)
+ABSENT = Planted(*[10**9] * len(dataclasses.fields(Planted)))
 
 
 @cache
@@ -571,7 +629,7 @@ def called(conn: Connection, name: str, viewer: Viewer, ids: Planted) -> str:
     except KehuError as error:
         said = f"{type(error).__name__}: {error.message} {error.details} {getattr(error, 'rows', '')}"
     undone.rollback()
-    asked = "|".join(str(n) for n in {ids.customer, ids.note, ids.task, ids.order, ids.saved, ids.session})
+    asked = "|".join(str(n) for n in set(dataclasses.astuple(ids)))
     return re.sub(rf"\b({asked})\b", "#", said) if rule.asks else said
 
 
@@ -649,6 +707,19 @@ def test_a_salesperson_cannot_pull_or_push_rows_past_the_policies(
         "INSERT INTO notes (customer_id, author_id, body, created_at, updated_at) "
         "VALUES (1000000000, 1, 'x', '2026-1-1', '2026-1-1')",
         "SELECT * FROM public.notes",
+        "INSERT INTO contacts (customer_id, name, created_at, updated_at) "
+        "VALUES (:theirs, 'x', '2026-1-1', '2026-1-1')",
+        "UPDATE addresses SET customer_id = :theirs WHERE customer_id = :mine",
+        "INSERT INTO consents (customer_id, channel, state, author_id, happened_at, created_at, updated_at) "
+        "VALUES (:theirs, 'phone', 'given', 1, '2026-1-1', '2026-1-1', '2026-1-1')",
+        "INSERT INTO attachments (customer_id, bytes, author_id, created_at, updated_at) "
+        "VALUES (:theirs, 1, 1, '2026-1-1', '2026-1-1')",
+        "INSERT INTO attachment_contents (customer_id, id, content) VALUES (:theirs, 1000000000, 'x')",
+        "UPDATE attachment_contents SET content = 'x' WHERE customer_id = :mine",
+        "UPDATE attachment_contents SET customer_id = :theirs WHERE customer_id = :mine",
+        "DELETE FROM attachment_contents WHERE customer_id = :mine",
+        "SELECT * FROM public.attachment_contents",
+        "SELECT * FROM public.contacts",
         "SELECT * FROM public.orders",
         "SELECT * FROM public.tasks",
         "UPDATE tasks SET customer_id = :theirs WHERE customer_id = :mine",
@@ -666,6 +737,10 @@ def test_a_salesperson_cannot_pull_or_push_rows_past_the_policies(
             "UPDATE customers SET city = 'x' WHERE id = :theirs",
             "DELETE FROM notes WHERE customer_id = :theirs",
             "UPDATE tasks SET title = 'x' WHERE customer_id = :theirs",
+            "DELETE FROM contacts WHERE customer_id = :theirs",
+            "UPDATE addresses SET street = 'x' WHERE customer_id = :theirs",
+            "UPDATE consents SET state = 'given' WHERE customer_id = :theirs",
+            "DELETE FROM attachments WHERE customer_id = :theirs",
         ):
             assert conn.execute(text(statement), ids).rowcount == 0
 

@@ -118,10 +118,15 @@ SHARED = dict.fromkeys(
     ("batches", "campaign_products", "campaigns", "products", "score_bounds", "settings", "teams"), READ
 )
 CHILDREN = (
+    "addresses",
+    "attachment_contents",
+    "attachments",
     "campaign_events",
     "campaign_members",
     "campaign_purchases",
     "campaign_results",
+    "consents",
+    "contacts",
     "customer_categories",
     "customer_keys",
     "customer_metrics",
@@ -132,6 +137,9 @@ CHILDREN = (
     "orders",
     "tasks",
 )
+EDITED = ("addresses", "attachments", "consents", "contacts", "interactions", "notes", "tasks")
+HIDING = (*EDITED, "attachment_contents", "customer_keys")
+"""Children with personal columns."""
 EXPECTED: dict[str, dict[str, str]] = {
     "kehu_scoped": {f"public.{name}": read for name, read in SHARED.items()}
     | {f"scoped.{name}": READ for name in CHILDREN}
@@ -143,14 +151,13 @@ EXPECTED: dict[str, dict[str, str]] = {
         "public.segments": WRITE,
         "public.touched_customers": "INSERT",
         "public.users(active id name role team_id username)": READ,
+        "scoped.attachment_contents": "INSERT SELECT",
         "scoped.change_sets": "INSERT SELECT",
         "scoped.changes": "INSERT SELECT",
-        "scoped.interactions": WRITE,
-        "scoped.notes": WRITE,
-        "scoped.tasks": WRITE,
-    },
+    }
+    | {f"scoped.{name}": WRITE for name in EDITED},
     "kehu_masked": {f"public.{name}": read for name, read in SHARED.items()}
-    | {f"public.{name}": READ for name in CHILDREN if name not in ("customer_keys", "interactions", "notes", "tasks")}
+    | {f"public.{name}": READ for name in CHILDREN if name not in HIDING}
     | {
         "public.campaign_sums": READ,
         "public.daily_sales": READ,
@@ -158,10 +165,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "public.segments": READ,
         "public.users(active id name role team_id username)": READ,
     }
-    | {
-        f"masked.{name}": READ
-        for name in ("change_sets", "changes", "customer_keys", "customers", "interactions", "notes", "tasks")
-    },
+    | {f"masked.{name}": READ for name in (*HIDING, "change_sets", "changes", "customers")},
     # What the masked roles write as: nothing that belongs to a customer.
     "kehu_author": {
         "public.change_sets": "INSERT SELECT",
@@ -379,6 +383,12 @@ def _writes(
         yield "notes", "UPDATE notes SET body = 'x' WHERE customer_id = :id", ids
         yield "interactions", "UPDATE interactions SET minutes = 1 WHERE customer_id = :id", ids
         yield "tasks", "UPDATE tasks SET priority = 'high' WHERE customer_id = :id", ids
+        yield "addresses", "UPDATE addresses SET city = 'x' WHERE customer_id = :id", ids
+        yield "attachments", "UPDATE attachments SET name = 'x' WHERE customer_id = :id", ids
+        yield "consents", "UPDATE consents SET source = 'x' WHERE customer_id = :id", ids
+        yield "contacts", "UPDATE contacts SET name = 'x' WHERE customer_id = :id", ids
+        stored = "INSERT INTO attachment_contents (customer_id, id, content) VALUES (:id, 1000000000, 'x')"
+        yield "attachment_contents", stored, ids
     yield "segments", "UPDATE segments SET description = 'x'", {}
     forged = (
         "INSERT INTO segments (owner_id, name, rule, created_at, updated_at) VALUES (:owner, 'x', '{}', now(), now())"

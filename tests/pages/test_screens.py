@@ -74,7 +74,9 @@ SHOWN = {
 }
 # Parts of a screen that open only with a parameter.
 LINKS = {
-    "customer": [{"customer_tab": tab} for tab in ("tasks", "purchases", "campaigns", "notes", "details", "history")],
+    "customer": [
+        {"customer_tab": tab} for tab in ("tasks", "purchases", "campaigns", "notes", "details", "files", "history")
+    ],
     "today": [{"today_whose": "team"}, {"today_due": "done"}],
     "users": [{"users_part": "rights"}, {"users_part": "sight", "users_customer": "wang"}],
 }

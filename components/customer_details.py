@@ -1,0 +1,26 @@
+"""The tab of a customer's details: profile, consents, contact people, addresses; side by side or stacked."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import streamlit as st
+
+from components import consent_view, profile, reach
+from db.permissions import Viewer
+from db.words import _
+
+
+def draw(customer: Any, viewer: Viewer, *, zone: str, today: date) -> None:
+    """Everything known of the customer but what happened."""
+    left, right = st.columns(2, gap="medium")
+    with left:
+        with st.container(border=True):
+            st.markdown(f"**{_('Profile')}**")
+            profile.fields(customer, hidden=viewer.masked)
+        consent_view.card(customer.id, viewer, zone=zone, today=today)
+    # On a phone whom to call comes first.
+    with right, st.container(key="kehu_beside_details"):
+        reach.people(customer.id, viewer)
+        reach.places(customer.id, viewer)

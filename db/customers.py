@@ -12,9 +12,10 @@ import pandas as pd
 from sqlalchemy import BigInteger, ColumnElement, Connection, Select, Text, and_, func, literal, select, union_all
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from db import schema, text
+from db import customer_filters, schema, text
+from db.customer_filters import EVERYBODY, Filters
 from db.errors import Invalid
-from db.metrics import Stage, stage_column
+from db.metrics import stage_column
 from db.permissions import Permission, Viewer
 from db.words import _
 
@@ -22,6 +23,8 @@ PAGE = 50
 MOST_HITS = 1000
 """A search counts and lists at most this many customers; beyond it the total is "more than"."""
 MOST_EXPORTED = 1_000_000
+MOST_VALUES = 500
+"""Values of one filter that are offered: regions, sources, teams."""
 LAST_CHARACTER = "\U0010ffff"
 ENOUGH_HITS = 5
 MOST_NEEDLE = 200
@@ -31,16 +34,6 @@ MOST_TRIGRAMS = 24
 _NOT_IN_NUMBERS = re.compile(r"[^\d\s()+.\-/#]")
 
 SORTS = ("name", "revenue", "orders", "last_order", "newest")
-
-
-@dataclass(frozen=True)
-class Filters:
-    """What the list is narrowed by; the empty value of each means everything."""
-
-    search: str = ""
-    owner_id: int | None = None
-    region: str = ""
-    stage: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +71,7 @@ def page(
     *,
     viewer: Viewer,
     today: date,
-    filters: Filters = Filters(),
+    filters: Filters = EVERYBODY,
     sort: str = "name",
     descending: bool = False,
     offset: int = 0,
@@ -92,8 +85,8 @@ def page(
     if viewer.masked and sort == "name":
         sort = "newest"  # all names are alike to them: everybody would be sorted in vain
     offset, limit = max(0, offset), max(1, min(limit, 500))
-    hits, more = _hits(conn, viewer, filters.search)
     found = listed(today, filters)
+    hits, more = _hits(conn, viewer, "" if filters.archived else filters.search)
     ordered = order(sort, descending)
     if hits is not None:
         if not hits:
@@ -104,7 +97,7 @@ def page(
             ordered = [func.array_position(literal(ranks, ARRAY(BigInteger)), schema.customers.c.id)]
     own = schema.customers.c.id
     # Without figures in the question the customers alone answer it: neither count nor order needs the metrics.
-    narrow = select(own).where(*_narrowed(filters)) if not filters.stage else None
+    narrow = select(own).where(*customer_filters.of_customer(filters, today)) if not filters.figures else None
     counted = narrow if narrow is not None and hits is None else found.with_only_columns(own)
     total = conn.scalar(select(func.count()).select_from(counted.subquery())) or 0
     if hits is not None:
@@ -129,16 +122,21 @@ def export(conn: Connection, *, viewer: Viewer, today: date, filters: Filters) -
     is cut silently.
     """
     viewer.require(Permission.CUSTOMERS_EXPORT)
-    hits, more = _hits(conn, viewer, filters.search)
+    found, more = matching(conn, viewer, today, filters)
     if more:
         raise Invalid(_("This search has more than {most} hits. Narrow it, then export.").format(most=f"{MOST_HITS:,}"))
-    found = listed(today, filters)
-    if hits is not None:
-        found = found.where(schema.customers.c.id.in_(list(hits)))
     total = conn.scalar(select(func.count()).select_from(found.subquery())) or 0
     if total > MOST_EXPORTED:
         raise Invalid(_("{n} rows are more than one file holds ({most}).").format(n=total, most=f"{MOST_EXPORTED:,}"))
     return stepwise(conn, found.order_by(*order("name", False), schema.customers.c.id))
+
+
+def matching(conn: Connection, viewer: Viewer, today: date, filters: Filters) -> tuple[Select[Any], bool]:
+    """`listed` with the search, and whether that found more than MOST_HITS: then these are not all. Raises Invalid."""
+    viewer.require(Permission.CUSTOMERS_READ)
+    found = listed(today, filters)
+    hits, more = _hits(conn, viewer, "" if filters.archived else filters.search)
+    return (found if hits is None else found.where(schema.customers.c.id.in_(list(hits)))), more
 
 
 def stepwise(conn: Connection, query: Select[Any]) -> Iterator[dict[str, Any]]:
@@ -151,13 +149,29 @@ def stepwise(conn: Connection, query: Select[Any]) -> Iterator[dict[str, Any]]:
 def regions(conn: Connection, *, viewer: Viewer) -> list[str]:
     """The regions of the viewer's customers, by name; steps through the index instead of reading every row."""
     viewer.require(Permission.CUSTOMERS_READ)
-    c = schema.customers.c
-    first = select(func.min(c.region).label("region")).where(c.region > "")
-    steps = first.cte("steps", recursive=True)
-    following = select(func.min(c.region)).where(c.region > steps.c.region).scalar_subquery()
-    steps = steps.union_all(select(following).where(steps.c.region.is_not(None)))
-    found = select(steps.c.region).where(steps.c.region.is_not(None))
-    return sorted(conn.scalars(found))
+    return _occurring(conn, schema.customers.c.region)
+
+
+def sources(conn: Connection, *, viewer: Viewer) -> list[str]:
+    """Where the viewer's customers came from, by name; as with regions."""
+    viewer.require(Permission.CUSTOMERS_READ)
+    return _occurring(conn, schema.customers.c.source)
+
+
+def _occurring(conn: Connection, column: ColumnElement[str]) -> list[str]:
+    steps = select(func.min(column).label("value")).where(column > "").cte("steps", recursive=True)
+    following = select(func.min(column)).where(column > steps.c.value).scalar_subquery()
+    steps = steps.union_all(select(following).where(steps.c.value.is_not(None)))
+    return sorted(conn.scalars(select(steps.c.value).where(steps.c.value.is_not(None)).limit(MOST_VALUES)))
+
+
+def teams(conn: Connection, *, viewer: Viewer) -> dict[int, str]:
+    """Team id → name, for who sees the customers of several; a scoped role sees those of one at most: none."""
+    viewer.require(Permission.USERS_READ)
+    if viewer.scoped:
+        return {}
+    t = schema.teams.c
+    return {team_id: name for team_id, name in conn.execute(select(t.id, t.name).order_by(t.name).limit(MOST_VALUES))}
 
 
 def owners(conn: Connection, *, viewer: Viewer) -> dict[int, str]:
@@ -171,10 +185,14 @@ def owners(conn: Connection, *, viewer: Viewer) -> dict[int, str]:
 
 
 def listed(today: date, filters: Filters) -> Select[Any]:
-    """The rows of Page under the filters, in no order; with the metrics joined, so that it can be narrowed further."""
+    """The rows of Page under the filters, in no order; with the metrics joined, so that it can be narrowed further.
+
+    The words of the search are no part of it, but of an archived list. Raises Invalid.
+    """
+    customer_filters.check(filters)
     c, m, u = schema.customers.c, schema.customer_metrics.c, schema.users.c
     stage = stage_column(today).label("stage")
-    query = (
+    return (
         select(
             c.id,
             c.name,
@@ -194,23 +212,8 @@ def listed(today: date, filters: Filters) -> Select[Any]:
                 schema.users, u.id == c.owner_id
             )
         )
-        .where(*_narrowed(filters))
+        .where(*customer_filters.of_customer(filters, today), *customer_filters.of_figures(filters, today))
     )
-    if filters.stage:
-        if filters.stage not in list(Stage):
-            raise Invalid(_("There is no stage “{stage}”.").format(stage=filters.stage))
-        query = query.where(stage_column(today) == filters.stage)
-    return query
-
-
-def _narrowed(filters: Filters) -> list[ColumnElement[bool]]:
-    """What the filters say of the customer itself."""
-    c = schema.customers.c
-    return [
-        c.archived_at.is_(None),
-        *([c.owner_id == filters.owner_id] if filters.owner_id is not None else []),
-        *([c.region == filters.region] if filters.region else []),
-    ]
 
 
 def piece(

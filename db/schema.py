@@ -209,6 +209,8 @@ customers = Table(
     Index("customers_owner_id_sort_key_idx", "owner_id", "sort_key", "id"),
     Index("customers_sort_key_idx", "sort_key", "id"),
     Index("customers_region_idx", "region", "owner_id"),
+    Index("customers_source_idx", "source", "owner_id"),
+    Index("customers_archived_idx", "owner_id", "sort_key", postgresql_where=text("archived_at IS NOT NULL")),
     # What segments and counts of everybody look at, in a quarter of the bytes of the rows themselves.
     Index(
         "customers_profile_idx",
@@ -254,6 +256,7 @@ notes = Table(
     *_version(),
     PrimaryKeyConstraint("customer_id", "id"),
     Index("notes_author_id_idx", "author_id"),
+    Index("notes_created_at_idx", "created_at", "customer_id"),
     info={"rule": "child", "recorded": True, "area": "customers"},
 )
 
@@ -424,6 +427,7 @@ segments = Table(
 # --- what surrounds a customer: db/schema_around.py ------------------------------------------------------------------
 
 interactions = schema_around.interactions
+customer_tags = schema_around.customer_tags
 
 # --- derived: db/schema_derived.py -----------------------------------------------------------------------------------
 

@@ -25,9 +25,10 @@ import pytest
 from sqlalchemy import ColumnClause, Connection, Text, cast, column, func, insert, select, table, text, update
 
 import db
-from db import changes, clock, connection, customer, customers, derived, interactions, permissions, schema
+from db import changes, clock, connection, customer, customers, derived, interactions, permissions, schema, tags
+from db.bulk_actions import Action, Chosen
 from db.connection import begin
-from db.customers import Filters
+from db.customer_filters import Filters
 from db.embedded import Server
 from db.errors import KehuError, NotFound, Refused
 from db.overview import overview
@@ -52,6 +53,7 @@ class Planted:
     customer: int
     note: int
     call: int
+    tag: int
     order: int
     saved: int
     removed: int
@@ -117,6 +119,8 @@ def _plant_customer(people: make.People, who: str) -> Planted:
         said = {"outcome": "reached", "subject": f"zekret{who} called", "body": f"zekret{who} wants coffee"}
         call = interactions.log(conn, actor=actor, customer_id=customer_id, kind="call", **said)
         call_id = conn.scalar(select(schema.changes.c.row_id).where(schema.changes.c.change_set_id == call)) or 0
+        tagged = tags.add(conn, actor=actor, customer_id=customer_id, tag=f"plain{who} VIP")
+        tag_id = conn.scalar(select(schema.changes.c.row_id).where(schema.changes.c.change_set_id == tagged)) or 0
         reasoned = changes.start(
             conn, actor=actor, command="t", permission=P.CUSTOMERS_EDIT, source="screen", reason=f"zekret{who} asked"
         )
@@ -136,7 +140,7 @@ def _plant_customer(people: make.People, who: str) -> Planted:
         }
         session_id = conn.scalar(insert(schema.app_sessions).values(**session).returning(schema.app_sessions.c.id))
     assert saved.change_set_id
-    return Planted(customer_id, note_id, call_id, order_id, saved.change_set_id, removed, session_id or 0)
+    return Planted(customer_id, note_id, call_id, tag_id, order_id, saved.change_set_id, removed, session_id or 0)
 
 
 def _plant_facts(conn: Connection, who: str, customer_id: int) -> int:
@@ -240,6 +244,7 @@ def test_scoped_roles_read_nothing_of_other_peoples_customers(people: make.Peopl
                     "customers",
                     "customer_keys",
                     "customer_metrics",
+                    "customer_tags",
                     "notes",
                     "orders",
                     "campaign_events",
@@ -411,7 +416,13 @@ def _session(ids: Planted) -> int:
     return ids.session
 
 
+def _bulk(ids: Planted) -> Chosen:
+    return Chosen(ids=(ids.customer,))
+
+
 RULES: dict[str, Rule] = {
+    "bulk_actions.preview": _rule(P.CUSTOMERS_EDIT, today=TODAY, chosen=_bulk, action=Action("archive")),
+    "bulk_actions.run": _rule(P.CUSTOMERS_EDIT, today=TODAY, chosen=_bulk, action=Action("archive")),
     "campaigns.get": _rule(P.CAMPAIGNS_READ, campaign_id=1, today=TODAY),
     "campaigns.league": _rule(P.CAMPAIGNS_READ, today=TODAY),
     "campaigns.names": _rule(P.CAMPAIGNS_READ),
@@ -437,6 +448,9 @@ RULES: dict[str, Rule] = {
     "customers.owners": _rule(P.USERS_READ),
     "customers.page": _rule(P.CUSTOMERS_READ, today=TODAY),
     "customers.regions": _rule(P.CUSTOMERS_READ),
+    "customers.sources": _rule(P.CUSTOMERS_READ),
+    "customers.teams": _rule(P.USERS_READ),
+    "customers.matching": _rule(P.CUSTOMERS_READ, today=TODAY, filters=Filters()),
     "customers.search": _rule(P.CUSTOMERS_READ, today=TODAY, words=lambda ids: str(ids.customer)),
     "exports.check": _rule(P.CUSTOMERS_EXPORT, kind="customers", params={}, today=TODAY),
     "exports.rows": _rule(P.CUSTOMERS_EXPORT, kind="customers", params={}, today=TODAY),
@@ -471,6 +485,10 @@ RULES: dict[str, Rule] = {
     "sessions.end_all": _gate_rule(P.ACCOUNT_EDIT),
     "sessions.mine": _gate_rule(P.ACCOUNT_EDIT),
     "sessions.set_language": _gate_rule(P.ACCOUNT_EDIT, language="en"),
+    "tags.add": _rule(P.CUSTOMERS_EDIT, customer_id=_customer, tag="x"),
+    "tags.in_use": _rule(P.CUSTOMERS_READ),
+    "tags.of_customer": _rule(P.CUSTOMERS_READ, customer_id=_customer),
+    "tags.remove": _rule(P.CUSTOMERS_EDIT, customer_id=_customer, tag_id=lambda ids: ids.tag),
     "undo.undo": _rule(P.CHANGES_UNDO, change_set_id=lambda ids: ids.saved, source="screen"),
     "timeline.timeline": _rule(P.CUSTOMERS_READ, customer_id=_customer, zone="UTC"),
     "users.add": _rule(P.USERS_MANAGE, username="new", role=Role.SALES),
@@ -485,7 +503,7 @@ RULES: dict[str, Rule] = {
     "visibility.of_customer": _rule(P.USERS_MANAGE, customer_id=_customer),
 }
 
-ABSENT = Planted(10**9, 10**9, 10**9, 10**9, 10**9, 10**9, 10**9)
+ABSENT = Planted(10**9, 10**9, 10**9, 10**9, 10**9, 10**9, 10**9, 10**9)
 
 
 @cache

@@ -125,6 +125,7 @@ CHILDREN = (
     "customer_categories",
     "customer_keys",
     "customer_metrics",
+    "customer_tags",
     "interactions",
     "notes",
     "order_days",
@@ -144,6 +145,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "public.users(active id name role team_id username)": READ,
         "scoped.change_sets": "INSERT SELECT",
         "scoped.changes": "INSERT SELECT",
+        "scoped.customer_tags": WRITE,
         "scoped.interactions": WRITE,
         "scoped.notes": WRITE,
     },
@@ -376,6 +378,7 @@ def _writes(
         yield "customers", "UPDATE customers SET city = 'x' WHERE id = :id", ids
         yield "notes", "UPDATE notes SET body = 'x' WHERE customer_id = :id", ids
         yield "interactions", "UPDATE interactions SET minutes = 1 WHERE customer_id = :id", ids
+        yield "customer_tags", "UPDATE customer_tags SET tag = 'x' WHERE customer_id = :id", ids
     yield "segments", "UPDATE segments SET description = 'x'", {}
     forged = (
         "INSERT INTO segments (owner_id, name, rule, created_at, updated_at) VALUES (:owner, 'x', '{}', now(), now())"

@@ -12,9 +12,15 @@ from db.words import _
 
 
 def pick(
-    rows: pd.DataFrame, *, stages: Mapping[str, str], currency: str, hidden: bool, key: str = "customers_list"
+    rows: pd.DataFrame,
+    *,
+    stages: Mapping[str, str],
+    currency: str,
+    hidden: bool,
+    key: str = "customers_list",
+    many: bool = False,
 ) -> tables.Picked:
-    """Draw the rows, one of which may be clicked. `hidden` leaves the contact columns out."""
+    """Draw the rows, one of which may be clicked, with `many` ticked. `hidden` leaves the contact columns out."""
     shown = pd.DataFrame(
         {
             "name": rows["name"],
@@ -42,4 +48,4 @@ def pick(
     if hidden:
         del columns["phone"]
     height = 36 * min(len(rows) + 1, 15) + 3
-    return tables.pick_row(shown, columns, key=key, widths=(7, 4), height=height)
+    return tables.pick_row(shown, columns, key=key, widths=(7, 4), height=height, many=many)

@@ -36,11 +36,13 @@ def _cell(text: str) -> str:
 
 @dataclass(frozen=True)
 class Picked:
-    """The position of the clicked row, None without one, and the places below the grid and beside it."""
+    """The position of the row to look at, None without one, the places below the grid and beside it, and the positions
+    of all rows that are ticked."""
 
     row: int | None
     below: DeltaGenerator
     beside: DeltaGenerator
+    ticked: tuple[int, ...] = ()
 
 
 def pick_row(
@@ -51,9 +53,11 @@ def pick_row(
     widths: tuple[int, int],
     height: int | Literal["auto"] = "auto",
     ids: Sequence[int] = (),
+    many: bool = False,
 ) -> Picked:
     """A grid of the named columns with one row to click; it makes room, in these `widths`, once there is one.
 
+    With `many` rows are ticked, and a click on a cell opens its row, as does the only tick.
     `ids` say which rows these are where what stands in them changes by itself.
     """
     # Other rows are another table: a choice must not pass to a stranger.
@@ -67,21 +71,31 @@ def pick_row(
         hide_index=True,
         key=key,
         on_select="rerun",
-        selection_mode=("single-row", "single-cell"),
+        selection_mode=("multi-row" if many else "single-row", "single-cell"),
         height=height,
         row_height=36,
     )
     return Picked(
-        _chosen(state, len(frame)), left.container(), right.container(key=f"kehu_beside_{key}") if chosen else right
+        _chosen(state, len(frame)),
+        left.container(),
+        right.container(key=f"kehu_beside_{key}") if chosen else right,
+        _ticked(state, len(frame)),
     )
 
 
 def _chosen(state: Any, length: int) -> int | None:
+    """The row of the clicked cell, else the only row that is ticked."""
     if not state:
         return None
-    picked = state["selection"]
-    rows = picked["rows"] or [row for row, _column in picked["cells"]]
-    return int(rows[0]) if rows and rows[0] < length else None
+    cells = [row for row, _column in state["selection"]["cells"] if row < length]
+    ticked = _ticked(state, length)
+    if cells:
+        return int(cells[0])
+    return ticked[0] if len(ticked) == 1 else None
+
+
+def _ticked(state: Any, length: int) -> tuple[int, ...]:
+    return tuple(int(row) for row in state["selection"]["rows"] if row < length) if state else ()
 
 
 def _fingerprint(frame: pd.DataFrame) -> str:

@@ -14,17 +14,18 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Connection, and_, exists, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from db import changes, clock, customer, customers, schema, tags
+from db import changes, clock, customer, customers, schema, tags, undo
 from db.connection import widen
 from db.customer_filters import Filters
 from db.errors import Conflict, Invalid
 from db.permissions import NOBODY, Permission, Viewer
-from db.undo import MOST_ROWS
 from db.words import _
 
 BATCH = 10_000
 """Customers of one step: between two of them progress is told, and the whole can be given up."""
 MOST_NAMES = 10
+MOST_CHANGED = undo.MOST_ROWS
+"""Customers of one change: as many as can be taken back at once."""
 
 ASSIGN, TAG, UNTAG, ARCHIVE, RESTORE = "assign", "tag", "untag", "archive", "restore"
 ACTIONS = (ASSIGN, TAG, UNTAG, ARCHIVE, RESTORE)
@@ -191,11 +192,11 @@ def _ids(conn: Connection, viewer: Viewer, today: date, chosen: Chosen) -> Seque
                     most=f"{customers.MOST_HITS:,}"
                 )
             )
-        ids = conn.scalars(found.with_only_columns(c.id).limit(MOST_ROWS + 1)).all()
-    if len(ids) > MOST_ROWS:
+        ids = conn.scalars(found.with_only_columns(c.id).limit(MOST_CHANGED + 1)).all()
+    if len(ids) > MOST_CHANGED:
         raise Invalid(
             _("These are more than {most} customers, the most that is changed at once. Narrow the filters.").format(
-                most=f"{MOST_ROWS:,}"
+                most=f"{MOST_CHANGED:,}"
             )
         )
     return ids

@@ -143,6 +143,10 @@ def _contacted(mode: str, since: date) -> list[ColumnElement[bool]]:
 def _midnight(day: date) -> ColumnElement[Any]:
     """When a day of the company begins."""
     s = schema.settings.c
-    kept = select(s.value.op("#>>", return_type=Text())(literal([], ARRAY(Text)))).where(s.key == "time_zone").scalar_subquery()
+    kept = (
+        select(s.value.op("#>>", return_type=Text())(literal([], ARRAY(Text))))
+        .where(s.key == "time_zone")
+        .scalar_subquery()
+    )
     zone = func.coalesce(kept, Settings.time_zone)
     return func.timezone(zone, cast(literal(day, Date), TIMESTAMP))

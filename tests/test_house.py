@@ -40,6 +40,9 @@ MAY_IMPORT = {
 # One file's own need, each with its reason.
 ALSO = {
     "app.py": {"pages"},  # the address of the first screen
+    "components/bulk_bar.py": {"db.bulk_actions", "db.customer", "db.customer_filters", "db.tags"},  # hands them on
+    "components/customer_filters.py": {"db.customer_filters", "db.customers", "db.tags"},  # hands them to read
+    "components/customer_tags.py": {"db.tags"},  # hands them to read and write
     "components/customer_parts.py": {"db.customer", "db.customers", "db.history", "db.settings"},  # hands them to read
     "components/customer_talks.py": {"db.customer", "db.interactions", "db.timeline"},  # hands them to read and write
     "components/data.py": {"db.connection", "db.schema", "db.sessions", "sqlalchemy"},  # the bridge

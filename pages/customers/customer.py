@@ -9,6 +9,7 @@ from components import (
     customer_actions,
     customer_form,
     customer_parts,
+    customer_tags,
     customer_talks,
     data,
     page,
@@ -33,6 +34,7 @@ if not (asked.isascii() and asked.isdecimal()) or len(asked) > 18:
 found = data.read(customer.get, viewer=viewer, customer_id=int(asked), today=today)
 may_edit = viewer.can(Permission.CUSTOMERS_EDIT)
 profile.header(found, _(STAGE_NAMES[Stage(found.stage)]), sight=viewer.can(Permission.USERS_MANAGE))
+customer_tags.draw(found.id, viewer=viewer, screen="customer")
 
 people = data.read(customer.assignees, viewer=viewer) if viewer.can(Permission.CUSTOMERS_ASSIGN) else {}
 if may_edit:

@@ -78,8 +78,8 @@ def whole_number(
     adopted = key_of(key)
     written = _new(key, adopted)
     if written is not None:
-        legible = written.isascii() and written.isdecimal() and len(written) <= len(str(most))
-        st.session_state[adopted] = int(written) if legible and int(written) <= most else default
+        number = whole(written, most)
+        st.session_state[adopted] = default if number is None else number
     found: int | None = st.number_input(
         label,
         0,
@@ -93,6 +93,13 @@ def whole_number(
     shown = default if found is None else found
     _publish(key, "" if shown is None else str(shown), "" if default is None else str(default))
     return shown
+
+
+def whole(held: object, most: int) -> int | None:
+    """A number from 0 to `most`, as a control holds it or an address says it; None for anything else."""
+    written = str(held)
+    legible = written.isascii() and written.isdecimal() and len(written) <= len(str(most))
+    return int(written) if legible and int(written) <= most else None
 
 
 def key_of(key: str) -> str:

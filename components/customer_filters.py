@@ -88,7 +88,7 @@ def _count(known: Choices) -> int:
     listed = chosen.split(",") if isinstance(chosen, str) else list(chosen) if isinstance(chosen, list) else []
     n += min(len({tag for tag in listed if tag in known.tags}), MOST_FILTER_TAGS)
     bounds = (controls.held(f"{KEY}_revenue_{end}") for end in ("from", "to"))
-    return n + any(bound is not None and str(bound).isdecimal() for bound in bounds)
+    return n + any(controls.whole(bound, MOST_REVENUE) is not None for bound in bounds)
 
 
 def _within(words: str, known: Choices) -> Filters:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from components import controls, data, wording
+from components import controls, data, page, wording
 from db import tags
 from db.errors import Invalid
 from db.permissions import Permission, Viewer
@@ -29,12 +29,16 @@ def draw(customer_id: int, *, viewer: Viewer, screen: str) -> None:
         with st.popover(_("Tags"), icon=":material/new_label:", type="tertiary", key=f"{KEY}_{turn}"):
             word = _chosen({tags.key(one.tag) for one in held}, viewer, turn)
             gone = _removed(held)
+    refused: Invalid | None = st.session_state.pop(f"{KEY}_refused", None)
+    if refused:
+        page.say(refused)
     if word is not None:
         try:
             done = data.write(tags.add, actor=viewer, customer_id=customer_id, tag=word, screen=screen)
         except Invalid as error:
-            for problem in error.fields.values():
-                st.error(wording.sentence(problem))
+            st.session_state[f"{KEY}_refused"] = error
+            _next()
+            st.rerun()
         else:
             _next()
             controls.saved(done, _("Tag added."))

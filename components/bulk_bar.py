@@ -25,20 +25,27 @@ def draw(viewer: Viewer, *, picked: Sequence[int], total: int, more: bool, filte
         return
     n = len(picked)
     if n:
-        label = ngettext("{n} chosen", "{n} chosen", n).format(n=format.number(n))
+        label = ngettext("Change {n} chosen", "Change {n} chosen", n).format(n=format.number(n))
     elif more:
         return  # a search that stops counting: nobody would know who is meant
     else:
-        label = ngettext("All {n} found", "All {n} found", total).format(n=format.number(total))
-    chosen = Chosen(ids=tuple(picked)) if n else Chosen(filters=filters)
-    asked = None
-    with st.popover(label, icon=":material/checklist:", key=KEY, help=_("Change several customers in one step")):
+        label = ngettext("Change all {n} found", "Change all {n} found", total).format(n=format.number(total))
+    # Closed once something was chosen in it: it would lie on the dialog.
+    turn = st.session_state.get(f"{KEY}_turn", 0)
+    with st.popover(label, icon=":material/checklist:", key=f"{KEY}_{turn}"):
         for kind, (name, icon) in kinds.items():
-            if st.button(name, icon=icon, type="tertiary", key=f"{KEY}_{kind}"):
-                asked = kind
+            st.button(name, icon=icon, type="tertiary", key=f"{KEY}_{kind}", on_click=_asked, args=(kind, turn))
         st.caption(_("Tick rows to choose some of them; without a tick it is about all that the filters find."))
-    if asked:
+    asked = st.session_state.pop(f"{KEY}_asked", None)
+    if asked in kinds:
+        chosen = Chosen(ids=tuple(picked)) if n else Chosen(filters=filters)
         page.dialog(kinds[asked][0])(_ask)(viewer, asked, chosen, said if not n else "")
+
+
+def _asked(kind: str, turn: int) -> None:
+    """Before the next run: it opens the dialog."""
+    st.session_state[f"{KEY}_asked"] = kind
+    st.session_state[f"{KEY}_turn"] = turn + 1
 
 
 def _kinds(viewer: Viewer, filters: Filters) -> dict[str, tuple[str, str]]:

@@ -219,9 +219,9 @@ def bar(app: AppTest) -> str:
 
 def test_ticked_rows_are_archived_and_taken_back(people: make.People) -> None:
     app = opened(people.ann)
-    assert bar(app) == "All 3 found"
+    assert bar(app) == "Change all 3 found"
     tick(app, 0, 2)
-    assert bar(app) == "2 chosen"
+    assert bar(app) == "Change 2 chosen"
     assert "2 customers will change." in words(bulk(app, "archive"))
     assert "A, C" in words(app)
     assert "at most 200,000 customers at once" in words(app)
@@ -236,7 +236,7 @@ def test_ticked_rows_are_archived_and_taken_back(people: make.People) -> None:
 
 def test_the_whole_result_is_tagged_under_the_filters(people: make.People) -> None:
     app = opened(people.ann, customers_source="web")
-    assert bar(app) == "All 2 found"
+    assert bar(app) == "Change all 2 found"
     bulk(app, "tag")
     app.selectbox(key="customers_bulk_tag_tag").set_value("VIP")
     app.button(key="customers_bulk_tag").click()

@@ -93,7 +93,9 @@ def _count(known: Choices) -> int:
 
 def _within(words: str, known: Choices) -> Filters:
     """The controls of all filters."""
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", width=2 * WIDTH + 30):
+    with st.container(
+        horizontal=True, vertical_alignment="bottom", gap="small", width=2 * WIDTH + 30, key="kehu_filters_lists"
+    ):
         owner = _one("owner", _("Owner"), known.owners, _("All owners"))
         team = _one("team", _("Team"), known.teams, _("All teams")) if len(known.teams) > 1 else ""
         stage = _one("stage", _("Stage"), known.stages, _("All stages"))
@@ -109,7 +111,7 @@ def _within(words: str, known: Choices) -> Filters:
         most=MOST_FILTER_TAGS,
         placeholder=_("Choose tags") if known.tags else _("No customer has a tag yet"),
     )
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="kehu_filters_revenue"):
         low, high = (
             controls.whole_number(f"{KEY}_revenue_{end}", label, most=MOST_REVENUE, placeholder="–", width=WIDTH)
             for end, label in (
@@ -145,11 +147,13 @@ def _lately(name: str, label: str, never: str) -> tuple[str, int]:
     """How long ago: one of the modes ('' for whenever) and its days."""
     default = _DEFAULT[f"{name}_days"]
     modes = {WITHIN: _("Within the last … days"), BEFORE: _("Not in the last … days"), NEVER: never}
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key=f"kehu_filters_{name}"):
         mode = controls.select(f"{KEY}_{name}", label, list(modes), _("Whenever"), modes.__getitem__, width=WIDTH)
         if mode not in (WITHIN, BEFORE):
             return mode, default
-        days = controls.whole_number(f"{KEY}_{name}_days", _("Days"), most=MOST_DAYS, default=default, width=WIDTH)
+        days = controls.whole_number(
+            f"{KEY}_{name}_days", _("Number of days"), most=MOST_DAYS, default=default, width=WIDTH
+        )
     return mode, default if days is None else days
 
 

@@ -57,12 +57,12 @@ def pick_row(
 ) -> Picked:
     """A grid of the named columns with one row to click; it makes room, in these `widths`, once there is one.
 
-    With `many` rows are ticked, and a click on a cell opens its row, as does the only tick.
+    With `many` rows are ticked too, and only a click on a cell opens its row: what is ticked must not move.
     `ids` say which rows these are where what stands in them changes by itself.
     """
     # Other rows are another table: a choice must not pass to a stranger.
     key = f"{key}_{_fingerprint(pd.DataFrame(ids) if ids else frame)}"
-    chosen = _chosen(st.session_state.get(key), len(frame)) is not None
+    chosen = _chosen(st.session_state.get(key), len(frame), many) is not None
     left, right = st.columns(widths if chosen else (999, 1), gap="small" if chosen else None)
     state = left.dataframe(
         frame,
@@ -76,22 +76,20 @@ def pick_row(
         row_height=36,
     )
     return Picked(
-        _chosen(state, len(frame)),
+        _chosen(state, len(frame), many),
         left.container(),
         right.container(key=f"kehu_beside_{key}") if chosen else right,
         _ticked(state, len(frame)),
     )
 
 
-def _chosen(state: Any, length: int) -> int | None:
-    """The row of the clicked cell, else the only row that is ticked."""
+def _chosen(state: Any, length: int, many: bool) -> int | None:
+    """The row of the clicked cell, or the row itself where it is the one that is clicked."""
     if not state:
         return None
-    cells = [row for row, _column in state["selection"]["cells"] if row < length]
-    ticked = _ticked(state, length)
-    if cells:
-        return int(cells[0])
-    return ticked[0] if len(ticked) == 1 else None
+    picked = state["selection"]
+    rows = ([] if many else picked["rows"]) or [row for row, _column in picked["cells"]]
+    return int(rows[0]) if rows and rows[0] < length else None
 
 
 def _ticked(state: Any, length: int) -> tuple[int, ...]:

@@ -13,8 +13,10 @@ import pytest
 from api import health
 from components import customer_talks, period
 from db import (
+    bulk_actions,
     campaigns,
     customer,
+    customer_filters,
     customers,
     event_words,
     history,
@@ -26,6 +28,7 @@ from db import (
     rules,
     saved_segments,
     sessions,
+    tags,
     undo,
     users,
     visibility,
@@ -80,8 +83,14 @@ LIMITS: dict[str, tuple[int, ...]] = {
         customers.MOST_HITS,
         customers.MOST_EXPORTED,
         minutes(offers.LIFE),
+        customer_filters.MOST_FILTER_TAGS,
+        customer_filters.MOST_DAYS,
+        bulk_actions.MOST_CHANGED,
+        bulk_actions.MOST_NAMES,
     ),
     "customer": (
+        tags.MOST_TAG,
+        tags.MOST_TAGS,
         *customer.LIMITS.values(),
         customer.MOST_NOTE,
         customer_talks.PAGE,
@@ -234,6 +243,7 @@ ITS_OWN = {
         "Running campaigns",
         "Filters",
         "Analysts and marketers",
+        "Many at once",
     },
     "zh_CN": {
         "首个密码",
@@ -244,6 +254,7 @@ ITS_OWN = {
         "进行中的营销活动",
         "筛选",
         "分析师和营销",
+        "批量操作",
     },
 }
 

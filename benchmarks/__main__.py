@@ -19,14 +19,14 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
-from benchmarks import cases
+from benchmarks import cases, searches
 from benchmarks.plans import LARGE, Scan, Statement, recorded
 from benchmarks.plans import scans as plans_of
 from components import data, visit
 from db import sessions
 from db.connection import begin, engine
 from db.errors import Unavailable
-from db.permissions import GATE, WORKER
+from db.permissions import GATE, WORKER, Permission
 from pages import SCREENS
 
 ROUNDS = 15
@@ -49,11 +49,17 @@ def main() -> int:
     parser.add_argument("--user", default="", help="user name; by default one of each role, who has most customers")
     parser.add_argument("--screen", default="", help="path of a screen; by default all of them")
     parser.add_argument("--plans", action="store_true", help="list whole reads of large tables; exit code 1 for one")
+    parser.add_argument("--search", action="store_true", help="searches alone: times, recall, the naive form beside it")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     asked = parser.parse_args()
     os.environ["KEHU_NO_CACHE"] = "1"
     logging.disable(logging.WARNING)  # Streamlit misses a browser in every run
     users = _users(asked.user)
+    if asked.search:
+        for name in users:
+            if (session := _session(name)).viewer.can(Permission.PERSONAL_READ):
+                searches.show(searches.measure(session))
+        return 0
     found: dict[str, Any] = {
         "load_average": [round(n, 2) for n in os.getloadavg()],
         "limits": _limits(),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from components import tables, wording
+from db import needles
 from db.words import _
 
 
@@ -17,10 +19,14 @@ def pick(
     stages: Mapping[str, str],
     currency: str,
     hidden: bool,
+    words: str = "",
     key: str = "customers_list",
     many: bool = False,
 ) -> tables.Picked:
-    """Draw the rows, one of which may be clicked, with `many` ticked. `hidden` leaves the contact columns out."""
+    """Draw the rows, one of which may be clicked, with `many` ticked. `hidden` leaves the contact columns out.
+
+    With the `words` of a search each row says what it was found by.
+    """
     shown = pd.DataFrame(
         {
             "name": rows["name"],
@@ -47,5 +53,25 @@ def pick(
     }
     if hidden:
         del columns["phone"]
+    wanted = needles.needle(words)
+    if wanted and not hidden:
+        shown["found_by"] = [_found_by(wanted, row) for row in rows.to_dict("records")]
+        found_by = st.column_config.TextColumn(_("Found by"), width=150)
+        columns = {"name": columns.pop("name"), "found_by": found_by, **columns}
     height = 36 * min(len(rows) + 1, 15) + 3
     return tables.pick_row(shown, columns, key=key, widths=(7, 4), height=height, many=many)
+
+
+def remarks(*, similar: bool, left_out: bool) -> None:
+    """What a search has to say of what it found."""
+    if similar:
+        st.caption(_("Little was found as typed, so what is spelt or sounds alike is shown too."))
+    if left_out:
+        st.warning(_("Looking inside words took too long and was stopped. Type more of the word."))
+
+
+def _found_by(wanted: needles.Needle, row: Mapping[Hashable, Any]) -> str:
+    """What fits, with the value where the list does not show it anyway."""
+    by = needles.found_by(wanted, row)
+    value = str(row.get(by, "")) if by in ("company", "email") else ""
+    return f"{_(needles.FOUND_BY[by])} · {value}" if value else _(needles.FOUND_BY[by])

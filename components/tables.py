@@ -106,7 +106,7 @@ def position(offset: int, shown: int, total: int, *, more: bool = False) -> str:
         return _("none")
     if more:
         return _("{first}–{last} of more than {total}").format(
-            first=format.number(offset + 1), last=format.number(offset + shown), total=format.number(total - 1)
+            first=format.number(offset + 1), last=format.number(offset + shown), total=format.number(total)
         )
     return _("{first}–{last} of {total}").format(
         first=format.number(offset + 1), last=format.number(offset + shown), total=format.number(total)

@@ -96,11 +96,12 @@ class Names:
 
 @cache
 def _keys_of(name: str) -> dict[str, str]:
-    """The name's own keys; `spaced` and `slug` are its parts of the search text and of an e-mail address."""
+    """The name's own keys; `spoken`, `employer` and `slug` are its parts of search texts and of an e-mail address."""
     made = customers.keys({"name": name})
     own = {key: made[key] for key in ("sort_key", "name_key", "pinyin_key", "initials_key")}
     slug = made["pinyin_key"] or ".".join(re.findall("[a-z]+", made["name_key"]))
-    return own | {"spaced": made["search_text"].strip(), "slug": slug}
+    employer = customers.keys({"company": name})["search_text"].strip()
+    return own | {"spoken": made["search_text"].strip(), "employer": employer, "slug": slug}
 
 
 def phones(number: Numbers, chinese: npt.NDArray[np.bool_], form: Numbers) -> tuple[pa.Array, pa.Array]:

@@ -192,8 +192,8 @@ class Company:
             "created_at": opened,
             "updated_at": opened,
         }
-        company = pc.if_else(employed, self.companies.take("spaced", rows), "")
-        parts = [_followed(part) for part in (self.names.take("spaced", rows), company, email, digits)]
+        company = pc.if_else(employed, self.companies.take("employer", rows), "")
+        parts = [_followed(part) for part in (self.names.take("spoken", rows), company, email, digits)]
         columns["search_text"] = pc.binary_join_element_wise(" ", *parts, "")
         return pa.table(columns)
 

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Connection, and_, exists, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from db import changes, clock, customer, customers, schema, tags, undo
+from db import changes, clock, customer, customers, schema, search, tags, undo
 from db.connection import widen
 from db.customer_filters import Filters
 from db.errors import Conflict, Invalid
@@ -189,7 +189,7 @@ def _ids(conn: Connection, viewer: Viewer, today: date, chosen: Chosen) -> Seque
         if more:
             raise Invalid(
                 _("This search has more than {most} hits. Narrow it, or use filters instead.").format(
-                    most=f"{customers.MOST_HITS:,}"
+                    most=f"{search.MOST_HITS:,}"
                 )
             )
         ids = conn.scalars(found.with_only_columns(c.id).limit(MOST_CHANGED + 1)).all()

@@ -105,6 +105,7 @@ def insert(conn: Connection, set_id: int, table: str, rows: Sequence[Row]) -> li
             table_name=t.name,
         )
     _touch(conn, t, given)
+    _learn(conn, t, [row for row in given if row.get("search_text")])
     bump(conn, [t.info["area"]])
     return [int(row["id"]) for row in given]
 
@@ -163,6 +164,8 @@ def update(conn: Connection, set_id: int, table: str, patches: Sequence[Row]) ->
         total += done
         if t is schema.customers and ROLLED & set(changed):
             _touch(conn, t, group)
+        if "search_text" in changed:
+            _learn(conn, t, group)
     bump(conn, [t.info["area"]])
     return total
 
@@ -260,6 +263,12 @@ def _touch(conn: Connection, t: Table, rows: Sequence[Row]) -> None:
         now=clock.now(),
     )
     conn.exec_driver_sql("SELECT public.defer_refresh()")
+
+
+def _learn(conn: Connection, t: Table, rows: Sequence[Row]) -> None:
+    """Let searches with a slip of the finger know the words of these customers."""
+    if t is schema.customers and rows:
+        conn.exec_driver_sql("SELECT public.learn_words(%(ids)s::bigint[])", {"ids": [row["id"] for row in rows]})
 
 
 def _all_found(t: Table, found: int, wanted: int) -> None:

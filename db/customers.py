@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import BigInteger, ColumnElement, Connection, Select, Text, and_, func, literal, select, union_all
+from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, Select, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from db import customer_filters, schema, text
+from db import search as finding
 from db.customer_filters import EVERYBODY, Filters
 from db.errors import Invalid
 from db.metrics import stage_column
@@ -20,18 +20,9 @@ from db.permissions import Permission, Viewer
 from db.words import _
 
 PAGE = 50
-MOST_HITS = 1000
-"""A search counts and lists at most this many customers; beyond it the total is "more than"."""
 MOST_EXPORTED = 1_000_000
 MOST_VALUES = 500
 """Values of one filter that are offered: regions, sources, teams."""
-LAST_CHARACTER = "\U0010ffff"
-ENOUGH_HITS = 5
-MOST_NEEDLE = 200
-MOST_INITIALS = 6
-MOST_TRIGRAMS = 24
-"""Characters of a word that are looked up by trigrams: more cost time and hardly narrow."""
-_NOT_IN_NUMBERS = re.compile(r"[^\d\s()+.\-/#]")
 
 SORTS = ("name", "revenue", "orders", "last_order", "newest")
 
@@ -40,19 +31,22 @@ SORTS = ("name", "revenue", "orders", "last_order", "newest")
 class Page:
     """Rows id, name, company, phone, email, region, city, owner, stage, orders, revenue, last_order_on.
 
-    `total` is exact up to MOST_HITS in a search; `more` says that only the first MOST_HITS were looked at.
+    `total` is exact up to search.MOST_HITS in a search; `more` says that there are more. `left_out`: looking inside
+    words took too long and was stopped. `similar`: little was found, some of it only written or sounding nearly so.
     """
 
     rows: pd.DataFrame
     total: int
-    more: bool
+    more: bool = False
+    left_out: bool = False
+    similar: bool = False
 
 
 def keys(row: Mapping[str, Any]) -> dict[str, str]:
     """The derived columns that lists sort and searches match by, from name, company, e-mail and phone."""
     name = text.clean(row.get("name"))
     phone = text.digits(row.get("phone"))
-    parts = (name, row.get("company"), row.get("email"), phone)
+    parts = (*spoken(name), *named(row.get("company")), text.spaced(row.get("email")), phone)
     return {
         "sort_key": text.sort_key(name),
         "name_key": text.match_key(name),
@@ -62,8 +56,19 @@ def keys(row: Mapping[str, Any]) -> dict[str, str]:
         "phone_key": phone,
         "phone_reversed": phone[::-1],
         # Blanks at both ends too, so that every Chinese character stands between two.
-        "search_text": " ".join(["", *filter(None, (text.spaced(p) for p in parts)), ""]),
+        "search_text": " ".join(["", *filter(None, parts), ""]),
     }
+
+
+def spoken(name: str | None) -> tuple[str, ...]:
+    """What a search finds a name by, as a word or inside: the name, its pinyin, that of the given name."""
+    return text.spaced(name), text.pinyin(name), text.given_pinyin(name)
+
+
+def named(company: str | None) -> tuple[str, ...]:
+    """As `spoken`, of a company: its name, pinyin and, in Chinese, initials."""
+    pinyin = text.pinyin(company)
+    return text.spaced(company), pinyin, text.initials(company) if pinyin else ""
 
 
 def page(
@@ -77,7 +82,7 @@ def page(
     offset: int = 0,
     limit: int = PAGE,
 ) -> Page:
-    """One page of the list. A search without `sort` other than name is ranked: exact, beginning, inside."""
+    """One page of the list. A search without `sort` other than name is ranked, as db/search.py does."""
     viewer.require(Permission.CUSTOMERS_READ)
     if sort not in SORTS:
         raise Invalid(_("The list cannot be sorted by “{sort}”.").format(sort=sort))
@@ -85,29 +90,64 @@ def page(
     if viewer.masked and sort == "name":
         sort = "newest"  # all names are alike to them: everybody would be sorted in vain
     offset, limit = max(0, offset), max(1, min(limit, 500))
-    found = listed(today, filters)
-    hits, more = _hits(conn, viewer, "" if filters.archived else filters.search)
-    ordered = order(sort, descending)
+    hits = finding.find(conn, viewer=viewer, words=_searched_for(filters))
     if hits is not None:
-        if not hits:
-            return Page(frame(conn, found.where(literal(False))), 0, False)
-        found = found.where(schema.customers.c.id.in_(list(hits)))
-        if ranked:
-            ranks = sorted(hits, key=lambda i: (hits[i], i))
-            ordered = [func.array_position(literal(ranks, ARRAY(BigInteger)), schema.customers.c.id)]
+        ordered = [] if ranked else order(sort, descending)
+        return _searched(conn, hits, today=today, filters=filters, ordered=ordered, offset=offset, limit=limit)
+    found = listed(today, filters)
+    ordered = order(sort, descending)
     own = schema.customers.c.id
     # Without figures in the question the customers alone answer it: neither count nor order needs the metrics.
     narrow = select(own).where(*customer_filters.of_customer(filters, today)) if not filters.figures else None
-    counted = narrow if narrow is not None and hits is None else found.with_only_columns(own)
-    total = conn.scalar(select(func.count()).select_from(counted.subquery())) or 0
-    if hits is not None:
-        rows = frame(conn, found.order_by(*ordered, own).offset(offset).limit(limit))
-    elif narrow is not None and sort in ("name", "newest"):
+    total = _count(conn, narrow if narrow is not None else found.with_only_columns(own))
+    if narrow is not None and sort in ("name", "newest"):
         listed_ids = conn.scalars(narrow.order_by(*ordered, own).offset(offset).limit(limit)).all()
         rows = frame(conn, found.where(own.in_(listed_ids)).order_by(*ordered, own))
     else:
         rows = piece(conn, found, sort, descending, viewer=viewer, offset=offset, limit=limit)
-    return Page(rows, total, more)
+    return Page(rows, total)
+
+
+def _searched(
+    conn: Connection,
+    hits: finding.Hits,
+    *,
+    today: date,
+    filters: Filters,
+    ordered: list[ColumnElement[Any]],
+    offset: int,
+    limit: int,
+) -> Page:
+    """A page of what a search found; without an order by rank and then by the last purchase."""
+    found = listed(today, filters)
+    own, latest = schema.customers.c.id, schema.customer_metrics.c.last_order_on.desc().nulls_last()
+    if not hits.ranks:
+        return Page(frame(conn, found.where(literal(False))), 0, left_out=hits.left_out)
+    if hits.matching is not None and hits.exactly is not None:
+        # More than are ranked one by one: the database narrows and orders them all.
+        wide = found.where(hits.matching)
+        total = _count(conn, wide.with_only_columns(own).limit(finding.MOST_HITS + 1))
+        if ordered:
+            rows = frame(conn, wide.order_by(*ordered, own).offset(offset).limit(limit))
+        else:
+            exact = found.where(hits.exactly)
+            rows = frame(conn, exact.order_by(latest, own).offset(offset).limit(limit))
+            if len(rows) < limit:
+                begun = max(0, offset - _count(conn, exact.with_only_columns(own)))
+                rest = wide.where(~hits.exactly).order_by(latest, own).offset(begun).limit(limit - len(rows))
+                rows = pd.concat([rows, frame(conn, rest)], ignore_index=True) if len(rows) else frame(conn, rest)
+        return Page(rows, min(total, finding.MOST_HITS), total > finding.MOST_HITS)
+    ids, ranks = literal(list(hits.ranks), ARRAY(BigInteger)), literal(list(hits.ranks.values()), ARRAY(Integer))
+    ranked = func.unnest(ids, ranks).table_valued("id", "rank", name="ranked").render_derived()
+    found = found.join(ranked, ranked.c.id == own)
+    plain = filters == Filters(search=filters.search)
+    total = len(hits.ranks) if plain else _count(conn, found.with_only_columns(own))
+    rows = frame(conn, found.order_by(*(ordered or [ranked.c.rank, latest]), own).offset(offset).limit(limit))
+    return Page(rows, total, hits.more, left_out=hits.left_out, similar=hits.similar)
+
+
+def _count(conn: Connection, query: Select[Any]) -> int:
+    return conn.scalar(select(func.count()).select_from(query.subquery())) or 0
 
 
 def search(conn: Connection, *, viewer: Viewer, today: date, words: str, limit: int = 20) -> Page:
@@ -124,8 +164,10 @@ def export(conn: Connection, *, viewer: Viewer, today: date, filters: Filters) -
     viewer.require(Permission.CUSTOMERS_EXPORT)
     found, more = matching(conn, viewer, today, filters)
     if more:
-        raise Invalid(_("This search has more than {most} hits. Narrow it, then export.").format(most=f"{MOST_HITS:,}"))
-    total = conn.scalar(select(func.count()).select_from(found.subquery())) or 0
+        raise Invalid(
+            _("This search has more than {most} hits. Narrow it, then export.").format(most=f"{finding.MOST_HITS:,}")
+        )
+    total = _count(conn, found)
     if total > MOST_EXPORTED:
         raise Invalid(_("{n} rows are more than one file holds ({most}).").format(n=total, most=f"{MOST_EXPORTED:,}"))
     return stepwise(conn, found.order_by(*order("name", False), schema.customers.c.id))
@@ -134,9 +176,19 @@ def export(conn: Connection, *, viewer: Viewer, today: date, filters: Filters) -
 def matching(conn: Connection, viewer: Viewer, today: date, filters: Filters) -> tuple[Select[Any], bool]:
     """`listed` with the search, and whether that found more than MOST_HITS: then these are not all. Raises Invalid."""
     viewer.require(Permission.CUSTOMERS_READ)
-    found = listed(today, filters)
-    hits, more = _hits(conn, viewer, "" if filters.archived else filters.search)
-    return (found if hits is None else found.where(schema.customers.c.id.in_(list(hits)))), more
+    found, own = listed(today, filters), schema.customers.c.id
+    hits = finding.find(conn, viewer=viewer, words=_searched_for(filters))
+    if hits is None:
+        return found, False
+    if hits.matching is None:
+        return found.where(own.in_(list(hits.ranks))), hits.more
+    wide = found.where(hits.matching)
+    return wide, _count(conn, wide.with_only_columns(own).limit(finding.MOST_HITS + 1)) > finding.MOST_HITS
+
+
+def _searched_for(filters: Filters) -> str:
+    """What db/search.py is asked: it looks among those on the lists, the archived ones are looked through."""
+    return "" if filters.archived else filters.search
 
 
 def stepwise(conn: Connection, query: Select[Any]) -> Iterator[dict[str, Any]]:
@@ -257,83 +309,3 @@ def frame(conn: Connection, query: Select[Any]) -> pd.DataFrame:
     """The rows of a query."""
     result = conn.execute(query)
     return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
-
-
-def _hits(conn: Connection, viewer: Viewer, words: str) -> tuple[dict[int, int] | None, bool]:
-    """Customer id → rank of a search (0 exact, 1 beginning, 2 inside), at most MOST_HITS, and whether there are more.
-
-    Without words there is no search: None.
-    """
-    needle = text.match_key(words)[:MOST_NEEDLE]
-    if not needle:
-        return None, False
-    number = text.digits(needle) if not _NOT_IN_NUMBERS.search(needle) else ""
-    hits = _of_number(conn, number) if number else _of_words(conn, needle)
-    if len(hits) < ENOUGH_HITS and not viewer.masked:
-        for customer_id in _inside(conn, viewer, number or needle):
-            hits.setdefault(customer_id, 2)
-    best = sorted(hits, key=lambda i: (hits[i], i))[:MOST_HITS]
-    return {i: hits[i] for i in best}, len(hits) > MOST_HITS
-
-
-def _of_number(conn: Connection, number: str) -> dict[int, int]:
-    """Customer, household or other number, and the beginning or the end of a phone number."""
-    c, k = schema.customers.c, schema.customer_keys.c
-    branches = [
-        select(c.id, literal(0).label("rank")).where(c.id == int(number[:18]), c.archived_at.is_(None)),
-        select(k.customer_id, literal(0)).where(k.value == number),
-    ]
-    # A trunk or an international prefix (0, 00) is dialled, not stored.
-    dialled = number.lstrip("0")
-    if len(dialled) >= 3:
-        branches += [_beginning(c.phone_key, dialled), _beginning(c.phone_reversed, dialled[::-1])]
-    return _ranked(conn, branches)
-
-
-def _of_words(conn: Connection, needle: str) -> dict[int, int]:
-    """Exact and beginning, by kind of input, each over its own b-tree."""
-    c = schema.customers.c
-    branches = [_beginning(c.name_key, needle)]
-    if "@" in needle:
-        branches = [_beginning(c.email_key, needle)]
-    elif not text.has_han(needle):
-        branches.append(_beginning(c.email_key, needle))
-        tight = needle.replace(" ", "").replace("'", "")
-        if tight:
-            branches.append(_beginning(c.pinyin_key, tight))
-        if 0 < len(tight) <= MOST_INITIALS:
-            branches.append(_beginning(c.initials_key, tight))
-    return _ranked(conn, branches)
-
-
-def _ranked(conn: Connection, branches: list[Select[Any]]) -> dict[int, int]:
-    found = union_all(*(select(b.subquery()) for b in branches)).subquery()
-    ranked = select(found.c[0], func.min(found.c[1])).group_by(found.c[0]).order_by(func.min(found.c[1]), found.c[0])
-    return {customer_id: rank for customer_id, rank in conn.execute(ranked.limit(MOST_HITS + 1))}
-
-
-def _beginning(column: ColumnElement[str], prefix: str) -> Select[Any]:
-    """A range of the b-tree: LIKE would not be used under row-level security, since it is not leakproof."""
-    c = schema.customers.c
-    rank = func.least(literal(1), func.abs(func.length(column) - len(prefix))).label("rank")
-    return (
-        select(c.id, rank)
-        .where(and_(column >= prefix, column < prefix + LAST_CHARACTER, c.archived_at.is_(None)))
-        .order_by(column)
-        .limit(MOST_HITS + 1)
-    )
-
-
-def _inside(conn: Connection, viewer: Viewer, needle: str) -> list[int]:
-    """Customers that contain every word; the longest one is looked up by trigrams, all of them are then compared."""
-    words = [text.spaced(word) for word in needle.split(" ")]
-    longest = max(words, key=len)[:MOST_TRIGRAMS]
-    # A trigram of one Chinese character needs the blanks around it.
-    before, after = (" " if text.has_han(end) else "" for end in (longest[:1], longest[-1:]))
-    function = func.customers_containing_scoped if viewer.scoped else func.customers_containing_all
-    found = function(_escaped(f"{before}{longest}{after}"), literal(words, ARRAY(Text)), MOST_HITS + 1)
-    return list(conn.scalars(select(found.table_valued("id").c.id)))
-
-
-def _escaped(word: str) -> str:
-    return re.sub(r"([\\%_])", r"\\\1", word)

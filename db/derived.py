@@ -23,7 +23,7 @@ from typing import Any, LiteralString
 from psycopg import sql
 from sqlalchemy import Connection, CursorResult
 
-from db import campaign_results, categories, clock, scores, settings
+from db import campaign_results, categories, clock, scores, search_keys, settings
 from db.connection import bump
 
 ADVISORY_LOCK = 7_203_452
@@ -344,6 +344,7 @@ def rebuild(conn: Connection) -> Rebuilt:
     categories.rebuild(conn)
     campaign_results.rebuild(conn)
     scores.refresh(conn)
+    search_keys.rebuild_words(conn)
     bump(conn, ["metrics"])
     return Rebuilt(row.customers, row.days)
 

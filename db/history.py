@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, TableValuedAlias, column, func, select
 
 from db import schema
 from db.changes import LARGEST_ID
@@ -30,21 +30,27 @@ def of_customer(conn: Connection, *, viewer: Viewer, customer_id: int, limit: in
     Columns: those of `sets` without what counts, and `details`: the changed rows, newest first, with `lines`.
     """
     viewer.require(Permission.CUSTOMERS_READ)
+    s = sets_of(customer_id).c
+    known = [s.get(c.name, c) for c in _SET]
     rows = conn.execute(
-        select(*_SET, *_H)
-        .select_from(
-            schema.changes.join(schema.change_sets, _S.id == _H.change_set_id).join(schema.users, _U.id == _S.actor_id)
-        )
+        select(*known, *_H)
+        .select_from(schema.changes.join(s.id.table, s.id == _H.change_set_id).join(schema.users, _U.id == s.actor_id))
         .where(_H.customer_id == customer_id)
         .order_by(_H.id.desc())
         .limit(max(1, min(limit, MOST_ROWS)))
     ).mappings()
     sets: dict[int, dict[str, Any]] = {}
     for row in rows:
-        found = sets.setdefault(row[_S.id], {c.name: row[c] for c in _SET} | {"details": []})
+        found = sets.setdefault(row[s.id], {c.name: row[c] for c in known} | {"details": []})
         found["details"].append(_detail(row))
     frame = pd.DataFrame(list(sets.values()), columns=[*(c.name for c in _SET), "details"])
     return _with_undone(conn, frame)
+
+
+def sets_of(customer_id: int) -> TableValuedAlias:
+    """The change sets that touched a customer whom the viewer may see, with the columns of `change_sets`."""
+    columns = [column(c.name, c.type) for c in _S]
+    return func.customer_change_sets(customer_id).table_valued(*columns, name="s")
 
 
 def sets(conn: Connection, *, viewer: Viewer, before_id: int | None = None, limit: int = 50) -> pd.DataFrame:

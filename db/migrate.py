@@ -10,6 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
+from db import search_keys
 from db.connection import begin_owner, engine
 
 ADVISORY_LOCK = 7_203_451
@@ -37,12 +38,17 @@ def current(conn: Connection) -> str | None:
 
 
 def upgrade(conn: Connection, revision: str = "head") -> str | None:
-    """Run the missing revisions in the caller's transaction; gives the revision there was before."""
+    """Run the missing revisions in the caller's transaction; gives the revision there was before.
+
+    At the head, the stored keys of searches are brought up too.
+    """
     conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
     before = current(conn)
     cfg = config()
     cfg.attributes["connection"] = conn
     command.upgrade(cfg, revision)
+    if revision == "head":
+        search_keys.bring_up(conn)
     return before
 
 
@@ -59,7 +65,7 @@ def vacuum() -> None:
 
 
 def migrate() -> tuple[str | None, str]:
-    """Open the owner's transaction and upgrade; gives (revision before, revision now)."""
+    """Open the owner's transaction, and upgrade; gives (revision before, revision now)."""
     with begin_owner() as conn:
         conn.exec_driver_sql(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS:d}")
         conn.exec_driver_sql(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS:d}")

@@ -11,20 +11,17 @@ from collections.abc import Iterable, Iterator
 from psycopg import sql
 from sqlalchemy import Connection, Table
 
-from db import schema
+from db import rights_search, schema
+from db.rights_sql import ME as _ME
+from db.rights_sql import MY_OWNERS as _MY_OWNERS
+from db.rights_sql import definer as _definer
+from db.rights_sql import do as _do
 
 ROLES = ("kehu_scoped", "kehu_views", "kehu_masked", "kehu_author", "kehu_admin", "kehu_gate", "kehu_worker")
-_MY_OWNERS = sql.SQL("string_to_array(nullif(current_setting('kehu.owner_ids', true), ''), ',')::bigint[]")
-_ME = sql.SQL("nullif(current_setting('kehu.user_id', true), '')::bigint")
 
 
 def _names(columns: Iterable[str]) -> sql.Composable:
     return sql.SQL(", ").join(sql.Identifier(c) for c in columns)
-
-
-def _do(template: str, **parts: sql.Composable | str) -> str:
-    named = {k: v if isinstance(v, sql.Composable) else sql.Identifier(v) for k, v in parts.items()}
-    return sql.SQL(template).format(**named).as_string()
 
 
 def is_personal(table: Table) -> bool:
@@ -233,6 +230,13 @@ def _queue_grants(table: Table) -> Iterator[str]:
     yield _do("GRANT SELECT, INSERT, DELETE ON public.{table} TO kehu_worker", table=name)
 
 
+def _hidden_grants(table: Table) -> Iterator[str]:
+    """Read through functions alone: what stands there is of customers, and says not of whose."""
+    yield _do("ALTER TABLE public.{table} ENABLE ROW LEVEL SECURITY", table=table.name)
+    yield from _policy(table, "all_rows", "kehu_worker", sql.SQL("true"))
+    yield _do("GRANT SELECT, INSERT, DELETE ON public.{table} TO kehu_worker", table=table.name)
+
+
 def _counter_grants(table: Table) -> Iterator[str]:
     """Counters go one way, by one, through move_generations: set back, one would bring old answers to life again."""
     yield _do(
@@ -327,22 +331,8 @@ _GRANTS = {
     "queue": _queue_grants,
     "counter": _counter_grants,
     "personal": _personal_grants,
+    "hidden": _hidden_grants,
 }
-
-
-def _definer(head: str, body: str, roles: str, *, path: str = "public", **parts: sql.Composable | str) -> Iterator[str]:
-    """A function with the rights of the schema's owner, for these roles alone. `head` ends with what it returns."""
-    yield _do(
-        "CREATE OR REPLACE FUNCTION public." + head + " SECURITY DEFINER SET search_path = {path}, pg_temp "
-        "AS $f$ " + body + " $f$",
-        path=path,
-        **parts,
-    )
-    arguments = head[head.index("(") + 1 : head.index(")")]
-    types = ", ".join(argument.split(" ", 1)[1] for argument in arguments.split(", ") if argument)
-    signature = _do("public." + head[: head.index("(")] + "({types})", types=sql.SQL(types), **parts)
-    yield f"REVOKE ALL ON FUNCTION {signature} FROM PUBLIC"
-    yield f"GRANT EXECUTE ON FUNCTION {signature} TO {roles}"
 
 
 def _functions() -> Iterator[str]:
@@ -354,20 +344,7 @@ def _functions() -> Iterator[str]:
         "UPDATE generations AS g SET n = g.n + 1 FROM locked WHERE g.area = locked.area",
         "kehu_scoped, kehu_author, kehu_admin, kehu_worker",
     )
-    # Substring search by trigram: LIKE is not leakproof, so under a policy its index would go unused.
-    for name, owned, roles in (
-        ("customers_containing_scoped", sql.SQL("c.owner_id = ANY({})").format(_MY_OWNERS), "kehu_scoped"),
-        ("customers_containing_all", sql.SQL("true"), "kehu_admin, kehu_worker"),
-    ):
-        yield from _definer(
-            "{name}(needle text, words text[], most integer) RETURNS TABLE (id bigint) LANGUAGE sql STABLE",
-            "SELECT c.id FROM public.customers AS c WHERE c.search_text LIKE '%' || needle || '%' "
-            "AND c.archived_at IS NULL AND {owned} "
-            "AND NOT EXISTS (SELECT FROM unnest(words) AS w WHERE strpos(c.search_text, w) = 0) LIMIT most",
-            roles,
-            name=name,
-            owned=owned,
-        )
+    yield from rights_search.functions()
     yield from _functions_of_tags()
     yield from _functions_of_undo()
     yield from _definer(
@@ -457,6 +434,18 @@ def _functions_of_undo() -> Iterator[str]:
         "AND NOT EXISTS (SELECT FROM segments AS g WHERE g.id = h.row_id))",
         editors,
         me=_ME,
+    )
+    # The sets that touched one customer: who sees the customer sees them. Asked of the set, as the views do, the answer
+    # would look through all customers of a load.
+    yield from _definer(
+        "customer_change_sets(of_customer bigint) RETURNS SETOF change_sets LANGUAGE sql STABLE",
+        "SELECT s.id, s.actor_id, s.made_at, s.command, s.permission, s.source, s.screen, "
+        "CASE WHEN current_setting('role') = 'kehu_masked' THEN '' ELSE s.reason END, s.undoes_id, s.batch_id "
+        "FROM change_sets AS s WHERE s.id IN (SELECT h.change_set_id FROM changes AS h WHERE h.customer_id = "
+        "of_customer) AND (current_setting('role') <> 'kehu_scoped' OR EXISTS (SELECT FROM customers AS c "
+        "WHERE c.id = of_customer AND c.owner_id = ANY({owners})))",
+        "kehu_scoped, kehu_masked, kehu_admin",
+        owners=_MY_OWNERS,
     )
     # The history of a segment, for whoever sees it; what it was before it was shared is told to those alone who saw it.
     yield from _definer(

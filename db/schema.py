@@ -9,6 +9,7 @@ info["rule"] is one of
     record      history: append-only; scoped roles see what concerns their customers
     gate        sign-in only
     queue       anybody who writes may append; only the worker reads
+    hidden      read through functions that give back what the viewer may see; only the worker reaches the table
 info["recorded"]: rows are edited by people and only through db/changes.py. info["area"]: the cache generation it moves.
 Column info: "personal" is withheld from masked roles and kept apart in history; "derived" is computed from others.
 """
@@ -439,6 +440,7 @@ campaign_results = schema_derived.campaign_results
 campaign_purchases = schema_derived.campaign_purchases
 campaign_sums = schema_derived.campaign_sums
 daily_sales = schema_derived.daily_sales
+search_words = schema_derived.search_words
 
 touched_customers = Table(
     "touched_customers",

@@ -139,3 +139,14 @@ daily_sales = Table(
     Index("daily_sales_owner_id_idx", "owner_id", "day"),
     info={"rule": "rollup", "area": "metrics"},
 )
+
+# Every Latin word of names and companies, and every name in pinyin, with what is left of it without one letter.
+search_words = Table(
+    "search_words",
+    metadata,
+    Column("word", Text(collation="C"), nullable=False),
+    Column("variants", ARRAY(Text(collation="C")), nullable=False),
+    PrimaryKeyConstraint("word"),
+    Index("search_words_variants_idx", "variants", postgresql_using="gin"),
+    info={"rule": "hidden"},
+)

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from opencc import OpenCC
 from pypinyin import Style, lazy_pinyin
 
 MAX_TEXT = 10_000
@@ -64,6 +65,12 @@ SURNAMES = {
     "澹台": "tan tai",
 }
 
+# Surnames of two characters that are read as anywhere else; SURNAMES has the others.
+_COMPOUND = frozenset(
+    re.findall("..", "欧阳司马上官诸葛慕容皇甫东方夏侯司徒公孙端木南宫轩辕独孤宇文闻人钟离申屠濮阳淳于呼延赫连百里")
+)
+_TO_SIMPLIFIED = OpenCC("t2s")
+
 
 def clean(value: str | None, *, multiline: bool = False) -> str:
     """NFKC, without control, invisible and bidi characters, runs of blanks folded, trimmed. `None` gives ''."""
@@ -88,18 +95,41 @@ def unaccent(value: str) -> str:
     return "".join(c for c in apart if not unicodedata.combining(c)).translate(_LETTERS)
 
 
+@lru_cache(maxsize=32_768)
+def _simplified_character(character: str) -> str:
+    # One by one: a part of a name must become what it becomes within the whole.
+    return str(_TO_SIMPLIFIED.convert(character))
+
+
+def simplified(value: str) -> str:
+    """Traditional characters as simplified ones, each by itself: '張國榮' → '张国荣'."""
+    return _HAN.sub(lambda found: _simplified_character(found[1]), value)
+
+
 def match_key(value: str | None) -> str:
-    """The form in which names, e-mails and companies are compared: cleaned, lower case, unaccented."""
-    return _SPACE.sub(" ", unaccent(clean(value).casefold())).strip()
+    """The form in which names, e-mails and companies are compared: cleaned, lower case, unaccented, simplified."""
+    return simplified(_SPACE.sub(" ", unaccent(clean(value).casefold())).strip())
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """Surname and given name of a person's simplified name; ('', name) for what is none.
+
+    Two to four characters are a person's name; a company's is read as the words that it is made of.
+    """
+    if _NAME.fullmatch(name.split(" ", maxsplit=1)[0]):
+        for length in (2, 1):
+            surname, given = name[:length], name[length:]
+            if given and (length == 1 or surname in SURNAMES or surname in _COMPOUND):
+                return surname, given
+    return "", name
 
 
 @lru_cache(maxsize=65_536)
 def _syllables(name: str) -> tuple[str, ...]:
-    # Two to four characters are a person's name; a company's is read as the words that it is made of.
-    for length in (2, 1) if _NAME.fullmatch(name.split(" ", maxsplit=1)[0]) else ():
-        surname, given = name[:length], name[length:]
-        if surname in SURNAMES and given:
-            return (*SURNAMES[surname].split(), *lazy_pinyin(given, style=Style.NORMAL))
+    name = simplified(name)
+    surname, given = _parted(name)
+    if surname in SURNAMES:
+        return (*SURNAMES[surname].split(), *lazy_pinyin(given, style=Style.NORMAL))
     return tuple(lazy_pinyin(name, style=Style.NORMAL))
 
 
@@ -107,6 +137,13 @@ def pinyin(value: str | None) -> str:
     """Toneless pinyin without blanks ('张三' → 'zhangsan'); '' for a text without Chinese characters."""
     name = clean(value)
     return "".join(match_key(s).replace(" ", "") for s in _syllables(name)) if has_han(name) else ""
+
+
+def given_pinyin(value: str | None) -> str:
+    """Toneless pinyin of the given name ('王建国' → 'jianguo'); '' for what is no person's name in Chinese."""
+    name = clean(value)
+    surname, _given = _parted(simplified(name))
+    return "".join(match_key(s).replace(" ", "") for s in _syllables(name)[len(surname) :]) if surname else ""
 
 
 def initials(value: str | None) -> str:

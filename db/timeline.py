@@ -24,7 +24,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from db import schema
+from db import history, schema
 from db.errors import Invalid
 from db.event_words import PARTS
 from db.permissions import Permission, Viewer
@@ -194,8 +194,7 @@ def _of_campaigns(kind: str, day: Any) -> Select[Any]:
 
 def _changes(customer_id: int, zone: str) -> Select[Any]:
     """One event for each change set; `lines` of an undo is 1."""
-    s, h, u = schema.change_sets.c, schema.changes.c, schema.users.c
-    touched = select(h.change_set_id).where(h.customer_id == customer_id).distinct().subquery().c
+    s, u = history.sets_of(customer_id).c, schema.users.c
     columns = _event(
         "changes",
         kind=s.command,
@@ -206,8 +205,4 @@ def _changes(customer_id: int, zone: str) -> Select[Any]:
         title=s.source,
         lines=cast(s.undoes_id.is_not(None), Integer),
     )
-    return select(*columns).select_from(
-        schema.change_sets.join(touched.change_set_id.table, touched.change_set_id == s.id).join(
-            schema.users, u.id == s.actor_id
-        )
-    )
+    return select(*columns).select_from(s.id.table.join(schema.users, u.id == s.actor_id))

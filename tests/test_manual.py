@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from api import health
-from components import customer_talks, period
+from components import customer_parts, customer_talks, period
 from db import (
     bulk_actions,
     campaigns,
@@ -22,11 +22,13 @@ from db import (
     history,
     metrics,
     migrate,
+    needles,
     offers,
     overview,
     passwords,
     rules,
     saved_segments,
+    search,
     sessions,
     tags,
     undo,
@@ -78,9 +80,11 @@ LIMITS: dict[str, tuple[int, ...]] = {
     ),
     "customers": (
         customers.PAGE,
-        customers.ENOUGH_HITS,
-        customers.MOST_NEEDLE,
-        customers.MOST_HITS,
+        search.ENOUGH_HITS,
+        search.LEAST_SIMILAR,
+        needles.MOST_NEEDLE,
+        needles.MOST_WORDS,
+        search.MOST_HITS,
         customers.MOST_EXPORTED,
         minutes(offers.LIFE),
         customer_filters.MOST_FILTER_TAGS,
@@ -97,8 +101,8 @@ LIMITS: dict[str, tuple[int, ...]] = {
         event_words.MOST_SUBJECT,
         event_words.MOST_BODY,
         event_words.MOST_MINUTES,
-        of_page("customer", "ORDERS"),
-        of_page("customer", "LINES"),
+        customer_parts.ORDERS,
+        customer_parts.LINES,
         limit_of(customer.notes),
         limit_of(customer.campaigns),
         limit_of(history.of_customer),

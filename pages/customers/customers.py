@@ -61,6 +61,7 @@ def listing() -> None:
         found = data.read(customers.page, viewer=viewer, today=today, offset=(number - 1) * PAGE, **question)
         if not found.rows.empty:
             break
+    customer_list.remarks(similar=found.similar, left_out=found.left_out)
     if not found.total:
         if narrowed != EVERYBODY:
             st.info(_("No customer matches. Remove a filter or try another spelling."))
@@ -69,8 +70,14 @@ def listing() -> None:
         else:
             st.info(_("No customers yet."))
         return
-    many = viewer.can(Permission.CUSTOMERS_EDIT)
-    picked = customer_list.pick(found.rows, stages=stages, currency=settings.currency, hidden=viewer.masked, many=many)
+    picked = customer_list.pick(
+        found.rows,
+        stages=stages,
+        currency=settings.currency,
+        hidden=viewer.masked,
+        words=narrowed.search,
+        many=viewer.can(Permission.CUSTOMERS_EDIT),
+    )
     with picked.below, st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         place = tables.position((number - 1) * PAGE, len(found.rows), found.total, more=found.more)
         st.caption(place, width="content")

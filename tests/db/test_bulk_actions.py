@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select
 
-from db import bulk_actions, clock, connection, customer, customers, schema, tags
+from db import bulk_actions, clock, connection, customer, customers, schema, search, tags
 from db.bulk_actions import Action, Chosen, Preview
 from db.connection import begin
 from db.customer_filters import EVERYBODY, Filters
@@ -262,7 +262,7 @@ def test_too_many_are_refused_before_anything_is_done(
                 call(people.ann, chosen, ARCHIVE)
     with connection.begin_owner() as conn:
         make.customer(conn, people.ann.user_id, name="A again")
-    monkeypatch.setattr(customers, "MOST_HITS", 1)
+    monkeypatch.setattr(search, "MOST_HITS", 1)
     with pytest.raises(Invalid, match="Narrow it, or use filters"):
         previewed(people.root, Chosen(filters=Filters(search="a")), ARCHIVE)
 

@@ -303,8 +303,12 @@ def test_masked_roles_learn_nothing_by_searching_sorting_or_filtering(
             "SELECT before_personal FROM public.changes",
             "SELECT value FROM public.customer_keys",
             "SELECT reason FROM public.change_sets",
-            "SELECT id FROM public.customers_containing_all('zekret', '{}', 10)",
-            "SELECT id FROM public.customers_containing_scoped('zekret', '{}', 10)",
+            "SELECT id FROM public.customers_containing_all('{zekret}', '{zekret}', '{}', 10)",
+            "SELECT id FROM public.customers_containing_scoped('{zekret}', '{zekret}', '{}', 10)",
+            "SELECT id FROM public.customers_similar_all('{zekretbo}', 10)",
+            "SELECT id FROM public.customers_similar_scoped('{zekretbo}', 10)",
+            "SELECT word FROM public.search_words",
+            "SELECT public.learn_words('{1}')",
             "SELECT * FROM public.change_set_gone(1)",
             "SELECT email FROM public.users",
         ):
@@ -313,17 +317,35 @@ def test_masked_roles_learn_nothing_by_searching_sorting_or_filtering(
             assert not seen({("error", "text"): str(caught.value).lower()}, secrets_of("bo"))
 
 
-def test_scoped_roles_learn_nothing_from_the_search_function(people: make.People, planted: dict[str, Planted]) -> None:
+def test_scoped_roles_learn_nothing_from_the_search_functions(people: make.People, planted: dict[str, Planted]) -> None:
     with begin(people.ann) as conn:
         for needle, mine in (
             ("zekretann", [planted["ann"].customer]),
             ("zekretbo", []),
             ("zekret", [planted["ann"].customer]),
+            ("zekret%' OR true --", []),
         ):
-            ids = conn.execute(text("SELECT id FROM customers_containing_scoped(:n, '{}', 10)"), {"n": needle})
+            asked = {"n": f"%{needle}%"}
+            ids = conn.execute(
+                text("SELECT id FROM customers_containing_scoped(ARRAY[:n], ARRAY[:n], '{}', 10)"), asked
+            )
             assert ids.scalars().all() == mine
-    with pytest.raises(Refused), begin(people.ann) as conn:
-        conn.exec_driver_sql("SELECT id FROM customers_containing_all('zekret', '{}', 10)")
+        for word, mine in (
+            ("zekretann", [planted["ann"].customer]),
+            ("zekretanx", [planted["ann"].customer]),
+            ("zekretxo", []),
+            ("zekretbo' OR true --", []),
+        ):
+            ids = conn.execute(text("SELECT id FROM customers_similar_scoped(ARRAY[:w], 10)"), {"w": word})
+            assert ids.scalars().all() == mine, word
+    for statement in (
+        "SELECT id FROM customers_containing_all('{zekret}', '{zekret}', '{}', 10)",
+        "SELECT id FROM customers_similar_all('{zekretbo}', 10)",
+        "SELECT word FROM search_words",
+        "SELECT word_variants('zekretbo')",
+    ):
+        with pytest.raises(Refused), begin(people.ann) as conn:
+            conn.exec_driver_sql(statement)
 
 
 HOSTILE = (
@@ -473,6 +495,7 @@ RULES: dict[str, Rule] = {
     "saved_segments.history": _rule(P.SEGMENTS_READ, segment_id=1),
     "saved_segments.save": _rule(P.SEGMENTS_EDIT, name="x", rule='{"all": []}'),
     "saved_segments.saved": _rule(P.SEGMENTS_READ),
+    "search.find": _rule(P.CUSTOMERS_READ, words=lambda ids: str(ids.customer)),
     "segments.choices": _rule(P.SEGMENTS_READ, fields=("region",)),
     "segments.count": _rule(P.SEGMENTS_READ, rule='{"all": []}', today=TODAY),
     "segments.counts": _rule(P.SEGMENTS_READ, rules=('{"all": []}',), today=TODAY),

@@ -7,7 +7,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "2026_11_25_tags"
-down_revision = "2026_11_25_interactions"
+down_revision = "2026_11_25_search"
 
 
 def upgrade() -> None:

@@ -1,0 +1,80 @@
+"""What is typed into a search box, in the form that stored keys have, and which value of a customer it fits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from db import text
+from db.words import N_
+
+MOST_NEEDLE = 200
+MOST_WORDS = 8
+_NOT_IN_NUMBERS = re.compile(r"[^\d\s()+.\-/#]")
+
+FOUND_BY: Mapping[str, str] = {
+    "name": N_("Name"),
+    "pinyin": N_("Pinyin"),
+    "company": N_("Company"),
+    "phone": N_("Phone"),
+    "email": N_("E-mail"),
+    "number": N_("Number"),
+    "several": N_("Several"),
+    "similar": N_("Similar"),
+}
+"""What a customer was found by."""
+
+
+@dataclass(frozen=True)
+class Needle:
+    """What is looked for: the typed text as keys hold it, its words, and the digits where it is a number."""
+
+    text: str
+    words: tuple[str, ...]
+    number: str
+
+    @property
+    def tight(self) -> str:
+        """Without blanks and apostrophes, as pinyin and initials are kept."""
+        return self.text.replace(" ", "").replace("'", "")
+
+    @property
+    def dialled(self) -> str:
+        """The number as phones are kept: a trunk or an international prefix (0, 00) is dialled, not stored."""
+        return self.number.lstrip("0")
+
+
+def needle(words: str) -> Needle | None:
+    """What was typed, None for nothing that could be looked for."""
+    typed = text.match_key(words)[:MOST_NEEDLE].strip()
+    if not typed:
+        return None
+    number = text.digits(typed) if not _NOT_IN_NUMBERS.search(typed) else ""
+    return Needle(typed, tuple(dict.fromkeys(typed.split(" ")))[:MOST_WORDS], number)
+
+
+def found_by(wanted: Needle, row: Mapping[Hashable, Any]) -> str:
+    """The key in FOUND_BY of the value (id, name, company, phone, email) of a found customer that fits."""
+    if wanted.number:
+        by_phone = wanted.dialled and wanted.dialled in text.digits(row["phone"])
+        return "phone" if by_phone and str(row["id"]) != wanted.dialled else "number"
+    values = {
+        "name": text.match_key(row["name"]),
+        "pinyin": _read(row["name"]),
+        "company": f"{text.match_key(row['company'])} {_read(row['company'])}",
+        "email": text.match_key(row["email"]),
+    }
+    for by, value in values.items():
+        if wanted.text in value or all(word in value for word in wanted.words):
+            return by
+    if wanted.tight in values["pinyin"]:
+        return "pinyin"
+    values["phone"] = text.digits(row["phone"])
+    everything = " ".join(values.values())
+    return "several" if all(word in everything for word in wanted.words) else "similar"
+
+
+def _read(name: str) -> str:
+    return f"{text.pinyin(name)} {text.given_pinyin(name)} {text.initials(name)}"

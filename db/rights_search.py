@@ -1,0 +1,85 @@
+"""Functions that search all customers by trigram and give back what the viewer may see.
+
+LIKE is not leakproof, so under a policy its index would go unused: these run as the owner of the schema, with the
+viewer's owners as a condition of their own. All conditions are written into the statement, each value quoted, so that
+the planner knows how much they leave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from psycopg import sql
+
+from db.rights_sql import MY_OWNERS, definer
+
+_MINE = sql.SQL("format(' AND c.owner_id = ANY(%L::bigint[])', {})").format(MY_OWNERS)
+_MOST_NEAR = sql.Literal(12)
+
+
+def functions() -> Iterator[str]:
+    """For the roles that see all customers and for those that see their own; and the words that both know."""
+    yield from definer(
+        # A word and what is left of it without one of its letters: two words that share one of these are a slip apart
+        # (Garbe, SymSpell, 2012).
+        "word_variants(of_word text) RETURNS text[] LANGUAGE sql IMMUTABLE",
+        "SELECT array_agg(DISTINCT CASE WHEN i = 0 THEN of_word ELSE overlay(of_word PLACING '' FROM i FOR 1) END) "
+        "FROM generate_series(0, length(of_word)) AS i",
+        "kehu_worker",
+    )
+    yield from definer(
+        "learn_words(of_customers bigint[]) RETURNS void LANGUAGE sql",
+        "INSERT INTO search_words (word, variants) SELECT w.word, word_variants(w.word) FROM (SELECT DISTINCT word "
+        "FROM customers AS c CROSS JOIN LATERAL string_to_table(c.search_text, ' ') AS word "
+        "WHERE c.id = ANY(of_customers)) AS w WHERE w.word ~ '^[a-z]{{4,24}}$' ON CONFLICT DO NOTHING",
+        "kehu_scoped, kehu_admin, kehu_worker",
+    )
+    everybody = sql.SQL("''")
+    yield from _containing("customers_containing_scoped", _MINE, "kehu_scoped")
+    yield from _containing("customers_containing_all", everybody, "kehu_admin, kehu_worker")
+    yield from _similar("customers_similar_scoped", _MINE, "kehu_scoped")
+    yield from _similar("customers_similar_all", everybody, "kehu_admin, kehu_worker")
+
+
+def _containing(name: str, owned: sql.Composable, roles: str) -> Iterator[str]:
+    """Rank 2 for who has every word where one begins (patterns `starts`), then 3 for who has them inside (`inside`).
+
+    `whole` are the words that are longer than their patterns.
+    """
+    yield from definer(
+        "{name}(starts text[], inside text[], whole text[], most integer) RETURNS TABLE (id bigint, rank integer) "
+        "LANGUAGE plpgsql STABLE",
+        "DECLARE held text; found bigint[]; mine text := ' AND c.archived_at IS NULL' || {owned} || coalesce("
+        "(SELECT string_agg(format(' AND strpos(c.search_text, %L) > 0', w), '') FROM unnest(whole) AS w), ''); "
+        "BEGIN "
+        "SELECT string_agg(format('c.search_text LIKE %L', p), ' AND ') INTO held FROM unnest(starts) AS p; "
+        "EXECUTE 'SELECT array_agg(s.id) FROM (SELECT c.id FROM public.customers AS c WHERE ' || held || mine || "
+        "' LIMIT ' || most || ') AS s' INTO found; "
+        "RETURN QUERY SELECT f, 2 FROM unnest(found) AS f; "
+        "IF inside <> starts AND coalesce(cardinality(found), 0) < most THEN "
+        "SELECT string_agg(format('c.search_text LIKE %L', p), ' AND ') INTO held FROM unnest(inside) AS p; "
+        "RETURN QUERY EXECUTE 'SELECT c.id, 3 FROM public.customers AS c WHERE ' || held || mine || "
+        "' AND c.id <> ALL(coalesce($1, ''{{}}'')) LIMIT ' || most USING found; END IF; END",
+        roles,
+        name=name,
+        owned=owned,
+    )
+
+
+def _similar(name: str, owned: sql.Composable, roles: str) -> Iterator[str]:
+    """Who has, for each word, one that begins with it or with a known word that is a slip away."""
+    yield from definer(
+        "{name}(words text[], most integer) RETURNS TABLE (id bigint) LANGUAGE plpgsql STABLE",
+        "DECLARE held text; BEGIN "
+        "SELECT string_agg('(' || one.tried || ')', ' AND ') INTO held FROM unnest(words) AS w CROSS JOIN LATERAL "
+        r"(SELECT string_agg(format('c.search_text LIKE %L', '% ' || regexp_replace(k.word, '([\\%_])', '\\\1', 'g') "
+        "|| '%'), ' OR ') AS tried FROM (SELECT w AS word UNION SELECT near.word FROM (SELECT v.word "
+        "FROM public.search_words AS v WHERE w ~ '^[a-z]{{4,24}}$' AND v.variants && public.word_variants(w) "
+        "ORDER BY abs(length(v.word) - length(w)), v.word LIMIT {near}) AS near) AS k) AS one; "
+        "RETURN QUERY EXECUTE 'SELECT c.id FROM public.customers AS c WHERE ' || held || "
+        "' AND c.archived_at IS NULL' || {owned} || ' LIMIT ' || most; END",
+        roles,
+        name=name,
+        owned=owned,
+        near=_MOST_NEAR,
+    )

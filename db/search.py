@@ -1,0 +1,201 @@
+"""Finding customers by a few typed characters: Chinese, pinyin, Latin, numbers, with a slip of the finger forgiven.
+
+Stages, each over an index: what begins so (name, pinyin, initials, e-mail, phone, numbers), what has it as the
+beginning of a word or inside, and, where little was found, what is written or sounds nearly so. All are bounded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from sqlalchemy import ColumnElement, Connection, Text, and_, func, literal, or_, select, union_all
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from db import schema, text
+from db.connection import bounded
+from db.errors import Unavailable
+from db.needles import Needle, needle
+from db.permissions import Permission, Viewer
+
+MOST_HITS = 1000
+"""A search counts and ranks at most this many customers; beyond it the total is "more than"."""
+ENOUGH_HITS = 5
+"""With fewer, what is nearly so is looked for too."""
+MOST_INITIALS = 6
+MOST_TRIGRAMS = 24
+"""Characters of a word that are looked up by trigrams: more cost time and hardly narrow."""
+LEAST_INSIDE = 3
+"""Latin letters or digits that are looked for inside words; fewer only where a word begins."""
+LEAST_SIMILAR = 4
+"""Letters of a word in which a slip is forgiven."""
+INSIDE_MS = 400
+"""Longer than this no stage may take; what it would have found is then left out, and the page says so."""
+LAST_CHARACTER = "\U0010ffff"
+_LATIN = re.compile(r"[a-z]+")
+
+
+class Rank(IntEnum):
+    """How well a customer fits, best first."""
+
+    EXACT = 0
+    BEGINNING = 1
+    WORD = 2
+    INSIDE = 3
+    SIMILAR = 4
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Customer id → rank, at most MOST_HITS of them; `more` says that there are others.
+
+    `matching` is then what the beginnings are looked up by, for a query that narrows and orders them itself.
+    `left_out`: looking inside words took too long and was stopped.
+    """
+
+    ranks: Mapping[int, int]
+    more: bool = False
+    matching: ColumnElement[bool] | None = None
+    exactly: ColumnElement[bool] | None = None
+    left_out: bool = False
+    similar: bool = False
+
+
+def find(conn: Connection, *, viewer: Viewer, words: str) -> Hits | None:
+    """The customers that the viewer may see and that fit; None without words. Masked roles find by number alone."""
+    viewer.require(Permission.CUSTOMERS_READ)
+    wanted = needle(words)
+    if wanted is None:
+        return None
+    ranges = _ranges(wanted)
+    ranks = _beginnings(conn, wanted, ranges)
+    if len(ranks) > MOST_HITS:
+        first = dict(list(ranks.items())[:MOST_HITS])
+        matching = or_(*(_between(column, prefix) for column, prefix in ranges))
+        exactly = or_(*(column == prefix for column, prefix in ranges))
+        return Hits(first, True, matching, exactly)
+    if viewer.masked:
+        return Hits(ranks)
+    left_out = False
+    try:
+        with bounded(conn, INSIDE_MS):
+            for customer_id, rank in _inside(conn, viewer, wanted):
+                ranks.setdefault(customer_id, rank)
+            if len(ranks) < ENOUGH_HITS and not wanted.number:
+                for customer_id in _similar(conn, viewer, wanted):
+                    ranks.setdefault(customer_id, Rank.SIMILAR)
+    except Unavailable:
+        left_out = True
+    similar = Rank.SIMILAR in ranks.values()
+    best = sorted(ranks, key=lambda i: (ranks[i], i))[:MOST_HITS]
+    return Hits({i: ranks[i] for i in best}, len(ranks) > MOST_HITS, left_out=left_out, similar=similar)
+
+
+# --- beginnings ------------------------------------------------------------------------------------------------------
+
+
+def _ranges(wanted: Needle) -> list[tuple[ColumnElement[str], str]]:
+    """The stored columns and what they may begin with, by kind of input; each has its own b-tree."""
+    c = schema.customers.c
+    if wanted.number:
+        dialled = wanted.dialled
+        return [(c.phone_key, dialled), (c.phone_reversed, dialled[::-1])] if len(dialled) >= LEAST_INSIDE else []
+    if "@" in wanted.text:
+        return [(c.email_key, wanted.text), (c.name_key, wanted.text)]
+    found: list[tuple[ColumnElement[str], str]] = [(c.name_key, wanted.text)]
+    if not text.has_han(wanted.text):
+        found.append((c.email_key, wanted.text))
+        if wanted.tight:
+            found.append((c.pinyin_key, wanted.tight))
+        if 0 < len(wanted.tight) <= MOST_INITIALS:
+            found.append((c.initials_key, wanted.tight))
+    return found
+
+
+def _beginnings(conn: Connection, wanted: Needle, ranges: Sequence[tuple[ColumnElement[str], str]]) -> dict[int, int]:
+    """Rank 0 and 1, best first; one more than MOST_HITS says that there are others."""
+    c, k = schema.customers.c, schema.customer_keys.c
+    branches = [
+        select(c.id, func.least(literal(1), func.abs(func.length(column) - len(prefix))).label("rank"))
+        .where(_between(column, prefix), c.archived_at.is_(None))
+        .order_by(column)
+        .limit(MOST_HITS + 1)
+        for column, prefix in ranges
+    ]
+    own = schema.customers
+    branches.append(
+        select(k.customer_id, literal(0))
+        .select_from(schema.customer_keys.join(own, c.id == k.customer_id))
+        .where(k.value == (wanted.number or wanted.text), c.archived_at.is_(None))
+        .limit(MOST_HITS + 1)
+    )
+    if wanted.number:
+        branches.append(select(c.id, literal(0)).where(c.id == int(wanted.number[:18]), c.archived_at.is_(None)))
+    found = union_all(*(select(b.subquery()) for b in branches)).subquery()
+    ranked = select(found.c[0], func.min(found.c[1])).group_by(found.c[0]).order_by(func.min(found.c[1]), found.c[0])
+    return {customer_id: rank for customer_id, rank in conn.execute(ranked.limit(MOST_HITS + 1))}
+
+
+def _between(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
+    """A range of the b-tree: LIKE would not be used under row-level security, since it is not leakproof."""
+    return and_(column >= prefix, column < prefix + LAST_CHARACTER)
+
+
+# --- words and what they hold ----------------------------------------------------------------------------------------
+
+
+def _inside(conn: Connection, viewer: Viewer, wanted: Needle) -> list[tuple[int, int]]:
+    """Customers that hold every word, where their words begin or inside, with the rank."""
+    words = [wanted.number] if wanted.number else list(wanted.words)
+    if len(words) == 1 and len(words[0]) < 2 and not text.has_han(words[0]):
+        return []
+    starts, inside, whole = [], [], []
+    for word in map(text.spaced, words):
+        # A trigram of one Chinese character needs the blanks around it.
+        before, after = (" " if text.has_han(end) else "" for end in (word[:1], word[-1:]))
+        part = _escaped(word[:MOST_TRIGRAMS] + (after if len(word) <= MOST_TRIGRAMS else ""))
+        starts.append(f"% {part}%")
+        inside.append(f"%{before}{part}%" if before or len(word) >= LEAST_INSIDE else f"% {part}%")
+        if len(word) > MOST_TRIGRAMS:
+            whole.append(word)
+    function = func.customers_containing_scoped if viewer.scoped else func.customers_containing_all
+    hits = function(*(literal(listed, ARRAY(Text)) for listed in (starts, inside, whole)), MOST_HITS + 1).table_valued(
+        "id", "rank"
+    )
+    return [(customer_id, rank) for customer_id, rank in conn.execute(select(hits.c.id, hits.c.rank))]
+
+
+def _escaped(word: str) -> str:
+    return re.sub(r"([\\%_])", r"\\\1", word)
+
+
+# --- nearly so -------------------------------------------------------------------------------------------------------
+
+
+def _similar(conn: Connection, viewer: Viewer, wanted: Needle) -> list[int]:
+    """Customers of words that are one slip away, and of names that sound the same."""
+    if text.has_han(wanted.text):
+        return _sounding(conn, text.pinyin(wanted.text)) if not _LATIN.search(wanted.text) else []
+    words = wanted.words
+    if max(map(len, words)) > MOST_TRIGRAMS or not any(
+        len(word) >= LEAST_SIMILAR and _LATIN.fullmatch(word) for word in words
+    ):
+        return []
+    joined = []
+    if len(words) > 1 and _LATIN.fullmatch(wanted.tight) and len(wanted.tight) <= MOST_TRIGRAMS:
+        joined = _called_similarly(conn, viewer, [wanted.tight])  # pinyin is kept in one piece
+    return joined or _called_similarly(conn, viewer, words)
+
+
+def _called_similarly(conn: Connection, viewer: Viewer, words: Sequence[str]) -> list[int]:
+    function = func.customers_similar_scoped if viewer.scoped else func.customers_similar_all
+    hits = function(literal(list(words), ARRAY(Text)), MOST_HITS + 1).table_valued("id")
+    return list(conn.scalars(select(hits.c.id)))
+
+
+def _sounding(conn: Connection, pinyin: str) -> list[int]:
+    c = schema.customers.c
+    query = select(c.id).where(_between(c.pinyin_key, pinyin), c.archived_at.is_(None)).order_by(c.pinyin_key)
+    return list(conn.scalars(query.limit(MOST_HITS + 1))) if pinyin else []

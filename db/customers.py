@@ -93,12 +93,14 @@ def page(
     hits = finding.find(conn, viewer=viewer, words=_searched_for(filters))
     if hits is not None:
         ordered = [] if ranked else order(sort, descending)
-        return _searched(conn, hits, today=today, filters=filters, ordered=ordered, offset=offset, limit=limit)
-    found = listed(today, filters)
+        found = listed(today, filters, scoped=viewer.scoped)
+        return _searched(conn, hits, found, filters=filters, ordered=ordered, offset=offset, limit=limit)
+    found = listed(today, filters, scoped=viewer.scoped)
     ordered = order(sort, descending)
     own = schema.customers.c.id
     # Without figures in the question the customers alone answer it: neither count nor order needs the metrics.
-    narrow = select(own).where(*customer_filters.of_customer(filters, today)) if not filters.figures else None
+    of_customer = customer_filters.of_customer(filters, today, scoped=viewer.scoped)
+    narrow = select(own).where(*of_customer) if not filters.figures else None
     total = _count(conn, narrow if narrow is not None else found.with_only_columns(own))
     if narrow is not None and sort in ("name", "newest"):
         listed_ids = conn.scalars(narrow.order_by(*ordered, own).offset(offset).limit(limit)).all()
@@ -111,15 +113,14 @@ def page(
 def _searched(
     conn: Connection,
     hits: finding.Hits,
+    found: Select[Any],
     *,
-    today: date,
     filters: Filters,
     ordered: list[ColumnElement[Any]],
     offset: int,
     limit: int,
 ) -> Page:
-    """A page of what a search found; without an order by rank and then by the last purchase."""
-    found = listed(today, filters)
+    """A page of what a search found among `found`; without an order by rank and then by the last purchase."""
     own, latest = schema.customers.c.id, schema.customer_metrics.c.last_order_on.desc().nulls_last()
     if not hits.ranks:
         return Page(frame(conn, found.where(literal(False))), 0, left_out=hits.left_out)
@@ -176,7 +177,7 @@ def export(conn: Connection, *, viewer: Viewer, today: date, filters: Filters) -
 def matching(conn: Connection, viewer: Viewer, today: date, filters: Filters) -> tuple[Select[Any], bool]:
     """`listed` with the search, and whether that found more than MOST_HITS: then these are not all. Raises Invalid."""
     viewer.require(Permission.CUSTOMERS_READ)
-    found, own = listed(today, filters), schema.customers.c.id
+    found, own = listed(today, filters, scoped=viewer.scoped), schema.customers.c.id
     hits = finding.find(conn, viewer=viewer, words=_searched_for(filters))
     if hits is None:
         return found, False
@@ -236,7 +237,7 @@ def owners(conn: Connection, *, viewer: Viewer) -> dict[int, str]:
     return {user_id: name for user_id, name in conn.execute(query.order_by(u.name))}
 
 
-def listed(today: date, filters: Filters) -> Select[Any]:
+def listed(today: date, filters: Filters, *, scoped: bool = False) -> Select[Any]:
     """The rows of Page under the filters, in no order; with the metrics joined, so that it can be narrowed further.
 
     The words of the search are no part of it, but of an archived list. Raises Invalid.
@@ -264,7 +265,9 @@ def listed(today: date, filters: Filters) -> Select[Any]:
                 schema.users, u.id == c.owner_id
             )
         )
-        .where(*customer_filters.of_customer(filters, today), *customer_filters.of_figures(filters, today))
+        .where(
+            *customer_filters.of_customer(filters, today, scoped=scoped), *customer_filters.of_figures(filters, today)
+        )
     )
 
 

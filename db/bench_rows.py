@@ -193,7 +193,8 @@ class Company:
             "updated_at": opened,
         }
         company = pc.if_else(employed, self.companies.take("employer", rows), "")
-        parts = [_followed(part) for part in (self.names.take("spoken", rows), company, email, digits)]
+        address = pc.replace_substring(email, "@", " @ ")
+        parts = [_followed(part) for part in (self.names.take("spoken", rows), company, address, digits)]
         columns["search_text"] = pc.binary_join_element_wise(" ", *parts, "")
         return pa.table(columns)
 

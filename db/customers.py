@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -93,8 +93,7 @@ def page(
     hits = finding.find(conn, viewer=viewer, words=_searched_for(filters))
     if hits is not None:
         ordered = [] if ranked else order(sort, descending)
-        found = listed(today, filters, scoped=viewer.scoped)
-        return _searched(conn, hits, found, filters=filters, ordered=ordered, offset=offset, limit=limit)
+        return _searched(conn, hits, viewer, today=today, filters=filters, ordered=ordered, offset=offset, limit=limit)
     found = listed(today, filters, scoped=viewer.scoped)
     ordered = order(sort, descending)
     own = schema.customers.c.id
@@ -113,38 +112,74 @@ def page(
 def _searched(
     conn: Connection,
     hits: finding.Hits,
-    found: Select[Any],
+    viewer: Viewer,
     *,
+    today: date,
     filters: Filters,
     ordered: list[ColumnElement[Any]],
     offset: int,
     limit: int,
 ) -> Page:
-    """A page of what a search found among `found`; without an order by rank and then by the last purchase."""
+    """A page of what a search found; without an order by rank and then by the last purchase."""
+    found = listed(today, filters, scoped=viewer.scoped)
     own, latest = schema.customers.c.id, schema.customer_metrics.c.last_order_on.desc().nulls_last()
     if not hits.ranks:
         return Page(frame(conn, found.where(literal(False))), 0, left_out=hits.left_out)
-    if hits.matching is not None and hits.exactly is not None:
-        # More than are ranked one by one: the database narrows and orders them all.
-        wide = found.where(hits.matching)
-        total = _count(conn, wide.with_only_columns(own).limit(finding.MOST_HITS + 1))
-        if ordered:
-            rows = frame(conn, wide.order_by(*ordered, own).offset(offset).limit(limit))
-        else:
-            exact = found.where(hits.exactly)
-            rows = frame(conn, exact.order_by(latest, own).offset(offset).limit(limit))
-            if len(rows) < limit:
-                begun = max(0, offset - _count(conn, exact.with_only_columns(own)))
-                rest = wide.where(~hits.exactly).order_by(latest, own).offset(begun).limit(limit - len(rows))
-                rows = pd.concat([rows, frame(conn, rest)], ignore_index=True) if len(rows) else frame(conn, rest)
-        return Page(rows, min(total, finding.MOST_HITS), total > finding.MOST_HITS)
+    if hits.matching is not None:
+        return _among_many(conn, hits, viewer, today, filters, ordered, offset, limit)
     ids, ranks = literal(list(hits.ranks), ARRAY(BigInteger)), literal(list(hits.ranks.values()), ARRAY(Integer))
     ranked = func.unnest(ids, ranks).table_valued("id", "rank", name="ranked").render_derived()
-    found = found.join(ranked, ranked.c.id == own)
+    if filters != Filters(search=filters.search) or ordered:
+        found = found.join(ranked, ranked.c.id == own)
+        total = _count(conn, found.with_only_columns(own))
+        rows = frame(conn, found.order_by(*(ordered or [ranked.c.rank, latest]), own).offset(offset).limit(limit))
+        return Page(rows, total, hits.more, left_out=hits.left_out, similar=hits.similar)
+    m = schema.customer_metrics.c
+    # All of them are in sight: only those of the page are read whole.
+    best = select(ranked.c.id).outerjoin(schema.customer_metrics, m.customer_id == ranked.c.id)
+    best = best.order_by(ranked.c.rank, latest, ranked.c.id).offset(offset).limit(limit)
+    rows = _in_order(conn, found, conn.scalars(best).all())
+    return Page(rows, len(hits.ranks), hits.more, left_out=hits.left_out, similar=hits.similar)
+
+
+def _among_many(
+    conn: Connection,
+    hits: finding.Hits,
+    viewer: Viewer,
+    today: date,
+    filters: Filters,
+    ordered: list[ColumnElement[Any]],
+    offset: int,
+    limit: int,
+) -> Page:
+    """A page of a search with more hits than are ranked one by one: the database narrows all of them.
+
+    Without an order, exact ones come first, then those among the latest buyers, then others as they are found.
+    """
+    own, found = schema.customers.c.id, listed(today, filters, scoped=viewer.scoped)
+    assert hits.matching is not None
+    narrow = select(own).where(*customer_filters.of_customer(filters, today, scoped=viewer.scoped))
+    fitting = (found.with_only_columns(own) if filters.figures else narrow).where(hits.matching)
+    if ordered:
+        total = _count(conn, fitting.limit(finding.MOST_HITS + 1))
+        rows = frame(conn, found.where(hits.matching).order_by(*ordered, own).offset(offset).limit(limit))
+        return Page(rows, min(total, finding.MOST_HITS), total > finding.MOST_HITS)
     plain = filters == Filters(search=filters.search)
-    total = len(hits.ranks) if plain else _count(conn, found.with_only_columns(own))
-    rows = frame(conn, found.order_by(*(ordered or [ranked.c.rank, latest]), own).offset(offset).limit(limit))
-    return Page(rows, total, hits.more, left_out=hits.left_out, similar=hits.similar)
+    some = list(hits.ranks) if plain else conn.scalars(fitting.limit(finding.MOST_HITS + 1)).all()
+    buyers = finding.latest_buyers(viewer)
+    recent = conn.scalars(fitting.join(buyers, buyers.c.id == own).order_by(buyers.c.day.desc(), own))
+    place = {customer_id: n for n, customer_id in enumerate(recent)}
+    every = dict.fromkeys([*place, *some])
+    best = sorted(every, key=lambda i: (hits.ranks.get(i, finding.Rank.BEGINNING), place.get(i, len(place))))
+    rows = _in_order(conn, found, best[: finding.MOST_HITS][offset : offset + limit])
+    return Page(rows, min(len(every), finding.MOST_HITS), plain or len(every) > finding.MOST_HITS)
+
+
+def _in_order(conn: Connection, found: Select[Any], ids: Sequence[int]) -> pd.DataFrame:
+    """The rows of these customers, as the ids stand."""
+    rows = frame(conn, found.where(schema.customers.c.id.in_(ids)))
+    place = {customer_id: n for n, customer_id in enumerate(ids)}
+    return rows.iloc[rows["id"].map(place).argsort()].reset_index(drop=True)
 
 
 def _count(conn: Connection, query: Select[Any]) -> int:

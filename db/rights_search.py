@@ -14,7 +14,7 @@ from psycopg import sql
 from db.rights_sql import MY_OWNERS, definer
 
 _MINE = sql.SQL("format(' AND c.owner_id = ANY(%L::bigint[])', {})").format(MY_OWNERS)
-_MOST_NEAR = sql.Literal(12)
+_MOST_NEAR = sql.Literal(8)
 
 
 def functions() -> Iterator[str]:
@@ -33,6 +33,17 @@ def functions() -> Iterator[str]:
         "FROM customers AS c CROSS JOIN LATERAL string_to_table(c.search_text, ' ') AS word "
         "WHERE c.id = ANY(of_customers)) AS w WHERE w.word ~ '^[a-z]{{4,24}}$' ON CONFLICT DO NOTHING",
         "kehu_scoped, kehu_admin, kehu_worker",
+    )
+    yield from definer(
+        # An index range of each owner; of one who has more than a share of the latest, some may be missing.
+        "latest_buyers_scoped(most integer) RETURNS TABLE (id bigint, day date) LANGUAGE sql STABLE",
+        "WITH mine AS (SELECT {owners} AS owners) SELECT m.customer_id, m.last_order_on FROM mine "
+        "CROSS JOIN LATERAL unnest(mine.owners) AS o (id) CROSS JOIN LATERAL (SELECT n.customer_id, n.last_order_on "
+        "FROM customer_metrics AS n WHERE n.rolled_owner_id = o.id AND n.last_order_on IS NOT NULL "
+        "ORDER BY n.last_order_on DESC LIMIT 3 * most / cardinality(mine.owners) + 1) AS m "
+        "ORDER BY m.last_order_on DESC LIMIT most",
+        "kehu_scoped",
+        owners=MY_OWNERS,
     )
     everybody = sql.SQL("''")
     yield from _containing("customers_containing_scoped", _MINE, "kehu_scoped")

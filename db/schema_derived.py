@@ -37,6 +37,7 @@ customer_metrics = Table(
     Column("orders_digest", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("customer_id"),
     Index("customer_metrics_last_order_on_idx", "last_order_on", "customer_id"),
+    Index("customer_metrics_rolled_owner_id_idx", "rolled_owner_id", "last_order_on", "customer_id"),
     Index("customer_metrics_revenue_idx", "revenue", "customer_id"),
     Index("customer_metrics_orders_idx", "orders", "customer_id"),
     info={"rule": "child", "area": "metrics"},

@@ -11,7 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from sqlalchemy import ColumnElement, Connection, Text, and_, func, literal, or_, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Date,
+    FromClause,
+    Text,
+    and_,
+    column,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from db import schema, text
@@ -27,11 +41,15 @@ ENOUGH_HITS = 5
 MOST_INITIALS = 6
 MOST_TRIGRAMS = 24
 """Characters of a word that are looked up by trigrams: more cost time and hardly narrow."""
+MOST_SIMILAR = 200
+"""Of what is only similar, so many are looked at."""
 LEAST_INSIDE = 3
 """Latin letters or digits that are looked for inside words; fewer only where a word begins."""
 LEAST_SIMILAR = 4
 """Letters of a word in which a slip is forgiven."""
-INSIDE_MS = 400
+MOST_RECENT = 1_000
+"""Among more hits than are ranked, those of so many latest buyers come first."""
+INSIDE_MS = 250
 """Longer than this no stage may take; what it would have found is then left out, and the page says so."""
 LAST_CHARACTER = "\U0010ffff"
 _LATIN = re.compile(r"[a-z]+")
@@ -51,14 +69,13 @@ class Rank(IntEnum):
 class Hits:
     """Customer id → rank, at most MOST_HITS of them; `more` says that there are others.
 
-    `matching` is then what the beginnings are looked up by, for a query that narrows and orders them itself.
+    `matching` is then, where they begin so, what they are looked up by: for a query that narrows them itself.
     `left_out`: looking inside words took too long and was stopped.
     """
 
     ranks: Mapping[int, int]
     more: bool = False
     matching: ColumnElement[bool] | None = None
-    exactly: ColumnElement[bool] | None = None
     left_out: bool = False
     similar: bool = False
 
@@ -74,8 +91,7 @@ def find(conn: Connection, *, viewer: Viewer, words: str) -> Hits | None:
     if len(ranks) > MOST_HITS:
         first = dict(list(ranks.items())[:MOST_HITS])
         matching = or_(*(_between(column, prefix) for column, prefix in ranges))
-        exactly = or_(*(column == prefix for column, prefix in ranges))
-        return Hits(first, True, matching, exactly)
+        return Hits(first, True, matching)
     if viewer.masked:
         return Hits(ranks)
     left_out = False
@@ -143,6 +159,16 @@ def _between(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
     return and_(column >= prefix, column < prefix + LAST_CHARACTER)
 
 
+def latest_buyers(viewer: Viewer) -> FromClause:
+    """The MOST_RECENT customers in sight who bought last: id and day of the last purchase."""
+    if viewer.scoped:
+        mine = func.latest_buyers_scoped(MOST_RECENT)
+        return mine.table_valued(column("id", BigInteger), column("day", Date), name="buyers")
+    m = schema.customer_metrics.c
+    latest = select(m.customer_id.label("id"), m.last_order_on.label("day")).where(m.last_order_on.is_not(None))
+    return latest.order_by(m.last_order_on.desc(), m.customer_id.desc()).limit(MOST_RECENT).subquery("buyers")
+
+
 # --- words and what they hold ----------------------------------------------------------------------------------------
 
 
@@ -191,11 +217,11 @@ def _similar(conn: Connection, viewer: Viewer, wanted: Needle) -> list[int]:
 
 def _called_similarly(conn: Connection, viewer: Viewer, words: Sequence[str]) -> list[int]:
     function = func.customers_similar_scoped if viewer.scoped else func.customers_similar_all
-    hits = function(literal(list(words), ARRAY(Text)), MOST_HITS + 1).table_valued("id")
+    hits = function(literal(list(words), ARRAY(Text)), MOST_SIMILAR).table_valued("id")
     return list(conn.scalars(select(hits.c.id)))
 
 
 def _sounding(conn: Connection, pinyin: str) -> list[int]:
     c = schema.customers.c
     query = select(c.id).where(_between(c.pinyin_key, pinyin), c.archived_at.is_(None)).order_by(c.pinyin_key)
-    return list(conn.scalars(query.limit(MOST_HITS + 1))) if pinyin else []
+    return list(conn.scalars(query.limit(MOST_SIMILAR))) if pinyin else []

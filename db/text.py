@@ -165,5 +165,8 @@ def digits(value: str | None) -> str:
 
 
 def spaced(value: str | None) -> str:
-    """The match key with every Chinese character set apart by blanks, so that trigrams index one and two of them."""
-    return _SPACE.sub(" ", _HAN.sub(r" \1 ", match_key(value))).strip()
+    """The match key with every Chinese character, and the @ of an address, set apart by blanks.
+
+    So trigrams index one and two characters, and a domain begins a word.
+    """
+    return _SPACE.sub(" ", _HAN.sub(r" \1 ", match_key(value)).replace("@", " @ ")).strip()

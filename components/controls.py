@@ -1,4 +1,4 @@
-"""Controls that several screens share: choices kept in the URL, and what follows a save.
+"""Controls that several screens share: choices and numbers kept in the URL, and what follows a save.
 
 Streamlit's own `bind="query-params"` writes the *label* of an option into the URL, which is another one in another
 language; a link must open the same for both, so choices here keep their code there.
@@ -15,7 +15,9 @@ from components import places, undo_bar
 from db.words import language
 
 
-def select(key: str, label: str, options: Sequence[str], everything: str, named: Callable[[str], str]) -> str:
+def select(
+    key: str, label: str, options: Sequence[str], everything: str, named: Callable[[str], str], *, width: int = 180
+) -> str:
     """A filter: '' stands for all and is called `everything`; an unknown code in the URL counts as all."""
     codes = ["", *options]
     chosen: str | None = st.selectbox(
@@ -23,7 +25,7 @@ def select(key: str, label: str, options: Sequence[str], everything: str, named:
         codes,
         format_func=lambda code: named(code) if code else everything,
         key=_adopted(key, codes),
-        width=180,
+        width=width,
     )
     return _publish(key, chosen or "", "")
 
@@ -52,6 +54,78 @@ def switch(
     return _publish(key, chosen or default, default)
 
 
+def several(
+    key: str, label: str, options: Sequence[str], named: Callable[[str], str], *, most: int, placeholder: str
+) -> tuple[str, ...]:
+    """A filter of several values, none of which has a comma; unknown ones in the URL count as not there."""
+    adopted = key_of(key)
+    written = _new(key, adopted)
+    if written is not None:
+        st.session_state[adopted] = [code for code in dict.fromkeys(written.split(",")) if code in options][:most]
+    elif adopted in st.session_state:  # what was chosen and is no longer offered
+        st.session_state[adopted] = [code for code in st.session_state[adopted] if code in options]
+    chosen: list[str] = st.multiselect(
+        label, options, format_func=named, key=adopted, max_selections=most, placeholder=placeholder
+    )
+    _publish(key, ",".join(chosen), "")
+    return tuple(chosen)
+
+
+def whole_number(
+    key: str, label: str, *, most: int, default: int | None = None, placeholder: str = "", width: int = 180
+) -> int | None:
+    """A number from 0 to `most`, or none; what is none in the URL counts as the default."""
+    adopted = key_of(key)
+    written = _new(key, adopted)
+    if written is not None:
+        number = whole(written, most)
+        st.session_state[adopted] = default if number is None else number
+    found: int | None = st.number_input(
+        label,
+        0,
+        most,
+        None if adopted in st.session_state else default,
+        step=1,
+        key=adopted,
+        placeholder=placeholder,
+        width=width,
+    )
+    shown = default if found is None else found
+    _publish(key, "" if shown is None else str(shown), "" if default is None else str(default))
+    return shown
+
+
+def whole(held: object, most: int) -> int | None:
+    """A number from 0 to `most`, as a control holds it or an address says it; None for anything else."""
+    written = str(held)
+    legible = written.isascii() and written.isdecimal() and len(written) <= len(str(most))
+    return int(written) if legible and int(written) <= most else None
+
+
+def key_of(key: str) -> str:
+    """The key of a control that stands in the URL as `key`: the browser holds the names of options, so in another
+    language it is another control."""
+    return f"{key}_{language()}"
+
+
+def held(key: str) -> object:
+    """What a control is about to show, before it is drawn: its value, or what the URL says."""
+    adopted = key_of(key)
+    written = st.query_params.get(key)
+    if adopted in st.session_state and written == st.session_state.get(f"{key}_in_url"):
+        return st.session_state[adopted]
+    return written
+
+
+def _new(key: str, adopted: str) -> str | None:
+    """What the URL says where the control has not heard it yet: it is new, or the address was changed by hand."""
+    written = st.query_params.get(key)
+    if adopted in st.session_state and written == st.session_state.get(f"{key}_in_url"):
+        return None
+    st.session_state[f"{key}_in_url"] = written
+    return written
+
+
 def page_number(key: str, about: Hashable) -> int:
     """The page of a list that `turner` will show as chosen; asking `about` something else begins at the first."""
     before = st.session_state.get(f"{key}_about", about)
@@ -77,16 +151,11 @@ def _turner_key(key: str) -> str:
 
 
 def _adopted(key: str, codes: Sequence[str]) -> str:
-    """The control's own key, its code taken from the URL when it is new or the address was changed by hand.
-
-    The browser holds the names of options: in another language it is another control.
-    """
-    adopted = f"{key}_{language()}"
-    written = st.query_params.get(key)
-    if adopted not in st.session_state or written != st.session_state.get(f"{key}_in_url"):
-        st.session_state[f"{key}_in_url"] = written
-        if written in codes:
-            st.session_state[adopted] = written
+    """The control's own key, its code taken from the URL when it is new or the address was changed by hand."""
+    adopted = key_of(key)
+    written = _new(key, adopted)
+    if written in codes:
+        st.session_state[adopted] = written
     return adopted
 
 

@@ -21,8 +21,9 @@ def pick(
     hidden: bool,
     words: str = "",
     key: str = "customers_list",
+    many: bool = False,
 ) -> tables.Picked:
-    """Draw the rows, one of which may be clicked. `hidden` leaves the contact columns out.
+    """Draw the rows, one of which may be clicked, with `many` ticked. `hidden` leaves the contact columns out.
 
     With the `words` of a search each row says what it was found by.
     """
@@ -58,7 +59,7 @@ def pick(
         found_by = st.column_config.TextColumn(_("Found by"), width=150)
         columns = {"name": columns.pop("name"), "found_by": found_by, **columns}
     height = 36 * min(len(rows) + 1, 15) + 3
-    return tables.pick_row(shown, columns, key=key, widths=(7, 4), height=height)
+    return tables.pick_row(shown, columns, key=key, widths=(7, 4), height=height, many=many)
 
 
 def remarks(*, similar: bool, left_out: bool) -> None:

@@ -41,11 +41,13 @@ def _cell(text: str) -> str:
 
 @dataclass(frozen=True)
 class Picked:
-    """The position of the clicked row, None without one, and the places below the grid and beside it."""
+    """The position of the row to look at, None without one, the places below the grid and beside it, and the positions
+    of all rows that are ticked."""
 
     row: int | None
     below: DeltaGenerator
     beside: DeltaGenerator
+    ticked: tuple[int, ...] = ()
 
 
 def pick_row(
@@ -56,14 +58,16 @@ def pick_row(
     widths: tuple[int, int],
     height: int | Literal["auto"] = "auto",
     ids: Sequence[int] = (),
+    many: bool = False,
 ) -> Picked:
     """A grid of the named columns with one row to click; it makes room, in these `widths`, once there is one.
 
+    With `many` rows are ticked too, and only a click on a cell opens its row: what is ticked must not move.
     `ids` say which rows these are where what stands in them changes by itself.
     """
     # Other rows are another table: a choice must not pass to a stranger.
     key = f"{key}_{_fingerprint(pd.DataFrame(ids) if ids else frame)}"
-    chosen = _chosen(st.session_state.get(key), len(frame)) is not None
+    chosen = _chosen(st.session_state.get(key), len(frame), many) is not None
     left, right = st.columns(widths if chosen else (999, 1), gap="small" if chosen else None)
     state = left.dataframe(
         frame,
@@ -72,21 +76,29 @@ def pick_row(
         hide_index=True,
         key=key,
         on_select="rerun",
-        selection_mode=("single-row", "single-cell"),
+        selection_mode=("multi-row" if many else "single-row", "single-cell"),
         height=height,
         row_height=36,
     )
     return Picked(
-        _chosen(state, len(frame)), left.container(), right.container(key=f"kehu_beside_{key}") if chosen else right
+        _chosen(state, len(frame), many),
+        left.container(),
+        right.container(key=f"kehu_beside_{key}") if chosen else right,
+        _ticked(state, len(frame)),
     )
 
 
-def _chosen(state: Any, length: int) -> int | None:
+def _chosen(state: Any, length: int, many: bool) -> int | None:
+    """The row of the clicked cell, or the row itself where it is the one that is clicked."""
     if not state:
         return None
     picked = state["selection"]
-    rows = picked["rows"] or [row for row, _column in picked["cells"]]
+    rows = ([] if many else picked["rows"]) or [row for row, _column in picked["cells"]]
     return int(rows[0]) if rows and rows[0] < length else None
+
+
+def _ticked(state: Any, length: int) -> tuple[int, ...]:
+    return tuple(int(row) for row in state["selection"]["rows"] if row < length) if state else ()
 
 
 def _fingerprint(frame: pd.DataFrame) -> str:

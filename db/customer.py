@@ -290,16 +290,7 @@ def assign(
     if len(why) > MOST_REASON:
         problem = _("{n} characters are too many; at most {most}.").format(n=f"{len(why):,}", most=MOST_REASON)
         raise Invalid(_("The reason is too long."), fields={"reason": problem})
-    u = schema.users.c
-    if owner_id != NOBODY and not conn.scalar(select(u.id).where(u.id == owner_id, u.active, u.role.in_(OWNERS))):
-        raise Invalid(
-            _("Customers belong to an active salesperson or manager."),
-            fields={"owner_id": _("Choose an active salesperson or manager.")},
-        )
-    if actor.scoped and owner_id == NOBODY and NOBODY not in actor.owner_ids:
-        raise Invalid(
-            _("Only a manager can leave a customer without an owner."), fields={"owner_id": _("Choose a person.")}
-        )
+    check_owner(conn, owner_id, nobody=not actor.scoped or NOBODY in actor.owner_ids)
     c = schema.customers.c
     # One array, not a parameter for each: a statement has at most 65,535.
     wanted = func.unnest(literal(sorted(set(customer_ids)), ARRAY(BigInteger))).column_valued("wanted")
@@ -326,6 +317,20 @@ def assign(
     if actor.scoped:
         widen(conn, actor, actor.user_id)  # back to the actor's own scope
     return set_id
+
+
+def check_owner(conn: Connection, owner_id: int, *, nobody: bool) -> None:
+    """Raise Invalid unless customers can be handed over to this user; to nobody only with `nobody`."""
+    u = schema.users.c
+    if owner_id != NOBODY and not conn.scalar(select(u.id).where(u.id == owner_id, u.active, u.role.in_(OWNERS))):
+        raise Invalid(
+            _("Customers belong to an active salesperson or manager."),
+            fields={"owner_id": _("Choose an active salesperson or manager.")},
+        )
+    if owner_id == NOBODY and not nobody:
+        raise Invalid(
+            _("Only a manager can leave a customer without an owner."), fields={"owner_id": _("Choose a person.")}
+        )
 
 
 def archive(

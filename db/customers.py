@@ -11,27 +11,20 @@ import pandas as pd
 from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, Select, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from db import schema, text
+from db import customer_filters, schema, text
 from db import search as finding
+from db.customer_filters import EVERYBODY, Filters
 from db.errors import Invalid
-from db.metrics import Stage, stage_column
+from db.metrics import stage_column
 from db.permissions import Permission, Viewer
 from db.words import _
 
 PAGE = 50
 MOST_EXPORTED = 1_000_000
+MOST_VALUES = 500
+"""Values of one filter that are offered: regions, sources, teams."""
 
 SORTS = ("name", "revenue", "orders", "last_order", "newest")
-
-
-@dataclass(frozen=True)
-class Filters:
-    """What the list is narrowed by; the empty value of each means everything."""
-
-    search: str = ""
-    owner_id: int | None = None
-    region: str = ""
-    stage: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,7 +76,7 @@ def page(
     *,
     viewer: Viewer,
     today: date,
-    filters: Filters = Filters(),
+    filters: Filters = EVERYBODY,
     sort: str = "name",
     descending: bool = False,
     offset: int = 0,
@@ -97,15 +90,16 @@ def page(
     if viewer.masked and sort == "name":
         sort = "newest"  # all names are alike to them: everybody would be sorted in vain
     offset, limit = max(0, offset), max(1, min(limit, 500))
-    hits = finding.find(conn, viewer=viewer, words=filters.search)
+    hits = finding.find(conn, viewer=viewer, words=_searched_for(filters))
     if hits is not None:
         ordered = [] if ranked else order(sort, descending)
         return _searched(conn, hits, viewer, today=today, filters=filters, ordered=ordered, offset=offset, limit=limit)
-    found = listed(today, filters)
+    found = listed(today, filters, scoped=viewer.scoped)
     ordered = order(sort, descending)
     own = schema.customers.c.id
     # Without figures in the question the customers alone answer it: neither count nor order needs the metrics.
-    narrow = select(own).where(*_narrowed(filters)) if not filters.stage else None
+    of_customer = customer_filters.of_customer(filters, today, scoped=viewer.scoped)
+    narrow = select(own).where(*of_customer) if not filters.figures else None
     total = _count(conn, narrow if narrow is not None else found.with_only_columns(own))
     if narrow is not None and sort in ("name", "newest"):
         listed_ids = conn.scalars(narrow.order_by(*ordered, own).offset(offset).limit(limit)).all()
@@ -127,7 +121,7 @@ def _searched(
     limit: int,
 ) -> Page:
     """A page of what a search found; without an order by rank and then by the last purchase."""
-    found = listed(today, filters)
+    found = listed(today, filters, scoped=viewer.scoped)
     own, latest = schema.customers.c.id, schema.customer_metrics.c.last_order_on.desc().nulls_last()
     if not hits.ranks:
         return Page(frame(conn, found.where(literal(False))), 0, left_out=hits.left_out)
@@ -162,11 +156,10 @@ def _among_many(
 
     Without an order, exact ones come first, then those among the latest buyers, then others as they are found.
     """
-    own, found = schema.customers.c.id, listed(today, filters)
+    own, found = schema.customers.c.id, listed(today, filters, scoped=viewer.scoped)
     assert hits.matching is not None
-    fitting = (found.with_only_columns(own) if filters.stage else select(own).where(*_narrowed(filters))).where(
-        hits.matching
-    )
+    narrow = select(own).where(*customer_filters.of_customer(filters, today, scoped=viewer.scoped))
+    fitting = (found.with_only_columns(own) if filters.figures else narrow).where(hits.matching)
     if ordered:
         total = _count(conn, fitting.limit(finding.MOST_HITS + 1))
         rows = frame(conn, found.where(hits.matching).order_by(*ordered, own).offset(offset).limit(limit))
@@ -205,18 +198,33 @@ def export(conn: Connection, *, viewer: Viewer, today: date, filters: Filters) -
     is cut silently.
     """
     viewer.require(Permission.CUSTOMERS_EXPORT)
-    hits = finding.find(conn, viewer=viewer, words=filters.search)
-    if hits is not None and hits.more:
+    found, more = matching(conn, viewer, today, filters)
+    if more:
         raise Invalid(
             _("This search has more than {most} hits. Narrow it, then export.").format(most=f"{finding.MOST_HITS:,}")
         )
-    found = listed(today, filters)
-    if hits is not None:
-        found = found.where(schema.customers.c.id.in_(list(hits.ranks)))
     total = _count(conn, found)
     if total > MOST_EXPORTED:
         raise Invalid(_("{n} rows are more than one file holds ({most}).").format(n=total, most=f"{MOST_EXPORTED:,}"))
     return stepwise(conn, found.order_by(*order("name", False), schema.customers.c.id))
+
+
+def matching(conn: Connection, viewer: Viewer, today: date, filters: Filters) -> tuple[Select[Any], bool]:
+    """`listed` with the search, and whether that found more than MOST_HITS: then these are not all. Raises Invalid."""
+    viewer.require(Permission.CUSTOMERS_READ)
+    found, own = listed(today, filters, scoped=viewer.scoped), schema.customers.c.id
+    hits = finding.find(conn, viewer=viewer, words=_searched_for(filters))
+    if hits is None:
+        return found, False
+    if hits.matching is None:
+        return found.where(own.in_(list(hits.ranks))), hits.more
+    wide = found.where(hits.matching)
+    return wide, _count(conn, wide.with_only_columns(own).limit(finding.MOST_HITS + 1)) > finding.MOST_HITS
+
+
+def _searched_for(filters: Filters) -> str:
+    """What db/search.py is asked: it looks among those on the lists, the archived ones are looked through."""
+    return "" if filters.archived else filters.search
 
 
 def stepwise(conn: Connection, query: Select[Any]) -> Iterator[dict[str, Any]]:
@@ -229,13 +237,29 @@ def stepwise(conn: Connection, query: Select[Any]) -> Iterator[dict[str, Any]]:
 def regions(conn: Connection, *, viewer: Viewer) -> list[str]:
     """The regions of the viewer's customers, by name; steps through the index instead of reading every row."""
     viewer.require(Permission.CUSTOMERS_READ)
-    c = schema.customers.c
-    first = select(func.min(c.region).label("region")).where(c.region > "")
-    steps = first.cte("steps", recursive=True)
-    following = select(func.min(c.region)).where(c.region > steps.c.region).scalar_subquery()
-    steps = steps.union_all(select(following).where(steps.c.region.is_not(None)))
-    found = select(steps.c.region).where(steps.c.region.is_not(None))
-    return sorted(conn.scalars(found))
+    return _occurring(conn, schema.customers.c.region)
+
+
+def sources(conn: Connection, *, viewer: Viewer) -> list[str]:
+    """Where the viewer's customers came from, by name; as with regions."""
+    viewer.require(Permission.CUSTOMERS_READ)
+    return _occurring(conn, schema.customers.c.source)
+
+
+def _occurring(conn: Connection, column: ColumnElement[str]) -> list[str]:
+    steps = select(func.min(column).label("value")).where(column > "").cte("steps", recursive=True)
+    following = select(func.min(column)).where(column > steps.c.value).scalar_subquery()
+    steps = steps.union_all(select(following).where(steps.c.value.is_not(None)))
+    return sorted(conn.scalars(select(steps.c.value).where(steps.c.value.is_not(None)).limit(MOST_VALUES)))
+
+
+def teams(conn: Connection, *, viewer: Viewer) -> dict[int, str]:
+    """Team id → name, for who sees the customers of several; a scoped role sees those of one at most: none."""
+    viewer.require(Permission.USERS_READ)
+    if viewer.scoped:
+        return {}
+    t = schema.teams.c
+    return {team_id: name for team_id, name in conn.execute(select(t.id, t.name).order_by(t.name).limit(MOST_VALUES))}
 
 
 def owners(conn: Connection, *, viewer: Viewer) -> dict[int, str]:
@@ -248,11 +272,15 @@ def owners(conn: Connection, *, viewer: Viewer) -> dict[int, str]:
     return {user_id: name for user_id, name in conn.execute(query.order_by(u.name))}
 
 
-def listed(today: date, filters: Filters) -> Select[Any]:
-    """The rows of Page under the filters, in no order; with the metrics joined, so that it can be narrowed further."""
+def listed(today: date, filters: Filters, *, scoped: bool = False) -> Select[Any]:
+    """The rows of Page under the filters, in no order; with the metrics joined, so that it can be narrowed further.
+
+    The words of the search are no part of it, but of an archived list. Raises Invalid.
+    """
+    customer_filters.check(filters)
     c, m, u = schema.customers.c, schema.customer_metrics.c, schema.users.c
     stage = stage_column(today).label("stage")
-    query = (
+    return (
         select(
             c.id,
             c.name,
@@ -272,23 +300,10 @@ def listed(today: date, filters: Filters) -> Select[Any]:
                 schema.users, u.id == c.owner_id
             )
         )
-        .where(*_narrowed(filters))
+        .where(
+            *customer_filters.of_customer(filters, today, scoped=scoped), *customer_filters.of_figures(filters, today)
+        )
     )
-    if filters.stage:
-        if filters.stage not in list(Stage):
-            raise Invalid(_("There is no stage “{stage}”.").format(stage=filters.stage))
-        query = query.where(stage_column(today) == filters.stage)
-    return query
-
-
-def _narrowed(filters: Filters) -> list[ColumnElement[bool]]:
-    """What the filters say of the customer itself."""
-    c = schema.customers.c
-    return [
-        c.archived_at.is_(None),
-        *([c.owner_id == filters.owner_id] if filters.owner_id is not None else []),
-        *([c.region == filters.region] if filters.region else []),
-    ]
 
 
 def piece(

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from db import customers, history, segments
-from db.customers import Filters
+from db.customer_filters import Filters
 from db.errors import Invalid, NotFound
 from db.metrics import STAGE_NAMES, Stage
 from db.permissions import Permission, Viewer

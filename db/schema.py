@@ -216,9 +216,11 @@ customers = Table(
     *_version(),
     PrimaryKeyConstraint("id"),
     _one_of("kind", ("person", "company"), "kind"),
-    Index("customers_owner_id_sort_key_idx", "owner_id", "sort_key", "id"),
+    # With whether they are listed: how many of one's own there are is answered by the index alone.
+    Index("customers_owner_id_sort_key_idx", "owner_id", "sort_key", "id", postgresql_include=["archived_at"]),
     Index("customers_sort_key_idx", "sort_key", "id"),
     Index("customers_region_idx", "region", "owner_id"),
+    Index("customers_source_idx", "source", "owner_id"),
     # What segments and counts of everybody look at, in a quarter of the bytes of the rows themselves.
     Index(
         "customers_profile_idx",
@@ -265,6 +267,7 @@ notes = Table(
     *_version(),
     PrimaryKeyConstraint("customer_id", "id"),
     Index("notes_author_id_idx", "author_id"),
+    Index("notes_created_at_idx", "created_at", "customer_id"),
     info={"rule": "child", "recorded": True, "area": "customers"},
 )
 
@@ -441,6 +444,7 @@ addresses = schema_around.addresses
 consents = schema_around.consents
 attachments = schema_files.attachments
 attachment_contents = schema_files.attachment_contents
+customer_tags = schema_around.customer_tags
 
 # --- derived: db/schema_derived.py -----------------------------------------------------------------------------------
 

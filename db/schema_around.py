@@ -1,9 +1,10 @@
-"""What people keep around a customer: talks, tasks, contacts, addresses, consents; db/schema.py lists the tables."""
+"""What people keep around a customer: talks, tags, tasks, contacts, addresses, consents; db/schema.py lists them."""
 
 from __future__ import annotations
 
 from sqlalchemy import (
     Boolean,
+    CheckConstraint,
     Column,
     Date,
     DateTime,
@@ -72,6 +73,24 @@ interactions = Table(
     one_of("direction", DIRECTIONS, "direction"),
     Index("interactions_customer_id_happened_at_idx", "customer_id", text("happened_at DESC")),
     Index("interactions_author_id_idx", "author_id", "happened_on"),
+    # Who was talked to lately, and who was not.
+    Index("interactions_happened_on_idx", "happened_on", "customer_id"),
+    info={"rule": "child", "recorded": True, "area": "customers"},
+)
+
+# A word that people put on customers to find them by. The key is the word without case: one customer has it once.
+customer_tags = Table(
+    "customer_tags",
+    metadata,
+    of_customer(),
+    _id(),
+    Column("tag", Text, nullable=False),
+    Column("tag_key", Text(collation="C"), nullable=False, info={"derived": True}),
+    *versioned(),
+    PrimaryKeyConstraint("customer_id", "id"),
+    CheckConstraint("tag <> ''", name="tag"),
+    Index("customer_tags_customer_id_tag_key_idx", "customer_id", "tag_key", unique=True),
+    Index("customer_tags_tag_key_idx", "tag_key", "customer_id"),
     info={"rule": "child", "recorded": True, "area": "customers"},
 )
 

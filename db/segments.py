@@ -34,7 +34,8 @@ from sqlalchemy import column as named_column
 
 from db import customers, funnel, schema, scores, text
 from db.connection import bounded
-from db.customers import Filters, Page
+from db.customer_filters import Filters
+from db.customers import Page
 from db.errors import Invalid, Refused, Unavailable
 from db.fields import FIELDS, Bounds, Field, Kind, since
 from db.metrics import STAGE_NAMES, Stage

@@ -70,6 +70,34 @@ def _first_row(page: Page) -> None:
     page.mouse.click(box["x"] + 60, box["y"] + 54)
 
 
+def _filters(page: Page) -> None:
+    page.locator(".st-key-customers_filters button").first.click()
+    page.locator("[class*=st-key-customers_tags]").wait_for()
+
+
+def _tick(page: Page, rows: int = 3) -> None:
+    box = page.get_by_test_id("stDataFrame").first.bounding_box()
+    assert box is not None
+    for row in range(rows):
+        page.mouse.click(box["x"] + 16, box["y"] + 54 + 36 * row)
+        page.wait_for_timeout(400)
+
+
+def _actions(page: Page) -> None:
+    _tick(page)
+    page.locator("[class*=st-key-customers_bulk_] [data-testid=stPopoverButton]").first.click()
+
+
+def _ask(page: Page) -> None:
+    page.locator("[class*=st-key-customers_bulk_] [data-testid=stPopoverButton]").first.click()
+    page.locator(".st-key-customers_bulk_archive button").click()
+    page.locator(".st-key-customers_bulk_go").wait_for()
+
+
+def _tags(page: Page) -> None:
+    page.locator(".st-key-customer_tags [data-testid=stPopoverButton]").first.click()
+
+
 def _log_a_call(page: Page) -> None:
     page.locator("[class*=st-key-customer_talk_] button").first.click()
     page.locator("[class*=st-key-customer_talk_save]").wait_for()
@@ -125,6 +153,7 @@ _RULE = {
         },
     ]
 }
+_CHIPS = "customers_region=East&customers_ordered=within&customers_revenue_from=100&customers_contacted=never"
 MORE = {
     "today": (
         View("today-team", "today", "today_whose=team"),
@@ -145,6 +174,10 @@ MORE = {
         View("customers-one", "customers", act=_first_row),
         View("customers-search", "customers", "customers_search=wang"),
         View("customers-none", "customers", "customers_search=zzzz"),
+        View("customers-chips", "customers", _CHIPS),
+        View("customers-filters", "customers", _CHIPS, act=_filters),
+        View("customers-actions", "customers", act=_actions),
+        View("customers-ask", "customers", _CHIPS, act=_ask),
     ),
     "customer": (
         *(
@@ -157,6 +190,7 @@ MORE = {
         View("customer-edit", "customer", act=_edit),
         View("customer-talk", "customer", act=_log_a_call),
         View("customer-task", "customer", act=_next_task),
+        View("customer-tags", "customer", act=_tags),
     ),
     "changes": (View("changes-one", "changes", act=_first_row),),
     "users": (

@@ -46,6 +46,9 @@ ALSO = {
     "app.py": {"pages"},  # the address of the first screen
     "components/consent_view.py": {"db.consents"},  # hands its functions to read and write
     "components/customer_files.py": {"db.attachments"},  # hands its functions to read and write
+    "components/bulk_bar.py": {"db.bulk_actions", "db.customer", "db.customer_filters", "db.tags"},  # hands them on
+    "components/customer_filters.py": {"db.customer_filters", "db.customers", "db.tags"},  # hands them to read
+    "components/customer_tags.py": {"db.tags"},  # hands them to read and write
     "components/customer_parts.py": {"db.customer", "db.customers", "db.history", "db.settings"},  # hands them to read
     "components/customer_talks.py": {"db.customer", "db.interactions", "db.timeline"},  # hands them to read and write
     "components/customer_tasks.py": {"db.tasks"},  # hands its functions to read and write

@@ -15,8 +15,10 @@ from components import customer_parts, customer_talks, period
 from db import (
     around_words,
     attachments,
+    bulk_actions,
     campaigns,
     customer,
+    customer_filters,
     customers,
     event_words,
     history,
@@ -30,6 +32,7 @@ from db import (
     saved_segments,
     search,
     sessions,
+    tags,
     task_words,
     tasks,
     today,
@@ -104,8 +107,14 @@ LIMITS: dict[str, tuple[int, ...]] = {
         search.MOST_HITS,
         customers.MOST_EXPORTED,
         minutes(offers.LIFE),
+        customer_filters.MOST_FILTER_TAGS,
+        customer_filters.MOST_DAYS,
+        bulk_actions.MOST_CHANGED,
+        bulk_actions.MOST_NAMES,
     ),
     "customer": (
+        tags.MOST_TAG,
+        tags.MOST_TAGS,
         *customer.LIMITS.values(),
         customer.MOST_NOTE,
         customer_talks.PAGE,
@@ -268,6 +277,7 @@ ITS_OWN = {
         "Running campaigns",
         "Filters",
         "Analysts and marketers",
+        "Many at once",
     },
     "zh_CN": {
         "首个密码",
@@ -278,6 +288,7 @@ ITS_OWN = {
         "进行中的营销活动",
         "筛选",
         "分析师和营销",
+        "批量操作",
     },
 }
 

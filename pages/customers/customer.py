@@ -12,6 +12,7 @@ from components import (
     customer_actions,
     customer_form,
     customer_parts,
+    customer_tags,
     customer_talks,
     customer_tasks,
     data,
@@ -38,6 +39,7 @@ found = data.read(customer.get, viewer=viewer, customer_id=int(asked), today=tod
 may_edit = viewer.can(Permission.CUSTOMERS_EDIT)
 profile.header(found, _(STAGE_NAMES[Stage(found.stage)]), sight=viewer.can(Permission.USERS_MANAGE))
 consent_view.marks(found.id, viewer)
+customer_tags.draw(found.id, viewer=viewer, screen="customer")
 
 people = data.read(customer.assignees, viewer=viewer) if viewer.can(Permission.CUSTOMERS_ASSIGN) else {}
 if may_edit:

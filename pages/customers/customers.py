@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import streamlit as st
 
-from components import controls, customer_form, customer_list, data, explain, exports, page, profile, tables, wording
+from components import (
+    bulk_bar,
+    controls,
+    customer_filters,
+    customer_form,
+    customer_list,
+    data,
+    explain,
+    exports,
+    page,
+    profile,
+    tables,
+    wording,
+)
 from db import customer, customers
-from db.customers import PAGE, SORTS, Filters
+from db.customer_filters import EVERYBODY
+from db.customers import PAGE, SORTS
 from db.errors import Invalid
 from db.metrics import STAGE_NAMES, Stage
 from db.permissions import Permission
@@ -36,40 +50,11 @@ def new_customer() -> None:
         controls.saved(set_id, _("Customer added."), leave_to="customer", id=str(customer_id))
 
 
-def filters() -> tuple[Filters, str, bool]:
-    """The search box and the row of filters; every value stands in the URL."""
-    words = st.text_input(
-        _("Search"),
-        key="customers_search",
-        type="search",
-        live="200ms",
-        bind="query-params",
-        max_chars=200,
-        icon=":material/search:",
-        placeholder=_("Number") if viewer.masked else _("Name, pinyin, e-mail, phone or household number"),
-        help=_("Names and contacts are hidden from your role; search by number.") if viewer.masked else None,
-    )
-    owners = data.read(customers.owners, viewer=viewer)
-    regions = data.read(customers.regions, viewer=viewer)
-    with st.container(horizontal=True, vertical_alignment="bottom", key="kehu_filters"):
-        region = controls.select("customers_region", _("Region"), regions, _("All regions"), wording.translated)
-        stage = controls.select("customers_stage", _("Stage"), list(stages), _("All stages"), stages.__getitem__)
-        owner = controls.select(
-            "customers_owner",
-            _("Owner"),
-            [str(i) for i in owners],
-            _("All owners"),
-            lambda i: wording.person(owners[int(i)]),
-        )
-        sort = controls.order("customers_sort", _("Sort by"), SORTS, sorts.__getitem__)
-        descending = st.toggle(_("Descending"), key="customers_descending", bind="query-params")
-    return Filters(words or "", int(owner) if owner else None, region, stage), sort, descending
-
-
 @page.fragment
 def listing() -> None:
     """The filters and what they find; typing re-runs only this."""
-    narrowed, sort, descending = filters()
+    known = customer_filters.choices(viewer, stages=stages, currency=settings.currency)
+    narrowed, sort, descending = customer_filters.draw(known, masked=viewer.masked, sorts=sorts)
     question = {"filters": narrowed, "sort": sort, "descending": descending}
     asked = controls.page_number("customers_page", tuple(question.values()))
     for number in dict.fromkeys((asked, 1)):
@@ -78,7 +63,7 @@ def listing() -> None:
             break
     customer_list.remarks(similar=found.similar, left_out=found.left_out)
     if not found.total:
-        if narrowed != Filters():
+        if narrowed != EVERYBODY:
             st.info(_("No customer matches. Remove a filter or try another spelling."))
         elif viewer.can(Permission.CUSTOMERS_EDIT):
             st.info(_("No customers yet. Add the first one with the button above."))
@@ -86,7 +71,12 @@ def listing() -> None:
             st.info(_("No customers yet."))
         return
     picked = customer_list.pick(
-        found.rows, stages=stages, currency=settings.currency, hidden=viewer.masked, words=narrowed.search
+        found.rows,
+        stages=stages,
+        currency=settings.currency,
+        hidden=viewer.masked,
+        words=narrowed.search,
+        many=viewer.can(Permission.CUSTOMERS_EDIT),
     )
     with picked.below, st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         place = tables.position((number - 1) * PAGE, len(found.rows), found.total, more=found.more)
@@ -95,6 +85,14 @@ def listing() -> None:
             st.caption(_("Click a row to see the customer."), width="content")
         controls.turner("customers_page", number, -(-found.total // PAGE))
         with st.container(horizontal=True, width="content"):
+            bulk_bar.draw(
+                viewer,
+                picked=[int(found.rows.iloc[row]["id"]) for row in picked.ticked],
+                total=found.total,
+                more=found.more,
+                filters=narrowed,
+                said=customer_filters.sentence(narrowed, known),
+            )
             explain.share(viewer)
             if viewer.can(Permission.CUSTOMERS_EXPORT):
                 exports.button("customers", {"filters": vars(narrowed)}, viewer=viewer, key="customers_export")

@@ -14,7 +14,8 @@ from sqlalchemy import event, insert, text
 from db import connection, customers, derived, schema
 from db import search as finding
 from db.connection import begin
-from db.customers import Filters, Page
+from db.customer_filters import Filters
+from db.customers import Page
 from db.embedded import Server
 from db.errors import Invalid, Refused
 from db.metrics import Stage

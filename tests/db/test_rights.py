@@ -39,10 +39,12 @@ from db import (
     interactions,
     permissions,
     schema,
+    tags,
     tasks,
 )
+from db.bulk_actions import Action, Chosen
 from db.connection import begin
-from db.customers import Filters
+from db.customer_filters import Filters
 from db.embedded import Server
 from db.errors import KehuError, NotFound, Refused
 from db.overview import overview
@@ -71,6 +73,7 @@ class Planted:
     contact: int
     address: int
     file: int
+    tag: int
     order: int
     saved: int
     removed: int
@@ -150,6 +153,8 @@ def _plant_customer(people: make.People, who: str) -> Planted:
         attached = attachments.add(conn, **mine, name=f"zekret{who}.txt", content=f"zekret{who} reads".encode())
         file_ids = select(schema.changes.c.row_id).where(schema.changes.c.change_set_id == attached)
         file_id = conn.scalar(file_ids) or 0
+        tagged = tags.add(conn, actor=actor, customer_id=customer_id, tag=f"plain{who} VIP")
+        tag_id = conn.scalar(select(schema.changes.c.row_id).where(schema.changes.c.change_set_id == tagged)) or 0
         reasoned = changes.start(
             conn, actor=actor, command="t", permission=P.CUSTOMERS_EDIT, source="screen", reason=f"zekret{who} asked"
         )
@@ -169,7 +174,7 @@ def _plant_customer(people: make.People, who: str) -> Planted:
         }
         session_id = conn.scalar(insert(schema.app_sessions).values(**session).returning(schema.app_sessions.c.id))
     assert saved.change_set_id
-    around = (note_id, call_id, task_id, contact_id, address_id, file_id)
+    around = (note_id, call_id, task_id, contact_id, address_id, file_id, tag_id)
     return Planted(customer_id, *around, order_id, saved.change_set_id, removed, session_id or 0)
 
 
@@ -278,6 +283,7 @@ def test_scoped_roles_read_nothing_of_other_peoples_customers(people: make.Peopl
                     "customers",
                     "customer_keys",
                     "customer_metrics",
+                    "customer_tags",
                     "notes",
                     "orders",
                     "campaign_events",
@@ -481,6 +487,10 @@ def _task(ids: Planted) -> int:
     return ids.task
 
 
+def _bulk(ids: Planted) -> Chosen:
+    return Chosen(ids=(ids.customer,))
+
+
 RULES: dict[str, Rule] = {
     "addresses.add": _rule(P.CUSTOMERS_EDIT, customer_id=_customer, values={"kind": "home", "street": "x"}),
     "addresses.delete": _rule(P.CUSTOMERS_EDIT, customer_id=_customer, address_id=lambda ids: ids.address),
@@ -492,6 +502,8 @@ RULES: dict[str, Rule] = {
     "attachments.content": _rule(P.PERSONAL_READ, customer_id=_customer, attachment_id=lambda ids: ids.file),
     "attachments.delete": _rule(P.CUSTOMERS_EDIT, customer_id=_customer, attachment_id=lambda ids: ids.file),
     "attachments.files": _rule(P.CUSTOMERS_READ, customer_id=_customer),
+    "bulk_actions.preview": _rule(P.CUSTOMERS_EDIT, today=TODAY, chosen=_bulk, action=Action("archive")),
+    "bulk_actions.run": _rule(P.CUSTOMERS_EDIT, today=TODAY, chosen=_bulk, action=Action("archive")),
     "campaigns.get": _rule(P.CAMPAIGNS_READ, campaign_id=1, today=TODAY),
     "campaigns.league": _rule(P.CAMPAIGNS_READ, today=TODAY),
     "campaigns.names": _rule(P.CAMPAIGNS_READ),
@@ -526,6 +538,9 @@ RULES: dict[str, Rule] = {
     "customers.owners": _rule(P.USERS_READ),
     "customers.page": _rule(P.CUSTOMERS_READ, today=TODAY),
     "customers.regions": _rule(P.CUSTOMERS_READ),
+    "customers.sources": _rule(P.CUSTOMERS_READ),
+    "customers.teams": _rule(P.USERS_READ),
+    "customers.matching": _rule(P.CUSTOMERS_READ, today=TODAY, filters=Filters()),
     "customers.search": _rule(P.CUSTOMERS_READ, today=TODAY, words=lambda ids: str(ids.customer)),
     "exports.check": _rule(P.CUSTOMERS_EXPORT, kind="customers", params={}, today=TODAY),
     "exports.rows": _rule(P.CUSTOMERS_EXPORT, kind="customers", params={}, today=TODAY),
@@ -561,6 +576,10 @@ RULES: dict[str, Rule] = {
     "sessions.end_all": _gate_rule(P.ACCOUNT_EDIT),
     "sessions.mine": _gate_rule(P.ACCOUNT_EDIT),
     "sessions.set_language": _gate_rule(P.ACCOUNT_EDIT, language="en"),
+    "tags.add": _rule(P.CUSTOMERS_EDIT, customer_id=_customer, tag="x"),
+    "tags.in_use": _rule(P.CUSTOMERS_READ),
+    "tags.of_customer": _rule(P.CUSTOMERS_READ, customer_id=_customer),
+    "tags.remove": _rule(P.CUSTOMERS_EDIT, customer_id=_customer, tag_id=lambda ids: ids.tag),
     "tasks.add": _rule(P.TASKS_EDIT, customer_id=_customer, title="x"),
     "tasks.assignees": _rule(P.TASKS_READ, customer_id=_customer),
     "tasks.delete": _rule(P.TASKS_EDIT, customer_id=_customer, task_id=_task),

@@ -130,6 +130,7 @@ CHILDREN = (
     "customer_categories",
     "customer_keys",
     "customer_metrics",
+    "customer_tags",
     "interactions",
     "notes",
     "order_days",
@@ -154,6 +155,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "scoped.attachment_contents": "INSERT SELECT",
         "scoped.change_sets": "INSERT SELECT",
         "scoped.changes": "INSERT SELECT",
+        "scoped.customer_tags": WRITE,
     }
     | {f"scoped.{name}": WRITE for name in EDITED},
     "kehu_masked": {f"public.{name}": read for name, read in SHARED.items()}
@@ -389,6 +391,7 @@ def _writes(
         yield "contacts", "UPDATE contacts SET name = 'x' WHERE customer_id = :id", ids
         stored = "INSERT INTO attachment_contents (customer_id, id, content) VALUES (:id, 1000000000, 'x')"
         yield "attachment_contents", stored, ids
+        yield "customer_tags", "UPDATE customer_tags SET tag = 'x' WHERE customer_id = :id", ids
     yield "segments", "UPDATE segments SET description = 'x'", {}
     forged = (
         "INSERT INTO segments (owner_id, name, rule, created_at, updated_at) VALUES (:owner, 'x', '{}', now(), now())"

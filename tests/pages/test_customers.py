@@ -11,7 +11,7 @@ from sqlalchemy import select
 from streamlit.testing.v1 import AppTest
 
 from db import clock, connection, customer, customers, derived, schema
-from db.customers import Filters
+from db.customer_filters import Filters
 from db.embedded import Server
 from db.permissions import Viewer
 from tests import make

@@ -212,7 +212,7 @@ def grid(app: AppTest, key: str) -> pd.DataFrame:
 
 def pick(app: AppTest, key: str, row: int) -> AppTest:
     """Click a row of a grid."""
-    app.session_state[_grid(app, key).key] = {"selection": {"rows": [row], "columns": [], "cells": []}}
+    app.session_state[_grid(app, key).key] = {"selection": {"rows": [], "columns": [], "cells": [(row, "name")]}}
     return app.run()
 
 

@@ -1,0 +1,263 @@
+"""What the list of customers is narrowed by: the search, the filters folded beside it, and each in words under it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import streamlit as st
+
+from components import controls, data, format, wording
+from db import customers, tags
+from db.customer_filters import BEFORE, MOST_DAYS, MOST_FILTER_TAGS, MOST_REVENUE, NEVER, RECENCY, WITHIN, Filters
+from db.permissions import Viewer
+from db.words import _, ngettext
+
+KEY = "customers"
+WIDTH = 230
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What there is to choose from, by its code in the URL, in words."""
+
+    owners: Mapping[str, str]
+    teams: Mapping[str, str]
+    regions: Mapping[str, str]
+    sources: Mapping[str, str]
+    stages: Mapping[str, str]
+    tags: Mapping[str, str]
+    currency: str
+
+
+def choices(viewer: Viewer, *, stages: Mapping[str, str], currency: str) -> Choices:
+    """What this viewer can narrow the list by."""
+    owners = data.read(customers.owners, viewer=viewer)
+    teams = data.read(customers.teams, viewer=viewer)
+    used = data.read(tags.in_use, viewer=viewer)["tag"]
+    return Choices(
+        owners={str(i): wording.person(name) for i, name in owners.items()},
+        teams={str(i): name for i, name in teams.items()},
+        regions={r: wording.translated(r) for r in data.read(customers.regions, viewer=viewer)},
+        sources={s: wording.translated(s) for s in data.read(customers.sources, viewer=viewer)},
+        stages=stages,
+        tags={tags.key(tag): tag for tag in used},
+        currency=currency,
+    )
+
+
+def draw(known: Choices, *, masked: bool, sorts: Mapping[str, str]) -> tuple[Filters, str, bool]:
+    """The search, the filters and the order; gives them. Every value stands in the URL."""
+    words = st.text_input(
+        _("Search"),
+        key=f"{KEY}_search",
+        type="search",
+        live="200ms",
+        bind="query-params",
+        max_chars=200,
+        icon=":material/search:",
+        placeholder=_("Number") if masked else _("Name, pinyin, e-mail, phone or household number"),
+        help=_("Names and contacts are hidden from your role; search by number.") if masked else None,
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom", key="kehu_filters"):
+        n = _count(known)
+        label = _("Filters ({n})").format(n=n) if n else _("Filters")
+        with st.popover(label, icon=":material/filter_list:", key=f"{KEY}_filters"):
+            filters = _within(words or "", known)
+        sort = controls.order(f"{KEY}_sort", _("Sort by"), list(sorts), sorts.__getitem__)
+        descending = st.toggle(_("Descending"), key=f"{KEY}_descending", bind="query-params")
+    _chips(filters, known)
+    return filters, sort, descending
+
+
+def _count(known: Choices) -> int:
+    """How many filters there are about to be: the name of what they are folded in is drawn before them."""
+    codes: dict[str, Iterable[str]] = {
+        "owner": known.owners,
+        "team": known.teams if len(known.teams) > 1 else (),
+        "stage": known.stages,
+        "region": known.regions,
+        "source": known.sources,
+        "archived": ("yes",),
+        "ordered": RECENCY,
+        "contacted": RECENCY,
+    }
+    n = sum(str(controls.held(f"{KEY}_{name}")) in offered for name, offered in codes.items())
+    chosen = controls.held(f"{KEY}_tags") or ()
+    listed = chosen.split(",") if isinstance(chosen, str) else list(chosen) if isinstance(chosen, list) else []
+    n += min(len({tag for tag in listed if tag in known.tags}), MOST_FILTER_TAGS)
+    bounds = (controls.held(f"{KEY}_revenue_{end}") for end in ("from", "to"))
+    return n + any(controls.whole(bound, MOST_REVENUE) is not None for bound in bounds)
+
+
+def _within(words: str, known: Choices) -> Filters:
+    """The controls of all filters."""
+    with st.container(
+        horizontal=True, vertical_alignment="bottom", gap="small", width=2 * WIDTH + 30, key="kehu_filters_lists"
+    ):
+        owner = _one("owner", _("Owner"), known.owners, _("All owners"))
+        team = _one("team", _("Team"), known.teams, _("All teams")) if len(known.teams) > 1 else ""
+        stage = _one("stage", _("Stage"), known.stages, _("All stages"))
+        region = _one("region", _("Region"), known.regions, _("All regions"))
+        source = _one("source", _("Source"), known.sources, _("All sources")) if known.sources else ""
+        lists = {"yes": _("Only the archived ones")}
+        archived = _one("archived", _("On the lists"), lists, _("Those on the lists"))
+    chosen = controls.several(
+        f"{KEY}_tags",
+        _("Tags, all of them"),
+        list(known.tags),
+        known.tags.__getitem__,
+        most=MOST_FILTER_TAGS,
+        placeholder=_("Choose tags") if known.tags else _("No customer has a tag yet"),
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="kehu_filters_revenue"):
+        low, high = (
+            controls.whole_number(f"{KEY}_revenue_{end}", label, most=MOST_REVENUE, placeholder="–", width=WIDTH)
+            for end, label in (
+                ("from", _("Revenue from ({currency})").format(currency=known.currency)),
+                ("to", _("Revenue up to ({currency})").format(currency=known.currency)),
+            )
+        )
+    ordered, ordered_days = _lately("ordered", _("Last order"), _("Never ordered"))
+    contacted, contacted_days = _lately("contacted", _("Last contact"), _("Never contacted"))
+    return Filters(
+        search=words,
+        owner_id=int(owner) if owner else None,
+        region=region,
+        stage=stage,
+        team_id=int(team) if team else None,
+        source=source,
+        tags=chosen,
+        revenue_from=low,
+        revenue_to=high,
+        ordered=ordered,
+        ordered_days=ordered_days,
+        contacted=contacted,
+        contacted_days=contacted_days,
+        archived=bool(archived),
+    )
+
+
+def _one(name: str, label: str, named: Mapping[str, str], everything: str) -> str:
+    return controls.select(f"{KEY}_{name}", label, list(named), everything, named.__getitem__, width=WIDTH)
+
+
+def _lately(name: str, label: str, never: str) -> tuple[str, int]:
+    """How long ago: one of the modes ('' for whenever) and its days."""
+    default = _DEFAULT[f"{name}_days"]
+    modes = {WITHIN: _("Within the last … days"), BEFORE: _("Not in the last … days"), NEVER: never}
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key=f"kehu_filters_{name}"):
+        mode = controls.select(f"{KEY}_{name}", label, list(modes), _("Whenever"), modes.__getitem__, width=WIDTH)
+        if mode not in (WITHIN, BEFORE):
+            return mode, default
+        days = controls.whole_number(
+            f"{KEY}_{name}_days", _("Number of days"), most=MOST_DAYS, default=default, width=WIDTH
+        )
+    return mode, default if days is None else days
+
+
+_DEFAULT = {f.name: f.default for f in fields(Filters) if isinstance(f.default, int)}
+
+
+@dataclass(frozen=True)
+class Said:
+    """One filter in words, and what its controls hold without it."""
+
+    words: str
+    without: Mapping[str, Any]
+
+
+def told(filters: Filters, known: Choices) -> list[Said]:
+    """Each filter in words, in the order of the controls; the search is not among them."""
+    found: list[Said] = []
+
+    def say(words: str, **without: Any) -> None:
+        found.append(Said(words, {controls.key_of(f"{KEY}_{name}"): held for name, held in without.items()}))
+
+    named = (
+        ("owner", _("Owner: {name}"), known.owners, "" if filters.owner_id is None else str(filters.owner_id)),
+        ("team", _("Team: {name}"), known.teams, "" if filters.team_id is None else str(filters.team_id)),
+        ("stage", _("Stage: {name}"), known.stages, filters.stage),
+        ("region", _("Region: {name}"), known.regions, filters.region),
+        ("source", _("Source: {name}"), known.sources, filters.source),
+    )
+    for name, sentence, names, code in named:
+        if code:
+            say(sentence.format(name=names.get(code, code)), **{name: ""})
+    if filters.archived:
+        say(_("Only the archived ones"), archived="")
+    for tag in filters.tags:
+        rest = [other for other in filters.tags if other != tag]
+        say(_("Tag: {name}").format(name=known.tags.get(tag, tag)), tags=rest)
+    low, high = (
+        None if n is None else format.money(n, known.currency) for n in (filters.revenue_from, filters.revenue_to)
+    )
+    if low is not None and high is not None:
+        say(_("Revenue from {low} to {high}").format(low=low, high=high), revenue_from=None, revenue_to=None)
+    elif low is not None:
+        say(_("Revenue from {low}").format(low=low), revenue_from=None)
+    elif high is not None:
+        say(_("Revenue up to {high}").format(high=high), revenue_to=None)
+    if filters.ordered:
+        say(_ordered(filters.ordered, filters.ordered_days), ordered="")
+    if filters.contacted:
+        say(_contacted(filters.contacted, filters.contacted_days), contacted="")
+    return found
+
+
+def sentence(filters: Filters, known: Choices) -> str:
+    """The search and the filters in one line."""
+    searched = [_("Search: {words}").format(words=filters.search)] if filters.search else []
+    return wording.line(*searched, *(one.words for one in told(filters, known))) or _("no filter, everybody")
+
+
+def _ordered(mode: str, n: int) -> str:
+    if mode == NEVER:
+        return _("Never ordered")
+    if mode == WITHIN:
+        return ngettext("Ordered in the last day", "Ordered in the last {n} days", n).format(n=format.number(n))
+    return ngettext("No order in the last day", "No order in the last {n} days", n).format(n=format.number(n))
+
+
+def _contacted(mode: str, n: int) -> str:
+    if mode == NEVER:
+        return _("Never contacted")
+    if mode == WITHIN:
+        return ngettext("Contact in the last day", "Contact in the last {n} days", n).format(n=format.number(n))
+    return ngettext("No contact in the last day", "No contact in the last {n} days", n).format(n=format.number(n))
+
+
+def _chips(filters: Filters, known: Choices) -> None:
+    """Each filter in words as a button that takes it away."""
+    said = told(filters, known)
+    if not said:
+        return
+    with st.container(horizontal=True, gap="small", key=f"{KEY}_chips"):
+        for number, one in enumerate(said):
+            st.button(
+                wording.plain(one.words),
+                icon=":material/close:",
+                key=f"{KEY}_chip_{number}",
+                help=_("Remove this filter"),
+                on_click=_hold,
+                args=([one.without],),
+            )
+        if len(said) > 1:
+            without = [_together(said)]
+            st.button(_("Remove all"), type="tertiary", key=f"{KEY}_chips_all", on_click=_hold, args=(without,))
+
+
+def _together(said: Sequence[Said]) -> dict[str, Any]:
+    """What all controls hold without any filter; of the tags none is left."""
+    held: dict[str, Any] = {}
+    for one in said:
+        held |= one.without
+    return {key: [] if isinstance(value, list) else value for key, value in held.items()}
+
+
+def _hold(without: Sequence[Mapping[str, Any]]) -> None:
+    """Before the next run: the controls hold this."""
+    for held in without:
+        for key, value in held.items():
+            st.session_state[key] = value

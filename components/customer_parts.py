@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from components import controls, customer_tabs, customer_talks, data, profile
+from components import controls, custom_fields_view, customer_tabs, customer_talks, data, profile
 from db import customer, customers, history
 from db.permissions import Viewer
 from db.settings import Settings
@@ -78,6 +78,7 @@ def _notes(opened: Opened) -> None:
 
 def _details(opened: Opened) -> None:
     profile.fields(opened.found, hidden=opened.viewer.masked)
+    custom_fields_view.details(opened.found.custom_values, viewer=opened.viewer)
 
 
 def _history(opened: Opened) -> None:

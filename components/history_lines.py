@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from components import segment_choices, wording
+from components import custom_fields_view, segment_choices, wording
 from components.signin import role_name
+from db.custom_values import TYPE_NAMES, Field
 from db.errors import Conflict
 from db.event_words import DIRECTION_NAMES, KIND_NAMES, OUTCOMES
 from db.permissions import NOBODY, Viewer
@@ -36,6 +37,11 @@ def title(command: str, undoes_id: Any) -> str:
         "segment.save": _("Segment changed"),
         "segment.archive": _("Segment archived"),
         "segment.restore": _("Segment put back on the list"),
+        "field.add": _("Field added"),
+        "field.save": _("Field changed"),
+        "field.archive": _("Field archived"),
+        "field.restore": _("Field put back into the forms"),
+        "field.order": _("Fields ordered"),
         "users.add": _("User added"),
         "users.change": _("User changed"),
         "users.deactivate": _("User deactivated"),
@@ -86,6 +92,14 @@ def column(name: str) -> str:
         "rule": _("Rule"),
         "description": _("What it is for"),
         "visibility": _("Who sees it"),
+        "name_zh": _("Chinese name"),
+        "choices": _("Choices"),
+        "required": _("Required"),
+        "help": _("Help text"),
+        "position": _("Place"),
+        "type": _("Type"),
+        "key": _("Key"),
+        "personal": _("Personal"),
     }
     return names.get(name, name)
 
@@ -99,6 +113,8 @@ def value(name: str, raw: Any, viewer: Viewer, people: Mapping[int, str]) -> str
     if name == "owner_id":
         return wording.person({NOBODY: "", **people}.get(int(raw), f"#{int(raw)}"))
     if isinstance(raw, dict | list):
+        if name == "choices":
+            return wording.listed(str(each) for each in raw) or "–"
         written = json.dumps(raw, ensure_ascii=False)
         return segment_choices.told(written, viewer) if name == "rule" else written
     return {True: _("yes"), False: _("no")}[raw] if isinstance(raw, bool) else _word(name, raw)
@@ -110,6 +126,8 @@ def _word(name: str, raw: Any) -> str:
         return role_name(str(raw))
     if raw in (talked := {"kind": KIND_NAMES, "direction": DIRECTION_NAMES, "outcome": OUTCOMES}.get(name, {})):
         return _(talked[raw])
+    if name == "type" and raw in TYPE_NAMES:
+        return _(TYPE_NAMES[raw])
     words = {"shared": _("shared"), "private": _("private")} if name == "visibility" else {}
     return words.get(raw, str(raw))
 
@@ -131,10 +149,20 @@ def conflict(error: Conflict, *, viewer: Viewer, people: Mapping[int, str], most
 def _each(
     lines: Sequence[dict[str, Any]], one: str, other: str, viewer: Viewer, people: Mapping[int, str], most: int
 ) -> None:
+    custom: Mapping[str, Field] = {}
+    if any("." in line["column"] for line in lines[:most]):
+        custom = custom_fields_view.named(viewer)
     for line in lines[:most]:
         name = line["column"]
-        was, became = (value(name, line[side], viewer, people) for side in (one, other))
-        st.text(_("{name}: {before} → {after}").format(name=column(name), before=was, after=became))
+        if "." in name:  # of a custom field, by its key
+            key = name.partition(".")[2]
+            field = custom.get(key)
+            called = field.label if field else key
+            was, became = (custom_fields_view.told(field, line[side]) or "–" for side in (one, other))
+        else:
+            called = column(name)
+            was, became = (value(name, line[side], viewer, people) for side in (one, other))
+        st.text(_("{name}: {before} → {after}").format(name=called, before=was, after=became))
     if len(lines) > most:
         st.caption(_("and {n} more values").format(n=len(lines) - most))
 

@@ -6,12 +6,14 @@ info["rule"] is one of
     rollup      sums keyed by owner_id: row-level security by owner_id
     shared      everybody who is signed in may read it
     personal    a user's own, which may be shared: others read it then
+    own         a user's own, read and written by nobody else; the worker may remove it unread
     record      history: append-only; scoped roles see what concerns their customers
     gate        sign-in only
     queue       anybody who writes may append; only the worker reads
     hidden      read through functions that give back what the viewer may see; only the worker reaches the table
 info["recorded"]: rows are edited by people and only through db/changes.py. info["area"]: the cache generation it moves.
-Column info: "personal" is withheld from masked roles and kept apart in history; "derived" is computed from others.
+Column info: "personal" is withheld from masked roles and kept apart in history; "derived" is computed from others;
+"keyed" holds the values of custom fields, each of which counts as a column of its own.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from db import columns, schema_around, schema_derived
+from db import columns, schema_around, schema_derived, schema_fields
 from db.columns import PERSONAL, PERSONAL_DERIVED
 from db.columns import identity as _id
 from db.columns import one_of as _one_of
@@ -205,6 +207,8 @@ customers = Table(
     Column("phone_reversed", Text(collation="C"), nullable=False, server_default="", info=PERSONAL_DERIVED),
     Column("search_text", Text(collation="C"), nullable=False, server_default="", info=PERSONAL_DERIVED),
     *_version(),
+    schema_fields.values_by_key("custom"),
+    schema_fields.values_by_key("custom_personal", personal=True),
     PrimaryKeyConstraint("id"),
     _one_of("kind", ("person", "company"), "kind"),
     Index("customers_owner_id_sort_key_idx", "owner_id", "sort_key", "id"),
@@ -425,6 +429,11 @@ segments = Table(
 # --- what surrounds a customer: db/schema_around.py ------------------------------------------------------------------
 
 interactions = schema_around.interactions
+
+# --- custom fields and drafts: db/schema_fields.py --------------------------------------------------------------------
+
+custom_fields = schema_fields.custom_fields
+drafts = schema_fields.drafts
 
 # --- derived: db/schema_derived.py -----------------------------------------------------------------------------------
 

@@ -14,8 +14,12 @@ from api import health
 from components import customer_parts, customer_talks, period
 from db import (
     campaigns,
+    custom_fields,
+    custom_values,
     customer,
     customers,
+    drafts,
+    duplicates,
     event_words,
     history,
     metrics,
@@ -94,6 +98,9 @@ LIMITS: dict[str, tuple[int, ...]] = {
         event_words.MOST_MINUTES,
         customer_parts.ORDERS,
         customer_parts.LINES,
+        drafts.MOST_DRAFTS,
+        drafts.LIFE.days,
+        duplicates.MOST_COUNTED,
         limit_of(customer.notes),
         limit_of(customer.campaigns),
         limit_of(history.of_customer),
@@ -112,6 +119,11 @@ LIMITS: dict[str, tuple[int, ...]] = {
         customers.MOST_EXPORTED,
     ),
     "changes": (of_page("changes", "PAGE"), history.MOST_ROWS, undo.MOST_ROWS, minutes(offers.LIFE)),
+    "fields": (
+        *(custom_fields.MOST_FIELDS, custom_fields.MOST_CHOICES, custom_fields.MOST_CHOICE, custom_fields.MOST_NAME),
+        *(custom_fields.MOST_HELP, custom_fields.MOST_KEY),
+        *(custom_values.MOST_TEXT, custom_values.MOST_DIGITS, custom_values.MOST_DECIMALS),
+    ),
     "users": (
         users.MOST_USERS,
         users.MOST_NAME,

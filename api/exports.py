@@ -69,14 +69,14 @@ def _file(session: Session, offer: Offer, language: str) -> Iterator[bytes]:
     words.use(language)
     with begin(session.viewer, timeout_ms=TIMEOUT_MS) as conn:
         rows = exports.rows(conn, viewer=session.viewer, kind=offer.kind, params=offer.params, today=session.today)
-        columns = exports.get(offer.kind).columns(session.settings)
+        columns = exports.get(offer.kind).columns(conn, session.viewer, session.settings)
         text = io.StringIO()
         writer = csv.writer(text)
-        writer.writerow(columns.values())
+        writer.writerow(cell(name, session.settings.time_zone) for name in columns.values())
         yield b"\xef\xbb\xbf" + _take(text)  # without the mark Excel takes UTF-8 for something else
         words.use(language)  # every step may run in another thread
         for row in rows:
-            writer.writerow(cell(row[name], session.settings.time_zone) for name in columns)
+            writer.writerow(cell(row.get(name), session.settings.time_zone) for name in columns)
             total += 1
             if text.tell() > CHUNK:
                 yield _take(text)

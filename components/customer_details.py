@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from components import consent_view, profile, reach
+from components import consent_view, custom_fields_view, profile, reach
 from db.permissions import Viewer
 from db.words import _
 
@@ -19,6 +19,7 @@ def draw(customer: Any, viewer: Viewer, *, zone: str, today: date) -> None:
         with st.container(border=True):
             st.markdown(f"**{_('Profile')}**")
             profile.fields(customer, hidden=viewer.masked)
+            custom_fields_view.details(customer.custom_values, viewer=viewer)
         consent_view.card(customer.id, viewer, zone=zone, today=today)
     # On a phone whom to call comes first.
     with right, st.container(key="kehu_beside_details"):

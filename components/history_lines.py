@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from components import segment_choices, wording
+from components import custom_fields_view, segment_choices, wording
 from components.signin import role_name
 from db.around_words import ADDRESS_NAMES, CHANNEL_NAMES, STATE_NAMES
+from db.custom_values import TYPE_NAMES, Field
 from db.errors import Conflict
 from db.event_words import DIRECTION_NAMES, KIND_NAMES, OUTCOMES
 from db.permissions import NOBODY, Viewer
@@ -65,6 +66,11 @@ def title(command: str, undoes_id: Any) -> str:
         "segment.save": _("Segment changed"),
         "segment.archive": _("Segment archived"),
         "segment.restore": _("Segment put back on the list"),
+        "field.add": _("Field added"),
+        "field.save": _("Field changed"),
+        "field.archive": _("Field archived"),
+        "field.restore": _("Field put back into the forms"),
+        "field.order": _("Fields ordered"),
         "users.add": _("User added"),
         "users.change": _("User changed"),
         "users.deactivate": _("User deactivated"),
@@ -136,6 +142,14 @@ def column(name: str, table: str = "") -> str:
         "happened_at": _("When"),
         "media_type": _("Kind of file"),
         "bytes": _("Bytes"),
+        "name_zh": _("Chinese name"),
+        "choices": _("Choices"),
+        "required": _("Required"),
+        "help": _("Help text"),
+        "position": _("Place"),
+        "type": _("Type"),
+        "key": _("Key"),
+        "personal": _("Personal"),
     }
     apart = {
         ("contacts", "main"): _("Main contact"),
@@ -155,6 +169,8 @@ def value(name: str, raw: Any, viewer: Viewer, people: Mapping[int, str]) -> str
     if name in ("owner_id", "assignee_id", "author_id", "done_by_id"):
         return wording.person({NOBODY: "", **people}.get(int(raw), f"#{int(raw)}"))
     if isinstance(raw, dict | list):
+        if name == "choices":
+            return wording.listed(str(each) for each in raw) or "–"
         written = json.dumps(raw, ensure_ascii=False)
         return segment_choices.told(written, viewer) if name == "rule" else written
     return {True: _("yes"), False: _("no")}[raw] if isinstance(raw, bool) else _word(name, raw)
@@ -166,6 +182,8 @@ def _word(name: str, raw: Any) -> str:
         return role_name(str(raw))
     if raw in (coded := CODES.get(name, {})):
         return _(coded[raw])
+    if name == "type" and raw in TYPE_NAMES:
+        return _(TYPE_NAMES[raw])
     words = {"shared": _("shared"), "private": _("private")} if name == "visibility" else {}
     return words.get(raw, str(raw))
 
@@ -187,10 +205,19 @@ def conflict(error: Conflict, *, viewer: Viewer, people: Mapping[int, str], most
 def _each(
     lines: Sequence[dict[str, Any]], one: str, other: str, viewer: Viewer, people: Mapping[int, str], most: int
 ) -> None:
+    custom: Mapping[str, Field] = {}
+    if any("." in line["column"] for line in lines[:most]):
+        custom = custom_fields_view.named(viewer)
     for line in lines[:most]:
         name = line["column"]
-        was, became = (value(name, line[side], viewer, people) for side in (one, other))
-        called = column(name, line.get("table", ""))
+        if "." in name:  # of a custom field, by its key
+            key = name.partition(".")[2]
+            field = custom.get(key)
+            called = field.label if field else key
+            was, became = (custom_fields_view.told(field, line[side]) or "–" for side in (one, other))
+        else:
+            called = column(name, line.get("table", ""))
+            was, became = (value(name, line[side], viewer, people) for side in (one, other))
         st.text(_("{name}: {before} → {after}").format(name=called, before=was, after=became))
     if len(lines) > most:
         st.caption(_("and {n} more values").format(n=len(lines) - most))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,8 +14,9 @@ from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import BigInteger, Connection, Date, DateTime, cast, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from db import changes, clock, customers, schema, text
+from db import changes, clock, custom_fields, custom_values, customers, keyed, schema, text
 from db.connection import widen
+from db.custom_values import PREFIX, Field
 from db.errors import Conflict, Invalid, NotFound
 from db.metrics import stage_column
 from db.permissions import NOBODY, Permission, Role, Viewer
@@ -66,11 +67,21 @@ class Customer:
     first_order_on: date | None
     last_order_on: date | None
     refreshed_at: datetime | None
+    custom: dict[str, Any] = field(default_factory=dict)
+    custom_personal: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def custom_values(self) -> dict[str, Any]:
+        """The values of the custom fields by their key, as far as the viewer may see them."""
+        return self.custom | self.custom_personal
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What a save did: its change set (None when nothing differed) and the columns somebody else saved meanwhile."""
+    """What a save did: its change set (None when nothing differed) and the columns somebody else saved meanwhile.
+
+    A custom field stands among the columns as `custom.` and its key.
+    """
 
     change_set_id: int | None
     changed: list[str]
@@ -215,11 +226,19 @@ def assignees(conn: Connection, *, viewer: Viewer) -> dict[int, str]:
 
 
 def add(
-    conn: Connection, *, actor: Viewer, values: Mapping[str, str], source: str = "screen", screen: str = ""
+    conn: Connection, *, actor: Viewer, values: Mapping[str, Any], source: str = "screen", screen: str = ""
 ) -> tuple[int, int]:
-    """Create a customer of one's own (an administrator's belongs to nobody yet); gives (customer id, change set id)."""
+    """Create a customer of one's own (an administrator's belongs to nobody yet); gives (customer id, change set id).
+
+    `values` may hold custom fields as `custom.` and their key; required ones must be there.
+    Raises Invalid (by field), Refused.
+    """
     actor.require(Permission.CUSTOMERS_EDIT)
-    row = checked(values, required=("name",))
+    fields = custom_fields.in_use(conn, viewer=actor)
+    core, own = _parted(values)
+    missing = {key: None for key, each in fields.items() if each.required and key not in own}
+    row, typed = _both(core, ("name",), fields, own | missing, None)
+    row |= keyed.gathered(schema.customers, _columns(fields, typed), {})
     owner_id = actor.user_id if actor.scoped else NOBODY
     set_id = _start(conn, actor, "customer.add", source, screen)
     [customer_id] = changes.insert(
@@ -234,38 +253,48 @@ def save(
     actor: Viewer,
     customer_id: int,
     version: int,
-    values: Mapping[str, str],
+    values: Mapping[str, Any],
     source: str = "screen",
     screen: str = "",
 ) -> Saved:
     """Save a form that was opened at `version`.
 
-    `values` may hold the whole form: a field that stands as it was when the form was opened is not the editor's. When
+    `values` may hold the whole form, custom fields as `custom.` and their key: a field that stands as it was when the
+    form was opened is not the editor's. When
     others saved meanwhile and changed none of the editor's fields the two are merged, and `merged_with` says which
     columns they changed; otherwise Conflict shows both sides (column, mine, theirs) and nothing is saved.
     Raises Invalid (by field), NotFound, Refused.
     """
     actor.require(Permission.CUSTOMERS_EDIT)
-    given = _cleaned(values)
-    now = _locked(conn, customer_id)
-    opened = now | _changed_since(conn, customer_id, int(now["version"]) - version)
+    core, own = _parted(values)
+    given = _cleaned(core)
+    row = _locked(conn, customer_id)
+    before = row | _changed_since(conn, customer_id, int(row["version"]) - version)
+    now, opened = _flat(row), _flat(before)
+    fields = custom_fields.in_use(conn, viewer=actor) if own else {}
     # What was loaded before there were rules may stay; what is typed now is checked.
     typed = {c: v for c, v in given.items() if v != opened[c]}
-    fine = checked(typed, required=("name",) if "name" in typed else ())
-    patch = {c: v for c, v in fine.items() if v not in (opened[c], now[c])}
-    theirs = sorted(c for c, was in opened.items() if now[c] != was and not _apart(c))
+    fine, theirs_too = _both(
+        typed, ("name",) if "name" in typed else (), fields, own, before["custom"] | before["custom_personal"]
+    )
+    fine |= {PREFIX + key: value for key, value in theirs_too.items()}
+    patch = {c: v for c, v in fine.items() if v not in (opened.get(c), now.get(c))}
+    theirs = sorted(c for c in opened.keys() | now.keys() if opened.get(c) != now.get(c) and not _apart(c))
     clash = [c for c in theirs if c in patch]
     if clash:
         raise Conflict(
             _("Somebody saved this customer while you were editing. Choose which values to keep."),
-            rows=[{"column": c, "mine": patch[c], "theirs": now[c]} for c in clash],
-            version=now["version"],
+            rows=[{"column": c, "mine": patch[c], "theirs": now.get(c)} for c in clash],
+            version=row["version"],
         )
     if not patch:
         return Saved(None, [], theirs)
-    derived = {c: v for c, v in customers.keys({**now, **patch}).items() if now[c] != v}
+    stored = {c: v for c, v in patch.items() if not c.startswith(PREFIX)}
+    typed_custom = {c.removeprefix(PREFIX): v for c, v in patch.items() if c.startswith(PREFIX)}
+    stored |= keyed.gathered(schema.customers, _columns(fields, typed_custom), row)
+    derived = {c: v for c, v in customers.keys({**row, **stored}).items() if row[c] != v}
     set_id = _start(conn, actor, "customer.save", source, screen)
-    changes.update(conn, set_id, "customers", [{"id": customer_id, **patch, **derived}])
+    changes.update(conn, set_id, "customers", [{"id": customer_id, **stored, **derived}])
     return Saved(set_id, sorted(patch), theirs)
 
 
@@ -417,6 +446,67 @@ def checked(values: Mapping[str, str], *, required: tuple[str, ...] = ()) -> dic
     return row
 
 
+def problems(
+    values: Mapping[str, Any], *, fields: Mapping[str, Field], opened: Mapping[str, Any] | None
+) -> dict[str, str]:
+    """What is wrong with what has been typed so far, a sentence for each field; nothing is read or written.
+
+    `opened` is what the custom fields held when the form was opened, None for a customer who is new.
+    """
+    core, own = _parted(values)
+    try:
+        _both(core, ("name",) if "name" in core else (), fields, own, opened)
+    except Invalid as error:
+        return error.fields
+    return {}
+
+
+def _parted(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The customer's own columns, and custom fields by their key."""
+    own = {c.removeprefix(PREFIX): v for c, v in values.items() if c.startswith(PREFIX)}
+    return {c: v for c, v in values.items() if not c.startswith(PREFIX)}, own
+
+
+def _both(
+    core: Mapping[str, str],
+    required: tuple[str, ...],
+    fields: Mapping[str, Field],
+    own: Mapping[str, Any],
+    opened: Mapping[str, Any] | None,
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """Columns and custom fields as they are stored; one Invalid names what is wrong with any of them.
+
+    `opened` is what the custom fields held when the form was opened; None for a customer who is new.
+    """
+    problems: dict[str, str] = {}
+    row: dict[str, str] = {}
+    typed: dict[str, Any] = {}
+    try:
+        row = checked(core, required=required)
+    except Invalid as error:
+        if not error.fields:
+            raise
+        problems |= error.fields
+    try:
+        typed = custom_values.checked(fields, own) if opened is None else custom_values.changed(fields, own, opened)
+    except Invalid as error:
+        problems |= {PREFIX + key: sentence for key, sentence in error.fields.items()}
+    if problems:
+        raise Invalid(_("Some fields need another look."), fields=problems)
+    return row, typed
+
+
+def _columns(fields: Mapping[str, Field], typed: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of custom fields under the names that db/keyed.py gathers."""
+    return {f"{fields[key].column}.{key}": value for key, value in typed.items()}
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with each custom field as `custom.` and its key, whichever column holds it."""
+    spread = keyed.spread(schema.customers, row)
+    return {PREFIX + c.partition(".")[2] if "." in c else c: value for c, value in spread.items()}
+
+
 def _cleaned(values: Mapping[str, str]) -> dict[str, str]:
     unknown = set(values) - set(FIELDS)
     if unknown:
@@ -474,4 +564,4 @@ def _changed_since(conn: Connection, customer_id: int, versions: int) -> dict[st
 
 def _apart(column: str) -> bool:
     """True for columns that nobody edits: they follow from others."""
-    return bool(schema.customers.c[column].info.get("derived")) or column in changes.KEPT
+    return bool(schema.customers.c[keyed.base(column)].info.get("derived")) or column in changes.KEPT

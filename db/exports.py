@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from db import customers, history, segments
+from db import custom_fields, customers, history, segments
+from db.custom_values import PREFIX
 from db.customer_filters import Filters
 from db.errors import Invalid, NotFound
 from db.metrics import STAGE_NAMES, Stage
@@ -27,7 +28,7 @@ class Kind:
 
     permission: Permission
     rows: Callable[[Connection, Viewer, date, Mapping[str, Any]], Iterator[Row]]
-    columns: Callable[[Settings], dict[str, str]]
+    columns: Callable[[Connection, Viewer, Settings], dict[str, str]]
 
 
 def rows(conn: Connection, *, viewer: Viewer, kind: str, params: Mapping[str, Any], today: date) -> Iterator[Row]:
@@ -54,10 +55,30 @@ def _customers(conn: Connection, viewer: Viewer, today: date, params: Mapping[st
     if not isinstance(given, dict) or not given.keys() <= {f.name for f in fields(Filters)}:
         raise Invalid(_("These filters are not known."))
     found = customers.export(conn, viewer=viewer, today=today, filters=Filters(**given))
-    return (row | {"stage": _(STAGE_NAMES[Stage(row["stage"])])} for row in found)
+    return (_worded(row) for row in found)
 
 
-def _customer_columns(settings: Settings) -> dict[str, str]:
+def _worded(row: Row) -> Row:
+    """The row with its stage in words and the values of custom fields as columns; several choices are one text."""
+    own = {PREFIX + key: _written(value) for key, value in (row["custom"] | row["custom_personal"]).items()}
+    return {**row, **own, "stage": _(STAGE_NAMES[Stage(row["stage"])])}
+
+
+def _written(value: Any) -> str:
+    """A custom value as an import can read it again."""
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    return "; ".join(value) if isinstance(value, list) else str(value)
+
+
+def _customer_columns(conn: Connection, viewer: Viewer, settings: Settings) -> dict[str, str]:
+    own = custom_fields.in_use(conn, viewer=viewer)
+    return _plain_columns(settings) | {
+        PREFIX + key: field.label for key, field in own.items() if not (field.personal and viewer.masked)
+    }
+
+
+def _plain_columns(settings: Settings) -> dict[str, str]:
     return {
         "id": _("Number"),
         "name": _("Name"),
@@ -79,7 +100,7 @@ def _segment(conn: Connection, viewer: Viewer, today: date, params: Mapping[str,
     if not isinstance(rule, str):
         raise Invalid(_("These filters are not known."))
     found = segments.export(conn, viewer=viewer, rule=rule, today=today)
-    return (row | {"stage": _(STAGE_NAMES[Stage(row["stage"])])} for row in found)
+    return (_worded(row) for row in found)
 
 
 def _changes(conn: Connection, viewer: Viewer, today: date, params: Mapping[str, Any]) -> Iterator[Row]:
@@ -98,7 +119,7 @@ def _changes(conn: Connection, viewer: Viewer, today: date, params: Mapping[str,
     return stepwise()
 
 
-def _change_columns(settings: Settings) -> dict[str, str]:
+def _change_columns(conn: Connection, viewer: Viewer, settings: Settings) -> dict[str, str]:
     return {
         "id": _("Number"),
         "made_at": _("When"),

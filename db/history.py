@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection, TableValuedAlias, column, func, select
 
-from db import schema
+from db import keyed, schema
 from db.changes import LARGEST_ID
 from db.errors import NotFound
 from db.permissions import Permission, Viewer
@@ -108,8 +108,11 @@ def _detail(row: Any) -> dict[str, Any]:
         c
         for c in (column.name for column in table.columns)
         if c in before.keys() | after.keys()
+        and c not in keyed.columns(table)
         and not table.c[c].info.get("derived")
         and c not in ("version", "created_at", "updated_at")
     ]
+    before, after = keyed.spread(table, before), keyed.spread(table, after)
+    shown += sorted(c for c in before.keys() | after.keys() if "." in c and before.get(c) != after.get(c))
     lines = [known | {"column": c, "before": before.get(c), "after": after.get(c)} for c in shown]
     return known | {"lines": lines or [known | {"column": "", "before": None, "after": None}]}

@@ -34,6 +34,7 @@ class Permission(StrEnum):
     CUSTOMERS_EXPORT = "customers:export"
     CUSTOMERS_READ = "customers:read"
     DEMO_LOAD = "demo:load"
+    FIELDS_EDIT = "fields:edit"
     METRICS_REFRESH = "metrics:refresh"
     OVERVIEW_READ = "overview:read"
     PERSONAL_READ = "personal:read"
@@ -71,7 +72,7 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     Role.MANAGER: frozenset(_EDITORS | {P.CHANGES_READ}),
     Role.ANALYST: frozenset(_EVERYONE | {P.CUSTOMERS_EXPORT}),
     Role.MARKETER: frozenset(_EVERYONE),
-    Role.ADMIN: frozenset(_EDITORS | {P.CHANGES_READ, P.USERS_MANAGE, P.DEMO_LOAD}),
+    Role.ADMIN: frozenset(_EDITORS | {P.CHANGES_READ, P.USERS_MANAGE, P.DEMO_LOAD, P.FIELDS_EDIT}),
     Role.GATE: frozenset({P.SESSIONS_CHECK}),
     Role.WORKER: frozenset({P.CHANGES_READ, P.CUSTOMERS_READ, P.DEMO_LOAD, P.METRICS_REFRESH, P.USERS_MANAGE}),
 }
@@ -87,6 +88,7 @@ MEANINGS: Mapping[Permission, str] = {
     P.CUSTOMERS_EXPORT: N_("export the list of customers"),
     P.CUSTOMERS_READ: N_("see customers, their figures and purchases"),
     P.DEMO_LOAD: N_("load the demo data into an empty database"),
+    P.FIELDS_EDIT: N_("add fields to customers, change, order and archive them"),
     P.METRICS_REFRESH: N_("add up the derived figures"),
     P.OVERVIEW_READ: N_("see the overview"),
     P.PERSONAL_READ: N_("see names, companies, contacts, addresses, notes and files"),

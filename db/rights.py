@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from psycopg import sql
 from sqlalchemy import Connection, LargeBinary, Table
+from sqlalchemy.dialects.postgresql import JSONB
 
 from db import rights_search, schema
 from db.rights_sql import ME as _ME
@@ -117,7 +118,7 @@ def _masked_view(table: Table, where: str = "") -> Iterator[str]:
             columns.append(sql.Identifier(column.name))
         elif table.name == "customers" and column.name == "name":
             columns.append(sql.SQL("('#' || id)::text AS name"))
-        elif column.name in ("before_personal", "after_personal"):
+        elif isinstance(column.type, JSONB):
             columns.append(sql.SQL("'{{}}'::jsonb AS {}").format(sql.Identifier(column.name)))
         elif isinstance(column.type, LargeBinary):
             columns.append(sql.SQL("''::bytea AS {}").format(sql.Identifier(column.name)))
@@ -195,6 +196,17 @@ def _personal_grants(table: Table) -> Iterator[str]:
     yield _do(
         "GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_scoped, kehu_author, kehu_admin", table=name
     )
+
+
+def _own_grants(table: Table) -> Iterator[str]:
+    """What is one user's alone. The worker removes what has grown old, without reading it."""
+    name = table.name
+    yield _do("ALTER TABLE public.{table} ENABLE ROW LEVEL SECURITY", table=name)
+    yield from _policy(table, "mine", "kehu_scoped kehu_admin", sql.SQL("user_id = {}").format(_ME))
+    yield _do("GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_scoped, kehu_admin", table=name)
+    yield from _policy(table, "all_rows", "kehu_worker", sql.SQL("true"))
+    known = [c.name for c in table.columns if not c.info.get("personal")]
+    yield _do("GRANT SELECT ({known}), DELETE ON public.{table} TO kehu_worker", known=_names(known), table=name)
 
 
 def _author_grants() -> Iterator[str]:
@@ -339,6 +351,7 @@ _GRANTS = {
     "counter": _counter_grants,
     "personal": _personal_grants,
     "hidden": _hidden_grants,
+    "own": _own_grants,
 }
 
 
@@ -354,6 +367,26 @@ def _functions() -> Iterator[str]:
     yield from rights_search.functions()
     yield from _functions_of_tags()
     yield from _functions_of_undo()
+    # Who has the same phone, e-mail or name: of those out of sight nothing but their owner's name.
+    yield from _definer(
+        "customers_alike(of_phone text, of_email text, of_name text, of_company text, but_id bigint, most integer) "
+        "RETURNS TABLE (alike text, id bigint, name text, archived boolean, owner text) LANGUAGE sql STABLE",
+        "SELECT f.alike, CASE WHEN f.seen THEN f.id END, CASE WHEN f.seen THEN f.name END, "
+        "CASE WHEN f.seen THEN f.archived END, u.name FROM ("
+        "SELECT a.*, current_setting('role') = 'kehu_admin' OR a.owner_id = ANY({mine}) AS seen FROM ("
+        "(SELECT 'phone' AS alike, c.id, c.name, c.archived_at IS NOT NULL AS archived, c.owner_id "
+        "FROM public.customers AS c WHERE of_phone <> '' AND c.phone_key = of_phone AND c.phone_key <> '' "
+        "AND c.id <> but_id LIMIT most) UNION ALL "
+        "(SELECT 'email', c.id, c.name, c.archived_at IS NOT NULL, c.owner_id "
+        "FROM public.customers AS c WHERE of_email <> '' AND c.email_key = of_email AND c.email_key <> '' "
+        "AND c.id <> but_id LIMIT most) UNION ALL "
+        "(SELECT 'name', c.id, c.name, c.archived_at IS NOT NULL, c.owner_id "
+        "FROM public.customers AS c WHERE of_name <> '' AND c.name_key = of_name AND c.company = of_company "
+        "AND c.id <> but_id LIMIT most)) AS a) AS f "
+        "JOIN public.users AS u ON u.id = f.owner_id",
+        "kehu_scoped, kehu_admin",
+        mine=_MY_OWNERS,
+    )
     yield from _definer(
         "waiting_since() RETURNS timestamptz LANGUAGE sql STABLE",
         "SELECT min(touched_at) FROM touched_customers",

@@ -6,13 +6,15 @@ info["rule"] is one of
     rollup      sums keyed by owner_id: row-level security by owner_id
     shared      everybody who is signed in may read it
     personal    a user's own, which may be shared: others read it then
+    own         a user's own, read and written by nobody else; the worker may remove it unread
     record      history: append-only; scoped roles see what concerns their customers
     gate        sign-in only
     queue       anybody who writes may append; only the worker reads
     hidden      read through functions that give back what the viewer may see; only the worker reaches the table
 info["recorded"]: rows are edited by people and only through db/changes.py. info["once"]: rows are written once by who
 may edit the customer, and nobody but the worker changes or removes them. info["area"]: the cache generation it moves.
-Column info: "personal" is withheld from masked roles and kept apart in history; "derived" is computed from others.
+Column info: "personal" is withheld from masked roles and kept apart in history; "derived" is computed from others;
+"keyed" holds the values of custom fields, each of which counts as a column of its own.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from db import columns, schema_around, schema_derived, schema_files
+from db import columns, schema_around, schema_derived, schema_fields, schema_files
 from db.columns import PERSONAL, PERSONAL_DERIVED
 from db.columns import identity as _id
 from db.columns import one_of as _one_of
@@ -214,6 +216,8 @@ customers = Table(
     Column("phone_reversed", Text(collation="C"), nullable=False, server_default="", info=PERSONAL_DERIVED),
     Column("search_text", Text(collation="C"), nullable=False, server_default="", info=PERSONAL_DERIVED),
     *_version(),
+    schema_fields.values_by_key("custom"),
+    schema_fields.values_by_key("custom_personal", personal=True),
     PrimaryKeyConstraint("id"),
     _one_of("kind", ("person", "company"), "kind"),
     # With whether they are listed: how many of one's own there are is answered by the index alone.
@@ -445,6 +449,11 @@ consents = schema_around.consents
 attachments = schema_files.attachments
 attachment_contents = schema_files.attachment_contents
 customer_tags = schema_around.customer_tags
+
+# --- custom fields and drafts: db/schema_fields.py --------------------------------------------------------------------
+
+custom_fields = schema_fields.custom_fields
+drafts = schema_fields.drafts
 
 # --- derived: db/schema_derived.py -----------------------------------------------------------------------------------
 

@@ -194,7 +194,7 @@ def preview(
 
 
 def export(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Iterator[dict[str, Any]]:
-    """Every customer who fits, by name, as dicts of the columns of Page. Raises at once: Refused, Invalid."""
+    """Every customer who fits, by name, as dicts as `customers.export` gives. Raises at once: Refused, Invalid."""
     viewer.require(Permission.SEGMENTS_READ)
     viewer.require(Permission.CUSTOMERS_EXPORT)
     group = checked(viewer, rule)
@@ -204,8 +204,9 @@ def export(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Itera
     if total > customers.MOST_EXPORTED:
         most = f"{customers.MOST_EXPORTED:,}"
         raise Invalid(_("{n} rows are more than one file holds ({most}).").format(n=total, most=most))
-    query = asked.who(group, customers.listed(today, Filters()))
-    return customers.stepwise(conn, query.order_by(*customers.order("name", False), schema.customers.c.id))
+    c = schema.customers.c
+    query = asked.who(group, customers.listed(today, Filters()).add_columns(c.custom, c.custom_personal))
+    return customers.stepwise(conn, query.order_by(*customers.order("name", False), c.id))
 
 
 class _Question:

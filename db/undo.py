@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Connection, Select, Table, and_, func, insert
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import IntegrityError
 
-from db import changes, clock, contacts, customers, schema
+from db import changes, clock, contacts, customers, keyed, schema
 from db.connection import bump, widen
 from db.errors import Conflict, Invalid, NotFound, Refused
 from db.permissions import Permission, Role, Viewer
@@ -220,12 +220,14 @@ def _patches(
     conflicts: list[dict[str, Any]] = []
     for row in step.rows:
         now = current[row["row_id"]]
-        before = row["before"] | row["before_personal"]
-        after = row["after"] | row["after_personal"]
-        own = sorted(c for c in before if not _derived(t, c))
-        kept = {c for c in own if _differ(t, c, now[c], after[c])}
-        conflicts += [_conflict(t, row, c, before[c], after[c], now[c]) for c in own if c in kept]
-        patch = {c: before[c] for c in own if c not in kept}
+        before = keyed.spread(t, row["before"] | row["before_personal"])
+        after = keyed.spread(t, row["after"] | row["after_personal"])
+        held = keyed.spread(t, now)
+        # Of a keyed column the image is whole: only the keys that this change set are its own.
+        own = sorted(c for c in before.keys() | after.keys() if not _derived(t, c) and before.get(c) != after.get(c))
+        kept = {c for c in own if _differ(t, c, held.get(c), after.get(c))}
+        conflicts += [_conflict(t, row, c, before.get(c), after.get(c), held.get(c)) for c in own if c in kept]
+        patch = keyed.gathered(t, {c: before.get(c) for c in own if c not in kept}, now)
         if patch:
             keys = KEYS[t.name]({**now, **patch}) if t.name in KEYS else {}
             patches.append(_key(t, row) | patch | {c: v for c, v in keys.items() if now[c] != v})
@@ -241,9 +243,13 @@ def _remove(
     ready: list[dict[str, Any]] = []
     since = _first_before(conn, step)
     for row in step.rows:
-        now, made = current[row["row_id"]], since.get(row["row_id"], {})
-        differing = [c for c, was in made.items() if not _derived(t, c) and _differ(t, c, now[c], was)]
-        conflicts += [_conflict(t, row, c, None, made[c], now[c]) for c in sorted(differing)]
+        made = since.get(row["row_id"], {})
+        now = keyed.spread(t, {c: value for c, value in current[row["row_id"]].items() if c in made})
+        made = keyed.spread(t, made)
+        differing = [
+            c for c in made.keys() | now.keys() if not _derived(t, c) and _differ(t, c, now.get(c), made.get(c))
+        ]
+        conflicts += [_conflict(t, row, c, None, made.get(c), now.get(c)) for c in sorted(differing)]
         if not differing:
             ready.append(_key(t, row))
     try:
@@ -326,11 +332,12 @@ def _first_before(conn: Connection, step: _Step) -> dict[int, dict[str, Any]]:
 
 
 def _derived(t: Table, name: str) -> bool:
-    return bool(t.c[name].info.get("derived"))
+    return bool(t.c[keyed.base(name)].info.get("derived"))
 
 
 def _differ(t: Table, name: str, one: Any, other: Any) -> bool:
-    return bool(changes.from_json(t, name, one) != changes.from_json(t, name, other))
+    column = keyed.base(name)
+    return bool(changes.from_json(t, column, one) != changes.from_json(t, column, other))
 
 
 def _conflict(t: Table, row: dict[str, Any], name: str, was: Any, made: Any, now: Any) -> dict[str, Any]:

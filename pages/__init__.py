@@ -134,6 +134,14 @@ SCREENS: tuple[Screen, ...] = (
         N_("Who may sign in, with which rights, and who sees which customer."),
     ),
     Screen(
+        "admin",
+        "fields",
+        N_("Fields"),
+        ":material/list_alt:",
+        Permission.FIELDS_EDIT,
+        N_("Fields of your own for customers: add, change, order and archive them."),
+    ),
+    Screen(
         "personal",
         "account",
         N_("My account"),

@@ -133,6 +133,11 @@ def _edit(page: Page) -> None:
     page.locator(".st-key-customer_edit button").click()
 
 
+def _add_field(page: Page) -> None:
+    page.locator(".st-key-fields_add button").click()
+    page.locator(".st-key-fields_new_save").wait_for()
+
+
 def _invite(page: Page) -> None:
     page.locator(".st-key-users_invite button").click()
 
@@ -193,6 +198,7 @@ MORE = {
         View("customer-tags", "customer", act=_tags),
     ),
     "changes": (View("changes-one", "changes", act=_first_row),),
+    "fields": (View("fields-add", "fields", act=_add_field),),
     "users": (
         View("users-one", "users", act=_first_row),
         View("users-invite", "users", act=_invite),
@@ -276,6 +282,8 @@ _LOOK = r"""
 LATIN = {
     *(
         "kehu",
+        "ctrl",
+        "enter",
         "english",
         "usd",
         "us",

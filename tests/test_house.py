@@ -18,6 +18,7 @@ FOLDERS = ("analytics", "api", "components", "db", "deploy", "pages", "worker")
 LEAVES = {
     "db.around_words",
     "db.clock",
+    "db.custom_values",
     "db.errors",
     "db.event_words",
     "db.fields",
@@ -49,10 +50,14 @@ ALSO = {
     "components/bulk_bar.py": {"db.bulk_actions", "db.customer", "db.customer_filters", "db.tags"},  # hands them on
     "components/customer_filters.py": {"db.customer_filters", "db.customers", "db.tags"},  # hands them to read
     "components/customer_tags.py": {"db.tags"},  # hands them to read and write
+    "components/custom_fields_view.py": {"db.custom_fields"},  # hands its functions to read
+    "components/customer_edit.py": {"db.custom_fields", "db.customer"},  # hands their functions to read and write
     "components/customer_parts.py": {"db.customer", "db.customers", "db.history", "db.settings"},  # hands them to read
     "components/customer_talks.py": {"db.customer", "db.interactions", "db.timeline"},  # hands them to read and write
     "components/customer_tasks.py": {"db.tasks"},  # hands its functions to read and write
     "components/data.py": {"db.connection", "db.schema", "db.sessions", "sqlalchemy"},  # the bridge
+    "components/drafts.py": {"db.drafts"},  # hands its functions to read and write
+    "components/duplicates_view.py": {"db.duplicates"},  # hands its function to read
     "components/exports.py": {"db.exports", "db.offers"},  # hands their functions to read and write
     "components/look.py": {"pages"},  # the theme stands under each screen's path
     "components/page.py": {"db.sessions", "db.settings"},  # the run's session

@@ -15,7 +15,7 @@ from procrastinate.middleware import AsyncCallNext
 from procrastinate.worker import Worker
 from psycopg.conninfo import make_conninfo
 
-from db import clock, connection, derived, partitions, scores, settings
+from db import clock, connection, derived, drafts, partitions, scores, settings
 from db.connection import begin
 from db.errors import Unavailable
 from db.permissions import DATABASE_ROLE, WORKER
@@ -133,6 +133,16 @@ def check_metrics(timestamp: int) -> None:
         log.error("metrics differ from the orders: rebuild them", extra=told)
     else:
         log.info("metrics checked", extra={"one_in": CHECK_ONE_IN, "pending": drift.pending})
+
+
+@app.periodic(cron="47 2 * * *", queueing_lock="discard_old_drafts")
+@app.task(name="discard_old_drafts", queue="default", retry=again)
+def discard_old_drafts(timestamp: int) -> None:
+    """Daily: what was typed into a form and never saved; nobody is shown it any more."""
+    with begin(WORKER, write=True) as conn:
+        gone = drafts.discard_old(conn, actor=WORKER)
+    if gone:
+        log.info("old drafts removed", extra={"rows": gone})
 
 
 @app.periodic(cron="17 2 * * *", queueing_lock="delete_old_jobs")

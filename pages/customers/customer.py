@@ -10,6 +10,7 @@ from components import (
     consent_view,
     controls,
     customer_actions,
+    customer_edit,
     customer_form,
     customer_parts,
     customer_tags,
@@ -21,7 +22,6 @@ from components import (
     wording,
 )
 from db import campaigns, customer
-from db.errors import Conflict, Invalid
 from db.metrics import STAGE_NAMES, Stage
 from db.permissions import Permission
 from db.words import _
@@ -46,7 +46,7 @@ if may_edit:
     task = partial(customer_tasks.form, viewer=viewer, customer_id=found.id, today=today)
     match customer_actions.bar(found, people=people, today=today, task=task):
         case ("edit", _nothing):
-            customer_form.opened(vars(found), found.id, found.version)
+            customer_form.opened(found.id, found.version)
             st.rerun()
         case ("log", values):
             customer_talks.log(values, viewer=viewer, customer_id=found.id, zone=settings.time_zone)
@@ -64,24 +64,8 @@ if may_edit:
             )
             controls.saved(done, _("Archived.") if archived else _("Put back on the lists."))
 
-if may_edit and customer_form.is_open(found.id) and not customer_form.choose():
-    sent = customer_form.draw(customer.LIMITS, submit=_("Save customer"))
-    if sent:
-        values, version = sent
-        try:
-            result = data.write(
-                customer.save, actor=viewer, customer_id=found.id, version=version, values=values, screen="customer"
-            )
-        except Invalid as error:
-            customer_form.explain(error)
-        except Conflict as error:
-            customer_form.clash(error)
-        else:
-            said = customer_form.told(result.changed, result.merged_with)
-            if result.change_set_id is not None:
-                customer_form.close()
-                controls.saved(result.change_set_id, said)
-            st.info(said)
+if may_edit and customer_form.is_open(found.id):
+    customer_edit.edit(viewer, found, settings.time_zone)
 
 profile.figures(found, currency=settings.currency, today=today)
 customer_parts.draw(customer_parts.Opened(found, viewer, settings, people))

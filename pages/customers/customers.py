@@ -7,8 +7,8 @@ import streamlit as st
 from components import (
     bulk_bar,
     controls,
+    customer_edit,
     customer_filters,
-    customer_form,
     customer_list,
     data,
     explain,
@@ -21,7 +21,6 @@ from components import (
 from db import customer, customers
 from db.customer_filters import EVERYBODY
 from db.customers import PAGE, SORTS
-from db.errors import Invalid
 from db.metrics import STAGE_NAMES, Stage
 from db.permissions import Permission
 from db.words import _
@@ -39,15 +38,7 @@ actions = page.heading(
 @page.dialog(_("New customer"))
 def new_customer() -> None:
     """The form of a new customer; the page of the customer opens when it is saved."""
-    values = customer_form.blank(submit=_("Save customer"))
-    if values is None:
-        return
-    try:
-        customer_id, set_id = data.write(customer.add, actor=viewer, values=values, screen="customers")
-    except Invalid as error:
-        customer_form.problems(error)
-    else:
-        controls.saved(set_id, _("Customer added."), leave_to="customer", id=str(customer_id))
+    customer_edit.add(viewer, settings.time_zone)
 
 
 @page.fragment
@@ -112,5 +103,6 @@ def listing() -> None:
 if viewer.can(Permission.CUSTOMERS_EDIT):
     with actions:
         if st.button(_("New customer"), icon=":material/person_add:", type="primary", key="customers_add"):
+            customer_edit.opened_new()
             new_customer()
 listing()

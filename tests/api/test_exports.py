@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select, update
 from starlette.testclient import TestClient
 
 from api.exports import cell
-from db import connection, exports, offers, schema, sessions
+from db import connection, custom_fields, customer, exports, offers, schema, sessions
 from db.connection import begin
 from db.errors import Invalid, NotFound, Refused
 from db.permissions import GATE, Viewer
@@ -63,6 +63,31 @@ def test_each_gets_what_their_rights_hold(known: make.People, client: TestClient
     assert all(row["Name"].startswith("#") and row["Phone"] == "" for row in seen["ana"])
     assert seen["ann"][0]["Company"] == "'=1+1"
     assert seen["ann"][0]["Phone"] == "+86 138 0013 8000"
+
+
+def test_custom_fields_are_columns_and_personal_ones_are_withheld(known: make.People, client: TestClient) -> None:
+    with begin(known.root, write=True) as conn:
+        for key, values in {
+            "likes": {"type": "choices", "choices": ["tea", "=1+1"], "name": "=Likes"},
+            "vip": {"type": "flag"},
+            "idcard": {"type": "text", "personal": True},
+            "gone": {"type": "text"},
+        }.items():
+            last, _set = custom_fields.add(conn, actor=known.root, values={"key": key, "name": key.title()} | values)
+        given = {"name": "李四", "custom.likes": ["=1+1", "tea"], "custom.vip": False, "custom.idcard": "=110105"}
+        customer.add(conn, actor=known.root, values=given)
+        custom_fields.archive(conn, actor=known.root, field_id=last)
+    for kind, params in (("customers", {}), ("segment", {"rule": '{"all": []}'})):
+        found = rows(client.get(offer(known.root, kind, **params), headers=cookie(known.root)).content)
+        [mine] = [row for row in found if row["Name"] == "李四"]
+        assert [mine[name] for name in ("'=Likes", "Vip", "Idcard")] == ["tea; =1+1", "no", "'=110105"]
+        assert {row["Vip"] for row in found} == {"", "no"}
+        assert "Gone" not in mine
+        answer = client.get(offer(known.ana, kind, **params), headers=cookie(known.ana))
+        masked = rows(answer.content)
+        assert "tea; =1+1" in {row["'=Likes"] for row in masked}
+        assert "Idcard" not in masked[0]
+        assert b"110105" not in answer.content
 
 
 def test_filters_of_the_screen_hold(known: make.People, client: TestClient) -> None:

@@ -292,3 +292,28 @@ def test_dark(site: Site, tab: Callable[..., Page]) -> None:
     app = page.get_by_test_id("stApp")
     expect(app).to_have_css("background-color", "rgb(15, 20, 27)")
     expect(app).to_have_css("color", "rgb(230, 235, 242)")
+
+
+def test_what_is_typed_outlives_the_tab_and_ctrl_enter_saves(
+    site: Site, ids: dict[str, int], tab: Callable[..., Page]
+) -> None:
+    address = f"{site.address}/customer?id={ids['Customer 07']}"
+    one = tab("flo")
+    one.goto(address)
+    one.get_by_role("button", name="Edit", exact=True).click()
+    text_of(one, "City").fill("Rome")
+    text_of(one, "Phone").fill("139 0013 9999")
+    text_of(one, "E-mail").fill("otto@example.com")
+    text_of(one, "Region").click()
+    expect(one.get_by_text("1 customer has this e-mail.")).to_be_visible()
+    expect(one.get_by_text("Kept as a draft; only you can see it.")).to_be_visible()
+    one.close()
+    two = tab("flo")
+    two.goto(address)
+    two.get_by_role("button", name="Edit", exact=True).click()
+    two.get_by_role("button", name="Continue").click()
+    expect(text_of(two, "City")).to_have_value("Rome")
+    expect(two.get_by_role("button", name="Save all the same")).to_be_visible()
+    text_of(two, "Region").fill("North")
+    text_of(two, "Region").press("Control+Enter")
+    expect(two.locator(".st-key-kehu_undo_bar")).to_contain_text("Saved: City, E-mail, Phone, Region.")

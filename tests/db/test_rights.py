@@ -33,9 +33,11 @@ from db import (
     connection,
     consents,
     contacts,
+    custom_fields,
     customer,
     customers,
     derived,
+    drafts,
     interactions,
     permissions,
     schema,
@@ -96,6 +98,10 @@ def plant(people: make.People) -> dict[str, Planted]:
     with connection.begin_owner() as conn:
         for n, name in enumerate(("customers", "notes", "orders", "change_sets", "app_sessions", "tasks")):
             conn.exec_driver_sql(f"ALTER SEQUENCE {name}_id_seq RESTART {7_000_001 + n * 100_000}")
+    with begin(people.root, write=True) as conn:
+        for key, personal in (("plain", False), ("secret", True)):
+            made = {"key": key, "name": key, "type": "text", "personal": personal}
+            custom_fields.add(conn, actor=people.root, values=made)
     found = {who: _plant_customer(people, who) for who in WHO}
     with connection.begin_owner() as conn:
         for viewer in people.everyone:
@@ -122,15 +128,26 @@ def _plant_customer(people: make.People, who: str) -> Planted:
     n = WHO.index(who)
     with begin(actor, write=True) as conn:
         first = {"name": f"Zekret{who} Old", "phone": f"+86 138 0000 1{n}11", "address": f"1 Zekret{who} Road"}
-        plain = {"city": f"Plain{who}", "region": f"Plain{who}"}
+        plain = {"city": f"Plain{who}", "region": f"Plain{who}", "custom.plain": f"Plain{who}"}
+        first |= {"custom.secret": f"zekret{who}"}
         customer_id, _made = customer.add(conn, actor=actor, values=first | plain)
         saved = customer.save(
             conn,
             actor=actor,
             customer_id=customer_id,
             version=1,
-            values={"name": f"张{who}", "company": f"Zekret{who} Ltd", "email": f"zekret{who}@example.com"},
+            values={
+                "name": f"张{who}",
+                "company": f"Zekret{who} Ltd",
+                "email": f"zekret{who}@example.com",
+                "custom.secret": f"Zekret{who} again",
+            },
         )
+        begun = {"name": f"zekret{who} begun"}
+        if who in ("ann", "nobody"):
+            drafts.keep(conn, actor=actor, form="customer:new", values=begun)
+        else:
+            drafts.keep(conn, actor=actor, form=f"customer:{customer_id}", values=begun, version=2)
         removed_note = customer.add_note(conn, actor=actor, customer_id=customer_id, body=f"zekret{who} drinks tea")
         note_ids = select(schema.changes.c.row_id).where(schema.changes.c.change_set_id == removed_note)
         customer.delete_note(conn, actor=actor, customer_id=customer_id, note_id=conn.scalar(note_ids) or 0)
@@ -350,6 +367,9 @@ def test_masked_roles_learn_nothing_by_searching_sorting_or_filtering(
             "SELECT word FROM public.search_words",
             "SELECT public.learn_words('{1}')",
             "SELECT * FROM public.change_set_gone(1)",
+            "SELECT * FROM public.customers_alike('8613800001111', '', '', '', 0, 10)",
+            "SELECT values FROM public.drafts",
+            "SELECT custom_personal FROM public.customers",
             "SELECT email FROM public.users",
             "SELECT phone FROM public.contacts",
             "SELECT street FROM public.addresses",
@@ -520,6 +540,12 @@ RULES: dict[str, Rule] = {
     "contacts.save": _rule(
         P.CUSTOMERS_EDIT, customer_id=_customer, contact_id=lambda ids: ids.contact, version=1, values={"name": "x"}
     ),
+    "custom_fields.add": _rule(P.FIELDS_EDIT, values={"name": "x", "type": "text"}),
+    "custom_fields.archive": _rule(P.FIELDS_EDIT, field_id=1),
+    "custom_fields.every": _rule(P.CUSTOMERS_READ),
+    "custom_fields.in_use": _rule(P.CUSTOMERS_READ),
+    "custom_fields.reorder": _rule(P.FIELDS_EDIT, field_ids=[]),
+    "custom_fields.save": _rule(P.FIELDS_EDIT, field_id=1, version=1, values={"name": "x"}),
     "customer.add": _rule(P.CUSTOMERS_EDIT, values={"name": "x"}),
     "customer.add_note": _rule(P.CUSTOMERS_EDIT, customer_id=_customer, body="x"),
     "customer.archive": _rule(P.CUSTOMERS_EDIT, customer_id=_customer),
@@ -542,6 +568,11 @@ RULES: dict[str, Rule] = {
     "customers.teams": _rule(P.USERS_READ),
     "customers.matching": _rule(P.CUSTOMERS_READ, today=TODAY, filters=Filters()),
     "customers.search": _rule(P.CUSTOMERS_READ, today=TODAY, words=lambda ids: str(ids.customer)),
+    "drafts.discard": _rule(P.CUSTOMERS_EDIT, form=lambda ids: f"customer:{ids.customer}"),
+    "drafts.discard_old": _rule(P.METRICS_REFRESH),
+    "drafts.get": _rule(P.CUSTOMERS_EDIT, form=lambda ids: f"customer:{ids.customer}"),
+    "drafts.keep": _rule(P.CUSTOMERS_EDIT, form=lambda ids: f"customer:{ids.customer}", values={"name": "x"}),
+    "duplicates.find": _rule(P.CUSTOMERS_EDIT, phone="138 0000 1111", email="zekretbo@example.com", name="张bo"),
     "exports.check": _rule(P.CUSTOMERS_EXPORT, kind="customers", params={}, today=TODAY),
     "exports.rows": _rule(P.CUSTOMERS_EXPORT, kind="customers", params={}, today=TODAY),
     "funnel.people": _rule(P.CAMPAIGNS_READ, campaign_id=1, step="received"),

@@ -115,7 +115,8 @@ READ = "SELECT"
 WRITE = "DELETE INSERT SELECT UPDATE"
 # Everything that a role of people may touch. Whoever adds a table decides it here, in words.
 SHARED = dict.fromkeys(
-    ("batches", "campaign_products", "campaigns", "products", "score_bounds", "settings", "teams"), READ
+    ("batches", "campaign_products", "campaigns", "custom_fields", "products", "score_bounds", "settings", "teams"),
+    READ,
 )
 CHILDREN = (
     "addresses",
@@ -148,6 +149,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "public.customers": WRITE,
         "public.campaign_sums": READ,
         "public.daily_sales": READ,
+        "public.drafts": WRITE,
         "public.generations": READ,
         "public.segments": WRITE,
         "public.touched_customers": "INSERT",
@@ -405,6 +407,11 @@ def _writes(
     )
     for row in (1, 3):  # Ann's and Ana's
         yield "changes", of_segment, {"row": row}
+    begun = "INSERT INTO drafts (user_id, form, values, updated_at) VALUES (:user, 'customer:9', '{}', '2026-1-1')"
+    for user in (viewer.user_id, people.bo.user_id):
+        yield "drafts", begun, {"user": user}
+    yield "drafts", "UPDATE drafts SET version = 9", {}
+    yield "drafts", "DELETE FROM drafts WHERE updated_at > '2000-1-1'", {}
     queued = "INSERT INTO touched_customers (customer_id, touched_at) VALUES (1, '2026-1-1')"
     yield "touched_customers", queued, {}
 
@@ -440,6 +447,14 @@ def test_access_is_what_it_should_be(full: tuple[make.People, dict[str, Planted]
     for name in schema.CUSTOMER_TABLES:
         assert usual[f"ann reads {name}"] == 1, name
         assert usual[f"root reads {name}"] == 4, name
+    own = {"ann": 1, "mia": 0, "root": 1, "worker": 4}
+    on_drafts = {w: usual[f"{w} reads drafts"] for w in own}
+    assert on_drafts == own
+    for statement, found in (("DELETE", own), ("UPDATE", own | {"worker": "42501"})):
+        assert {k.split()[0]: v for k, v in usual.items() if f" {statement}" in k and " drafts" in k} == found | {
+            "ana": "42501",
+            "ana,": "42501",
+        }
     forged = [v for k, v in usual.items() if "INTO change_sets" in k and f"'actor': {people.bo.user_id}" in k]
     assert forged == [
         "42501",

@@ -17,7 +17,7 @@ from streamlit.testing.v1.element_tree import Dataframe, Widget
 
 from components import data
 from components import visit as visits
-from db import clock, connection, customer, derived, schema
+from db import clock, connection, custom_fields, customer, derived, schema
 from db.embedded import Server
 from db.permissions import Permission, Role, Viewer
 from db.words import LANGUAGES
@@ -70,6 +70,7 @@ SHOWN = {
         "Who may sign in, with which rights, and who sees which customer",
         "Who may sign in, with which rights, and who sees which customer",
     ),
+    "fields": ("Click a row to see the field.", "No fields of your own yet. Add the first one with the button above."),
     "account": ("Where you are signed in", "Where you are signed in"),
 }
 # Parts of a screen that open only with a parameter.
@@ -114,6 +115,8 @@ def _rows(people: make.People) -> int:
         values = {"name": "王小明", "phone": "138 0013 8000", "email": "ming@example.com", "region": "North"}
         customer_id, _ = customer.add(conn, actor=people.ann, values=values)
         customer.add_note(conn, actor=people.ann, customer_id=customer_id, body="Calls back on Monday.")
+    with connection.begin(people.root, write=True) as conn:
+        custom_fields.add(conn, actor=people.root, values={"name": "Loyalty card", "type": "text"})
     with connection.begin_owner() as conn:
         make.customer(conn, people.bo.user_id, name="Otto Normal", region="East")
         stamps = {"created_at": clock.now(), "updated_at": clock.now()}

@@ -23,19 +23,19 @@ SHOWN = 10
 MIDDAY = time(12)
 
 
-def marks(customer_id: int, viewer: Viewer) -> None:
-    """What the customer does not want, in a line; nothing where they want all or were not asked."""
+def marks(customer_id: int, viewer: Viewer) -> Mapping[str, consents.Consent]:
+    """What the customer does not want, in a line; nothing where they want all or were not asked. Gives what holds."""
     now = data.read(consents.current, viewer=viewer, customer_id=customer_id)
     closed = [channel for channel, consent in now.items() if consent.state in CLOSED]
     if closed:
         with st.container(horizontal=True, gap="small", key=f"{KEY}_marks"):
             for channel in closed:
                 st.badge(_(CLOSED_NAMES[channel]), icon=":material/block:", color="red")
+    return now
 
 
-def card(customer_id: int, viewer: Viewer, *, zone: str, today: date) -> None:
+def card(customer_id: int, viewer: Viewer, now: Mapping[str, consents.Consent], *, zone: str, today: date) -> None:
     """What holds for each channel, what was said before, and the form that keeps what is said now."""
-    now = data.read(consents.current, viewer=viewer, customer_id=customer_id)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.markdown(f"**{_('Consents')}**", width="content")
         if viewer.can(Permission.CUSTOMERS_EDIT):

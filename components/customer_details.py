@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -12,7 +13,7 @@ from db.permissions import Viewer
 from db.words import _
 
 
-def draw(customer: Any, viewer: Viewer, *, zone: str, today: date) -> None:
+def draw(customer: Any, viewer: Viewer, consents: Mapping[str, Any], *, zone: str, today: date) -> None:
     """Everything known of the customer but what happened."""
     left, right = st.columns(2, gap="medium")
     with left:
@@ -20,7 +21,7 @@ def draw(customer: Any, viewer: Viewer, *, zone: str, today: date) -> None:
             st.markdown(f"**{_('Profile')}**")
             profile.fields(customer, hidden=viewer.masked)
             custom_fields_view.details(customer.custom_values, viewer=viewer)
-        consent_view.card(customer.id, viewer, zone=zone, today=today)
+        consent_view.card(customer.id, viewer, consents, zone=zone, today=today)
     # On a phone whom to call comes first.
     with right, st.container(key="kehu_beside_details"):
         reach.people(customer.id, viewer)

@@ -29,12 +29,13 @@ LINES = 500
 
 @dataclass(frozen=True)
 class Opened:
-    """The customer whose page is open, for whom; `people` can be handed customers over to."""
+    """The customer whose page is open, for whom; `people` can be handed customers over to, `consents` hold now."""
 
     found: customer.Customer
     viewer: Viewer
     settings: Settings
     people: Mapping[int, str]
+    consents: Mapping[str, Any]
 
 
 def draw(opened: Opened) -> None:
@@ -92,7 +93,7 @@ def _notes(opened: Opened) -> None:
 
 def _details(opened: Opened) -> None:
     zone = opened.settings.time_zone
-    customer_details.draw(opened.found, opened.viewer, zone=zone, today=page.today())
+    customer_details.draw(opened.found, opened.viewer, opened.consents, zone=zone, today=page.today())
 
 
 def _files(opened: Opened) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, Select, case, func, literal, select
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select, case, func, literal, select
 
 from db import changes, clock, schema, text
 from db.errors import Conflict, Invalid, NotFound
@@ -80,8 +80,8 @@ def assignees(conn: Connection, *, viewer: Viewer, customer_id: int) -> dict[int
     """Who can be given a task at this customer, id → name: the active users who see the customer and work on tasks."""
     viewer.require(Permission.TASKS_READ)
     c = schema.customers.c
-    owner_id = conn.scalar(select(c.owner_id).where(c.id == customer_id)) if customer_id <= changes.LARGEST_ID else None
-    return {} if owner_id is None else _who_may(conn, owner_id)
+    owner = select(c.owner_id).where(c.id == (customer_id if customer_id <= changes.LARGEST_ID else -1))
+    return _who_may(conn, owner.scalar_subquery())
 
 
 def _page(
@@ -323,16 +323,21 @@ def _timeless() -> Invalid:
     return Invalid(_("Some fields need another look."), fields={"due_time": _("A time needs a day.")})
 
 
-def _who_may(conn: Connection, owner_id: int) -> dict[int, str]:
-    """Id → name of the active users whose own scope includes the customers of this owner, by name."""
+def _who_may(conn: Connection, owner: int | ScalarSelect[int]) -> dict[int, str]:
+    """Id → name of the active users whose own scope includes the customers of this owner, by name; none without one."""
     u = schema.users.c
+    whose = (literal(owner) if isinstance(owner, int) else owner).label("owner_id")
     active = conn.execute(
-        select(u.id, u.username, u.name, u.role, team_ids()).where(u.active, u.id != NOBODY).select_from(schema.users)
+        select(u.id, u.username, u.name, u.role, team_ids(), whose)
+        .where(u.active, u.id != NOBODY)
+        .select_from(schema.users)
     )
     found = []
-    for user_id, username, name, role, members in active:
+    for user_id, username, name, role, members, owner_id in active:
         seer = viewer_of(user_id, username, Role(role), members)
-        if seer.can(Permission.TASKS_EDIT) and (not seer.scoped or owner_id in seer.owner_ids):
+        if owner_id is None or not seer.can(Permission.TASKS_EDIT):
+            continue
+        if not seer.scoped or owner_id in seer.owner_ids:
             found.append((text.sort_key(name or username), user_id, name or username))
     return {user_id: name for _key, user_id, name in sorted(found)}
 

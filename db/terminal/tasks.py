@@ -168,7 +168,7 @@ def _timeline(args: Namespace) -> Output:
             _("What"): [row["kind"] for row in rows],
             _("Who"): [row["who"] for row in rows],
             _("Amount"): [out.money(row["amount"], row["currency"]) if row["currency"] else "" for row in rows],
-            _("Text"): [text.replace("\n", " ") for text in told],
+            _("Content"): [text.replace("\n", " ") for text in told],
         },
         right=(_("Amount"),),
     )

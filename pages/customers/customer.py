@@ -38,7 +38,7 @@ if not (asked.isascii() and asked.isdecimal()) or len(asked) > 18:
 found = data.read(customer.get, viewer=viewer, customer_id=int(asked), today=today)
 may_edit = viewer.can(Permission.CUSTOMERS_EDIT)
 profile.header(found, _(STAGE_NAMES[Stage(found.stage)]), sight=viewer.can(Permission.USERS_MANAGE))
-consent_view.marks(found.id, viewer)
+consents = consent_view.marks(found.id, viewer)
 customer_tags.draw(found.id, viewer=viewer, screen="customer")
 
 people = data.read(customer.assignees, viewer=viewer) if viewer.can(Permission.CUSTOMERS_ASSIGN) else {}
@@ -68,4 +68,4 @@ if may_edit and customer_form.is_open(found.id):
     customer_edit.edit(viewer, found, settings.time_zone)
 
 profile.figures(found, currency=settings.currency, today=today)
-customer_parts.draw(customer_parts.Opened(found, viewer, settings, people))
+customer_parts.draw(customer_parts.Opened(found, viewer, settings, people, consents))

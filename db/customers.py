@@ -103,7 +103,7 @@ def page(
     total = _count(conn, narrow if narrow is not None else found.with_only_columns(own))
     if narrow is not None and sort in ("name", "newest"):
         listed_ids = conn.scalars(narrow.order_by(*ordered, own).offset(offset).limit(limit)).all()
-        rows = frame(conn, found.where(own.in_(listed_ids)).order_by(*ordered, own))
+        rows = _in_order(conn, listed(today, filters, scoped=viewer.scoped, ids=listed_ids), listed_ids)
     else:
         rows = piece(conn, found, sort, descending, viewer=viewer, offset=offset, limit=limit)
     return Page(rows, total)
@@ -134,11 +134,16 @@ def _searched(
         total = _count(conn, found.with_only_columns(own))
         rows = frame(conn, found.order_by(*(ordered or [ranked.c.rank, latest]), own).offset(offset).limit(limit))
         return Page(rows, total, hits.more, left_out=hits.left_out, similar=hits.similar)
-    m = schema.customer_metrics.c
     # All of them are in sight: only those of the page are read whole.
-    best = select(ranked.c.id).outerjoin(schema.customer_metrics, m.customer_id == ranked.c.id)
-    best = best.order_by(ranked.c.rank, latest, ranked.c.id).offset(offset).limit(limit)
-    rows = _in_order(conn, found, conn.scalars(best).all())
+    if viewer.scoped:
+        page_of = func.customers_ranked_scoped(ids, ranks, offset, limit).table_valued("id")
+        best = select(page_of.c.id)
+    else:
+        of_hit = schema.customer_metrics.c.customer_id == ranked.c.id
+        best = select(ranked.c.id).outerjoin(schema.customer_metrics, of_hit)
+        best = best.order_by(ranked.c.rank, latest, ranked.c.id).offset(offset).limit(limit)
+    best_ids = conn.scalars(best).all()
+    rows = _in_order(conn, listed(today, filters, scoped=viewer.scoped, ids=best_ids), best_ids)
     return Page(rows, len(hits.ranks), hits.more, left_out=hits.left_out, similar=hits.similar)
 
 
@@ -171,13 +176,14 @@ def _among_many(
     place = {customer_id: n for n, customer_id in enumerate(recent)}
     every = dict.fromkeys([*place, *some])
     best = sorted(every, key=lambda i: (hits.ranks.get(i, finding.Rank.BEGINNING), place.get(i, len(place))))
-    rows = _in_order(conn, found, best[: finding.MOST_HITS][offset : offset + limit])
+    ids = best[: finding.MOST_HITS][offset : offset + limit]
+    rows = _in_order(conn, listed(today, filters, scoped=viewer.scoped, ids=ids), ids)
     return Page(rows, min(len(every), finding.MOST_HITS), plain or len(every) > finding.MOST_HITS)
 
 
 def _in_order(conn: Connection, found: Select[Any], ids: Sequence[int]) -> pd.DataFrame:
-    """The rows of these customers, as the ids stand."""
-    rows = frame(conn, found.where(schema.customers.c.id.in_(ids)))
+    """The rows of `listed` for these customers, as the ids stand."""
+    rows = frame(conn, found)
     place = {customer_id: n for n, customer_id in enumerate(ids)}
     return rows.iloc[rows["id"].map(place).argsort()].reset_index(drop=True)
 
@@ -273,14 +279,21 @@ def owners(conn: Connection, *, viewer: Viewer) -> dict[int, str]:
     return {user_id: name for user_id, name in conn.execute(query.order_by(u.name))}
 
 
-def listed(today: date, filters: Filters, *, scoped: bool = False) -> Select[Any]:
+def listed(today: date, filters: Filters, *, scoped: bool = False, ids: Sequence[int] | None = None) -> Select[Any]:
     """The rows of Page under the filters, in no order; with the metrics joined, so that it can be narrowed further.
 
-    The words of the search are no part of it, but of an archived list. Raises Invalid.
+    `ids` are the only customers that are looked up, where they are known: through the view of a scoped role figures are
+    found by their customer alone. The words of the search are no part of it, but of an archived list. Raises Invalid.
     """
     customer_filters.check(filters)
     c, m, u = schema.customers.c, schema.customer_metrics.c, schema.users.c
     stage = stage_column(today).label("stage")
+    of_customer = m.customer_id == c.id
+    narrowed = customer_filters.of_customer(filters, today, scoped=scoped)
+    if ids is not None:
+        known = literal(list(ids), ARRAY(BigInteger))
+        of_customer &= m.customer_id == func.any(known)
+        narrowed = [*narrowed, c.id == func.any(known)]
     return (
         select(
             c.id,
@@ -297,13 +310,9 @@ def listed(today: date, filters: Filters, *, scoped: bool = False) -> Select[Any
             m.last_order_on,
         )
         .select_from(
-            schema.customers.outerjoin(schema.customer_metrics, m.customer_id == c.id).join(
-                schema.users, u.id == c.owner_id
-            )
+            schema.customers.outerjoin(schema.customer_metrics, of_customer).join(schema.users, u.id == c.owner_id)
         )
-        .where(
-            *customer_filters.of_customer(filters, today, scoped=scoped), *customer_filters.of_figures(filters, today)
-        )
+        .where(*narrowed, *customer_filters.of_figures(filters, today))
     )
 
 

@@ -13,8 +13,20 @@ from psycopg import sql
 
 from db.rights_sql import MY_OWNERS, definer
 
-_MINE = sql.SQL("format(' AND c.owner_id = ANY(%L::bigint[])', {})").format(MY_OWNERS)
 _MOST_NEAR = sql.Literal(8)
+
+# Whoever sees few customers has them all looked through; the index of everybody's would find more than that. For the
+# others the owner is compared row by row: an index of owners would find more than the words do.
+_MINE = sql.SQL(
+    "owners := {owners}; "
+    "SELECT count(*) <= 5000 INTO few FROM (SELECT FROM public.customers AS c WHERE c.owner_id = ANY(owners) "
+    "LIMIT 5001) AS s; "
+    "mine := ' AND c.archived_at IS NULL AND c.owner_id' || CASE WHEN few THEN '' ELSE ' + 0' END "
+    "|| format(' = ANY(%L::bigint[])', owners); "
+    "looked := CASE WHEN few THEN '(c.search_text || '''')' ELSE 'c.search_text' END;"
+).format(owners=MY_OWNERS)
+_EVERYBODY = sql.SQL("mine := ' AND c.archived_at IS NULL'; looked := 'c.search_text';")
+_DECLARED = sql.SQL("DECLARE held text; owners bigint[]; mine text; few boolean; looked text;")
 
 
 def functions() -> Iterator[str]:
@@ -45,35 +57,49 @@ def functions() -> Iterator[str]:
         "kehu_scoped",
         owners=MY_OWNERS,
     )
-    everybody = sql.SQL("''")
+    yield from definer(
+        # Hits of a search, best first and then by the last purchase; through its view each figure would be asked for.
+        "customers_ranked_scoped(hits bigint[], ranks integer[], skipped integer, most integer) "
+        "RETURNS TABLE (id bigint) LANGUAGE sql STABLE",
+        "SELECT h.id FROM unnest(hits, ranks) AS h (id, rank) JOIN customers AS c ON c.id = h.id "
+        "AND c.owner_id = ANY({owners}) LEFT JOIN customer_metrics AS m ON m.customer_id = h.id "
+        "ORDER BY h.rank, m.last_order_on DESC NULLS LAST, h.id OFFSET skipped LIMIT most",
+        "kehu_scoped",
+        owners=MY_OWNERS,
+    )
     yield from _containing("customers_containing_scoped", _MINE, "kehu_scoped")
-    yield from _containing("customers_containing_all", everybody, "kehu_admin, kehu_worker")
+    yield from _containing("customers_containing_all", _EVERYBODY, "kehu_admin, kehu_worker")
     yield from _similar("customers_similar_scoped", _MINE, "kehu_scoped")
-    yield from _similar("customers_similar_all", everybody, "kehu_admin, kehu_worker")
+    yield from _similar("customers_similar_all", _EVERYBODY, "kehu_admin, kehu_worker")
 
 
 def _containing(name: str, owned: sql.Composable, roles: str) -> Iterator[str]:
-    """Rank 2 for who has every word where one begins (patterns `starts`), then 3 for who has them inside (`inside`).
+    """Rank 2 for who has every word where one begins (patterns `starts`), 3 for who has them inside (`inside`).
 
     `whole` are the words that are longer than their patterns.
     """
     yield from definer(
         "{name}(starts text[], inside text[], whole text[], most integer) RETURNS TABLE (id bigint, rank integer) "
         "LANGUAGE plpgsql STABLE",
-        "DECLARE held text; found bigint[]; mine text := ' AND c.archived_at IS NULL' || {owned} || coalesce("
+        "{declared} begun text; found bigint[]; got integer; BEGIN {owned} mine := mine || coalesce("
         "(SELECT string_agg(format(' AND strpos(c.search_text, %L) > 0', w), '') FROM unnest(whole) AS w), ''); "
-        "BEGIN "
-        "SELECT string_agg(format('c.search_text LIKE %L', p), ' AND ') INTO held FROM unnest(starts) AS p; "
-        "EXECUTE 'SELECT array_agg(s.id) FROM (SELECT c.id FROM public.customers AS c WHERE ' || held || mine || "
+        "SELECT string_agg(format('%s LIKE %L', looked, p), ' AND ') INTO begun FROM unnest(starts) AS p; "
+        "SELECT string_agg(format('%s LIKE %L', looked, p), ' AND ') INTO held FROM unnest(inside) AS p; "
+        # Several words seldom leave too many: one look at the index then says both.
+        "IF cardinality(inside) > 1 THEN "
+        "RETURN QUERY EXECUTE 'SELECT c.id, CASE WHEN ' || begun || ' THEN 2 ELSE 3 END FROM public.customers AS c "
+        "WHERE ' || held || mine || ' LIMIT ' || most; "
+        "GET DIAGNOSTICS got = ROW_COUNT; IF got < most OR inside = starts THEN RETURN; END IF; END IF; "
+        "EXECUTE 'SELECT array_agg(s.id) FROM (SELECT c.id FROM public.customers AS c WHERE ' || begun || mine || "
         "' LIMIT ' || most || ') AS s' INTO found; "
         "RETURN QUERY SELECT f, 2 FROM unnest(found) AS f; "
-        "IF inside <> starts AND coalesce(cardinality(found), 0) < most THEN "
-        "SELECT string_agg(format('c.search_text LIKE %L', p), ' AND ') INTO held FROM unnest(inside) AS p; "
+        "IF inside <> starts AND coalesce(cardinality(found), 0) < most AND got IS NULL THEN "
         "RETURN QUERY EXECUTE 'SELECT c.id, 3 FROM public.customers AS c WHERE ' || held || mine || "
         "' AND c.id <> ALL(coalesce($1, ''{{}}'')) LIMIT ' || most USING found; END IF; END",
         roles,
         name=name,
         owned=owned,
+        declared=_DECLARED,
     )
 
 
@@ -84,21 +110,22 @@ def _similar(name: str, owned: sql.Composable, roles: str) -> Iterator[str]:
     """
     yield from definer(
         "{name}(words text[], most integer) RETURNS TABLE (id bigint) LANGUAGE plpgsql STABLE",
-        "DECLARE held text; trusting boolean; BEGIN "
+        "{declared} trusting boolean; BEGIN {owned} "
         "FOREACH trusting IN ARRAY ARRAY[true, false] LOOP "
         "SELECT string_agg('(' || one.tried || ')', ' AND ') INTO held FROM unnest(words) AS w CROSS JOIN LATERAL "
         # Eight letters are looked up, the rest is compared: more trigrams cost time and hardly narrow.
-        r"(SELECT string_agg(format('(c.search_text LIKE %L AND strpos(c.search_text, %L) > 0)', "
+        "(SELECT string_agg(format('(%s LIKE %L AND strpos(c.search_text, %L) > 0)', looked, "
         r"'% ' || regexp_replace(left(k.word, 8), '([\\%_])', '\\\1', 'g') || '%', ' ' || k.word), ' OR ') AS tried "
-        "FROM (SELECT w AS word UNION SELECT near.word FROM (SELECT v.word FROM public.search_words AS v "
-        "WHERE w ~ '^[a-z]{{4,24}}$' AND v.variants && public.word_variants(w) AND NOT (trusting "
-        "AND EXISTS (SELECT FROM public.search_words AS known WHERE known.word = w)) "
-        "ORDER BY abs(length(v.word) - length(w)), v.word LIMIT {near}) AS near) AS k) AS one; "
-        "RETURN QUERY EXECUTE 'SELECT c.id FROM public.customers AS c WHERE ' || held || "
-        "' AND c.archived_at IS NULL' || {owned} || ' LIMIT ' || most; "
+        "FROM (WITH near AS (SELECT v.word FROM public.search_words AS v WHERE w ~ '^[a-z]{{4,24}}$' "
+        "AND v.variants && public.word_variants(w) ORDER BY abs(length(v.word) - length(w)), v.word LIMIT {near}), "
+        "known AS (SELECT FROM public.search_words AS k WHERE k.word = w) "
+        "SELECT near.word FROM near WHERE near.word <> w AND NOT (trusting AND EXISTS (SELECT FROM known)) "
+        "UNION ALL SELECT w WHERE EXISTS (SELECT FROM known) OR NOT EXISTS (SELECT FROM near)) AS k) AS one; "
+        "RETURN QUERY EXECUTE 'SELECT c.id FROM public.customers AS c WHERE ' || held || mine || ' LIMIT ' || most; "
         "IF FOUND THEN RETURN; END IF; END LOOP; END",
         roles,
         name=name,
         owned=owned,
+        declared=_DECLARED,
         near=_MOST_NEAR,
     )

@@ -34,7 +34,7 @@ from db.errors import Unavailable
 from db.needles import Needle, needle
 from db.permissions import Permission, Viewer
 
-MOST_HITS = 1000
+MOST_HITS = 300
 """A search counts and ranks at most this many customers; beyond it the total is "more than"."""
 ENOUGH_HITS = 5
 """With fewer, what is nearly so is looked for too."""
@@ -94,13 +94,14 @@ def find(conn: Connection, *, viewer: Viewer, words: str) -> Hits | None:
         first = dict(list(ranks.items())[:MOST_HITS])
         matching = or_(*(_between(column, prefix) for column, prefix in ranges))
         return Hits(first, True, matching)
-    if viewer.masked:
+    # Whoever types a whole e-mail address means it.
+    if viewer.masked or ("@" in wanted.text and Rank.EXACT in ranks.values()):
         return Hits(ranks)
     left_out = False
     try:
         with bounded(conn, INSIDE_MS):
             for customer_id, rank in _inside(conn, viewer, wanted):
-                ranks.setdefault(customer_id, rank)
+                ranks[customer_id] = min(rank, ranks.get(customer_id, rank))
             if len(ranks) < ENOUGH_HITS and not wanted.number:
                 for customer_id in _similar(conn, viewer, wanted):
                     ranks.setdefault(customer_id, Rank.SIMILAR)
@@ -177,19 +178,25 @@ def latest_buyers(*, scoped: bool) -> FromClause:
 def _inside(conn: Connection, viewer: Viewer, wanted: Needle) -> list[tuple[int, int]]:
     """Customers that hold every word, where their words begin or inside, with the rank."""
     words = [wanted.number] if wanted.number else list(wanted.words)
-    if len(words) == 1 and len(words[0]) < 2 and not text.has_han(words[0]):
+    least = LEAST_INSIDE if wanted.number else 2
+    if len(words) == 1 and len(words[0]) < least and not text.has_han(words[0]):
         return []
     starts, inside, whole = [], [], []
     for word in map(text.spaced, words):
         # A trigram of one Chinese character needs the blanks around it.
         before, after = (" " if text.has_han(end) else "" for end in (word[:1], word[-1:]))
         part = _escaped(word[:MOST_TRIGRAMS] + (after if len(word) <= MOST_TRIGRAMS else ""))
-        starts.append(f"% {part}%")
-        if before or len(word) < LEAST_INSIDE:
+        if wanted.number:
+            # Beginnings of phones are found already; the end of a number tells more of it than how it begins.
+            starts.append(f"%{word[-MOST_TRIGRAMS:]}%")
+        else:
+            starts.append(f"% {part}%")
+        if wanted.number:
+            inside.append(starts[-1])
+        elif before or len(word) < LEAST_INSIDE:
             inside.append(f"%{before or ' '}{part}%")
         else:
-            # The end of a number tells more of it than how it begins.
-            inside.append(f"%{word[-MOST_TRIGRAMS:]}%" if wanted.number else f"%{part}%")
+            inside.append(f"%{part}%")
         if len(word) > MOST_TRIGRAMS:
             whole.append(word)
     function = func.customers_containing_scoped if viewer.scoped else func.customers_containing_all

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Date, Select, Text, cast, exists, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, Date, Text, cast, exists, func, literal, or_, select, union_all
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 
 from db import schema, tags, text
@@ -82,8 +82,8 @@ def check(filters: Filters) -> None:
 def of_customer(filters: Filters, today: date, *, scoped: bool = False) -> list[ColumnElement[bool]]:
     """What the filters say of the customer and of what is kept beside it, without its figures.
 
-    For a `scoped` viewer each of the few own customers is asked for its rows: a join with a view would begin with
-    everybody's, for the planner does not see how few pass it.
+    For a `scoped` viewer functions say which of the own customers have what is asked for: a join with a view would
+    begin with everybody's, for the planner does not see how few pass it.
     """
     c, u = schema.customers.c, schema.users.c
     said: list[ColumnElement[bool]] = [c.archived_at.is_not(None) if filters.archived else c.archived_at.is_(None)]
@@ -99,7 +99,7 @@ def of_customer(filters: Filters, today: date, *, scoped: bool = False) -> list[
     for tag in filters.tags:
         t = schema.customer_tags.c
         tagged = select(t.customer_id).where(t.tag_key == tags.key(tag))
-        said.append(_some(tagged, t.customer_id) if scoped else c.id.in_(tagged))
+        said.append(c.id.in_(select(func.my_customers_tagged(tags.key(tag))) if scoped else tagged))
     if filters.contacted:
         said += _contacted(filters.contacted, today - timedelta(days=filters.contacted_days), scoped)
     if filters.archived:
@@ -131,12 +131,6 @@ def of_figures(filters: Filters, today: date) -> list[ColumnElement[bool]]:
     return said
 
 
-def _some(rows: Select[Any], customer_id: ColumnElement[int]) -> ColumnElement[bool]:
-    """Whether there is one for this customer, looked up customer by customer: an EXISTS would be made a join."""
-    one = rows.where(customer_id == schema.customers.c.id).correlate(schema.customers).limit(1)
-    return one.scalar_subquery().is_not(None)
-
-
 def _contacted(mode: str, since: date, scoped: bool) -> list[ColumnElement[bool]]:
     """Whether there was a call, a mail, a meeting, a message or a note, on that day of the company or later, or ever.
 
@@ -147,8 +141,10 @@ def _contacted(mode: str, since: date, scoped: bool) -> list[ColumnElement[bool]
     if mode != NEVER:
         talks, notes = talks.where(i.happened_on >= since), notes.where(n.created_at >= _midnight(since))
     if scoped:
-        talked, noted = _some(talks, i.customer_id), _some(notes, n.customer_id)
-        return [or_(talked, noted)] if mode == WITHIN else [~talked, ~noted]
+        ever = (date.min, cast(literal("-infinity"), TIMESTAMP(timezone=True)))
+        since_when = ever if mode == NEVER else (since, _midnight(since))
+        contacted = c.id.in_(select(func.my_customers_contacted(*since_when)))
+        return [contacted if mode == WITHIN else ~contacted]
     if mode == WITHIN:
         return [c.id.in_(union_all(talks, notes))]
     return [~exists(talks.where(i.customer_id == c.id)), ~exists(notes.where(n.customer_id == c.id))]

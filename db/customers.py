@@ -103,7 +103,7 @@ def page(
     total = _count(conn, narrow if narrow is not None else found.with_only_columns(own))
     if narrow is not None and sort in ("name", "newest"):
         listed_ids = conn.scalars(narrow.order_by(*ordered, own).offset(offset).limit(limit)).all()
-        rows = _in_order(conn, listed(today, filters, scoped=viewer.scoped, ids=listed_ids), listed_ids)
+        rows = _in_order(conn, _known(today, listed_ids, archived=filters.archived), listed_ids)
     else:
         rows = piece(conn, found, sort, descending, viewer=viewer, offset=offset, limit=limit)
     return Page(rows, total)
@@ -143,7 +143,7 @@ def _searched(
         best = select(ranked.c.id).outerjoin(schema.customer_metrics, of_hit)
         best = best.order_by(ranked.c.rank, latest, ranked.c.id).offset(offset).limit(limit)
     best_ids = conn.scalars(best).all()
-    rows = _in_order(conn, listed(today, filters, scoped=viewer.scoped, ids=best_ids), best_ids)
+    rows = _in_order(conn, _known(today, best_ids), best_ids)
     return Page(rows, len(hits.ranks), hits.more, left_out=hits.left_out, similar=hits.similar)
 
 
@@ -177,8 +177,13 @@ def _among_many(
     every = dict.fromkeys([*place, *some])
     best = sorted(every, key=lambda i: (hits.ranks.get(i, finding.Rank.BEGINNING), place.get(i, len(place))))
     ids = best[: finding.MOST_HITS][offset : offset + limit]
-    rows = _in_order(conn, listed(today, filters, scoped=viewer.scoped, ids=ids), ids)
+    rows = _in_order(conn, _known(today, ids), ids)
     return Page(rows, min(len(every), finding.MOST_HITS), plain or len(every) > finding.MOST_HITS)
+
+
+def _known(today: date, ids: Sequence[int], *, archived: bool = False) -> Select[Any]:
+    """The rows of `listed` for customers that fit the filters, as is known."""
+    return listed(today, Filters(archived=archived), ids=ids)
 
 
 def _in_order(conn: Connection, found: Select[Any], ids: Sequence[int]) -> pd.DataFrame:

@@ -366,6 +366,7 @@ def _functions() -> Iterator[str]:
     )
     yield from rights_search.functions()
     yield from _functions_of_tags()
+    yield from _functions_of_filters()
     yield from _functions_of_undo()
     # Who has the same phone, e-mail or name: of those out of sight nothing but their owner's name.
     yield from _definer(
@@ -428,6 +429,26 @@ def _functions_of_tags() -> Iterator[str]:
         'SELECT min(t.tag COLLATE "C"), least(count(*), counted) FROM customers AS c JOIN customer_tags AS t '
         "ON t.customer_id = c.id WHERE c.owner_id = ANY({mine}) AND c.archived_at IS NULL "
         "GROUP BY t.tag_key ORDER BY 2 DESC, 1 LIMIT most",
+        "kehu_scoped",
+        mine=_MY_OWNERS,
+    )
+
+
+def _functions_of_filters() -> Iterator[str]:
+    """Which of one's own customers have a tag, or were talked to: a view would ask all rows for their customer."""
+    yield from _definer(
+        "my_customers_tagged(of_key text) RETURNS SETOF bigint LANGUAGE plpgsql STABLE",
+        "BEGIN RETURN QUERY EXECUTE format('SELECT t.customer_id FROM public.customer_tags AS t JOIN public.customers "
+        "AS c ON c.id = t.customer_id WHERE t.tag_key = %L AND c.owner_id = ANY(%L::bigint[])', of_key, {mine}); END",
+        "kehu_scoped",
+        mine=_MY_OWNERS,
+    )
+    yield from _definer(
+        "my_customers_contacted(since date, since_at timestamptz) RETURNS SETOF bigint LANGUAGE plpgsql STABLE",
+        "BEGIN RETURN QUERY EXECUTE format('SELECT i.customer_id FROM public.interactions AS i JOIN public.customers "
+        "AS c ON c.id = i.customer_id WHERE c.owner_id = ANY(%1$L::bigint[]) AND i.happened_on >= %2$L UNION "
+        "SELECT n.customer_id FROM public.notes AS n JOIN public.customers AS c ON c.id = n.customer_id "
+        "WHERE c.owner_id = ANY(%1$L::bigint[]) AND n.created_at >= %3$L', {mine}, since, since_at); END",
         "kehu_scoped",
         mine=_MY_OWNERS,
     )

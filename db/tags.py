@@ -18,7 +18,7 @@ MOST_TAGS = 50
 """Tags of one customer."""
 MOST_LISTED = 500
 """Different tags that are offered to choose from."""
-MOST_COUNTED = 1_000
+MOST_COUNTED = 100
 """Customers of one tag that are counted; a count of one more says "more than"."""
 
 _t = schema.customer_tags.c

@@ -403,6 +403,15 @@ def test_scoped_roles_learn_nothing_from_the_search_functions(people: make.Peopl
         ):
             ids = conn.execute(text("SELECT id FROM customers_similar_scoped(ARRAY[:w], 10)"), {"w": word})
             assert ids.scalars().all() == mine, word
+        for statement in (
+            "SELECT my_customers_tagged('plainbo vip')",
+            "SELECT my_customers_tagged($t$' OR true --$t$)",
+            "SELECT id FROM customers_ranked_scoped(ARRAY[:theirs], ARRAY[0], 0, 10)",
+            "SELECT i FROM my_customers_contacted('-infinity', '-infinity') AS i WHERE i = :theirs",
+            "SELECT id FROM latest_buyers_scoped(1000) WHERE id = :theirs",
+        ):
+            ids = conn.execute(text(statement), {"theirs": planted["bo"].customer} if ":theirs" in statement else {})
+            assert ids.scalars().all() == [], statement
     for statement in (
         "SELECT id FROM customers_containing_all('{zekret}', '{zekret}', '{}', 10)",
         "SELECT id FROM customers_similar_all('{zekretbo}', 10)",

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Integer,
     Numeric,
     Select,
+    TableValuedAlias,
     Text,
     cast,
     func,
@@ -236,6 +237,6 @@ def _changes(customer_id: int, zone: str) -> Select[Any]:
     return select(*columns).select_from(s.id.table.join(schema.users, u.id == s.actor_id)).where(_is_event(s.id.table))
 
 
-def _is_event(sets: Any) -> ColumnElement[bool]:
+def _is_event(sets: TableValuedAlias) -> ColumnElement[bool]:
     """An undo has the command of what it undoes."""
     return sets.c.command.not_in(_EVENTS_THEMSELVES) | sets.c.undoes_id.is_not(None)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Hashable, Sequence
+from typing import Literal
 
 import streamlit as st
 
 from components import places, undo_bar
 from db.words import language
+
+FEW_PAGES = 5
 
 
 def select(
@@ -141,7 +144,9 @@ def page_number(key: str, about: Hashable) -> int:
 def turner(key: str, number: int, pages: int) -> None:
     """The pages of a list, `number` being the one that is shown; nothing where there is only one."""
     if pages > 1:
-        number = st.pagination(pages, default=number, key=_turner_key(key))
+        # Left to itself a row of few pages shows only the one that is open.
+        width: int | Literal["content"] = 46 * (pages + 2) if pages <= FEW_PAGES else "content"
+        number = st.pagination(pages, default=number, key=_turner_key(key), width=width)
     _publish(key, str(number), "1")
 
 

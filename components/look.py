@@ -48,6 +48,8 @@ _CSS = """
   [class*="st-key-segment_remove"] [data-testid="stMarkdownContainer"] {
     position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
   }
+  /* Many small things one under the other: what happened with a customer. */
+  .st-key-kehu_events [data-testid="stVerticalBlock"] { padding-top: 0.5rem; padding-bottom: 0.5rem; }
   /* Names of columns that hold a mark each need no more room than the mark. */
   .st-key-kehu_matrix :is(th, td):not(:first-child) { text-align: center !important; }
   @media (min-width: 641px) {
@@ -61,7 +63,7 @@ _CSS = """
     [class*="st-key-segment_line"] [class*="st-key-segment_remove"] { order: -1; }
     [class*="st-key-segment_field"] { order: -2; }
     [class*="st-key-segment_value"]:has([data-testid="stMultiSelect"]) { flex: 1 1 100% !important; }
-    [data-testid="stMainBlockContainer"] { padding: 3.6rem 1rem 4rem; }
+    [data-testid="stMainBlockContainer"] { padding: 4.3rem 1rem 4rem; }
     [data-testid="stMarkdownContainer"] table { display: block; overflow-x: auto; white-space: nowrap; }
     /* Sentences fold instead; and the names above the marks stand upright. */
     :is(.st-key-kehu_matrix, [class*="st-key-kehu_wrapped"]) table {

@@ -40,20 +40,21 @@ def part() -> str:
 def draw(rows: pd.DataFrame, *, zone: str, may_write: bool, hidden: bool) -> int | None:
     """The events of a page; gives the id of a talk that is to be deleted. `hidden`: texts are withheld."""
     asked: int | None = None
-    for row in rows.itertuples():
-        with st.container(border=True, gap="small"):
-            with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-                icon = ICONS.get(str(row.kind), ":material/history:")
-                st.markdown(f"{icon} **{_title(row)}**", width="content")
-                with st.container(horizontal=True, vertical_alignment="center", width="content"):
-                    st.caption(_when(row, zone), width="content")
-                    if may_write and row.part == "talks" and _delete_button(int(row.id)):  # type: ignore[arg-type]
-                        asked = int(row.id)  # type: ignore[arg-type]
-            for written in (row.title, row.body) if row.part in WRITTEN else ():
-                if written:
-                    st.text(written)
-            if hidden and row.part in WRITTEN:
-                st.text(_("hidden from your role"))
+    with st.container(gap="xsmall", key="kehu_events"):
+        for row in rows.itertuples():
+            with st.container(border=True, gap="xsmall"):
+                with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+                    icon = ICONS.get(str(row.kind), ":material/history:")
+                    st.markdown(f"{icon} **{_title(row)}**", width="content")
+                    with st.container(horizontal=True, vertical_alignment="center", width="content"):
+                        st.caption(_when(row, zone), width="content")
+                        if may_write and row.part == "talks" and _delete_button(int(row.id)):  # type: ignore[arg-type]
+                            asked = int(row.id)  # type: ignore[arg-type]
+                for written in (row.title, row.body) if row.part in WRITTEN else ():
+                    if written:
+                        st.text(written)
+                if hidden and row.part in WRITTEN:
+                    st.text(_("hidden from your role"))
     return asked
 
 

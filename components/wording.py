@@ -29,7 +29,7 @@ VALUES = {
     "store": N_("Store"),
     "web": N_("Website"),
     "referral": N_("Referral"),
-    "mail": N_("Mail"),
+    "mail": N_("Direct mail"),
     "event": N_("Event"),
     "screen": N_("Entered by hand"),
     "terminal": N_("Terminal"),

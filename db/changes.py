@@ -119,6 +119,7 @@ def update(conn: Connection, set_id: int, table: str, patches: Sequence[Row]) ->
     not there or not visible.
     """
     t = recorded(table)
+    _possible(t, patches)
     total = 0
     for columns, group in _by_columns([dict(p) for p in patches]):
         changed = [c for c in columns if c not in keys(t)]
@@ -176,6 +177,7 @@ def delete(conn: Connection, set_id: int, table: str, rows: Sequence[Row]) -> in
     wanted = [{k: row[k] for k in keys(t)} for row in rows]
     if not wanted:
         return 0
+    _possible(t, wanted)
     columns = readable(t)
     found, done = _run(
         conn,
@@ -269,6 +271,11 @@ def _learn(conn: Connection, t: Table, rows: Sequence[Row]) -> None:
     """Let searches with a slip of the finger know the words of these customers."""
     if t is schema.customers and rows:
         conn.exec_driver_sql("SELECT public.learn_words(%(ids)s::bigint[])", {"ids": [row["id"] for row in rows]})
+
+
+def _possible(t: Table, rows: Sequence[Row]) -> None:
+    """A key that no row can have is one that is not there; PostgreSQL would stop at its size."""
+    _all_found(t, sum(all(abs(row[k]) <= LARGEST_ID for k in keys(t)) for row in rows), len(rows))
 
 
 def _all_found(t: Table, found: int, wanted: int) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Connection,
     Date,
     DateTime,
     Integer,
     Numeric,
     Select,
+    TableValuedAlias,
     Text,
     cast,
     func,
@@ -26,11 +28,13 @@ from sqlalchemy import (
 
 from db import history, schema
 from db.errors import Invalid
-from db.event_words import PARTS
+from db.event_words import KIND_NAMES, PARTS
 from db.permissions import Permission, Viewer
 from db.words import _
 
 MOST_EVENTS = 500
+_EVENTS_THEMSELVES = (*(f"{kind}.log" for kind in KIND_NAMES), "note.add", "task.finish")
+"""The commands of changes that are no events: what they put down stands on the timeline by itself."""
 _TYPES: Mapping[str, Any] = {
     "part": Text(),
     "kind": Text(),
@@ -90,7 +94,7 @@ def timeline(
 
 def _totals(conn: Connection, customer_id: int) -> dict[str, int]:
     """How many events each part has: campaigns count once when received and once when first redeemed."""
-    m, h = schema.campaign_members.c, schema.changes.c
+    m, s = schema.campaign_members.c, history.sets_of(customer_id)
     counted = {
         "orders": _count(schema.orders, schema.orders.c.customer_id == customer_id),
         "talks": _count(schema.interactions, schema.interactions.c.customer_id == customer_id),
@@ -99,7 +103,7 @@ def _totals(conn: Connection, customer_id: int) -> dict[str, int]:
             schema.tasks, (schema.tasks.c.customer_id == customer_id) & schema.tasks.c.done_at.is_not(None)
         ),
         "campaigns": select(func.count() + func.count(m.first_redeemed_on)).where(m.customer_id == customer_id),
-        "changes": select(func.count(h.change_set_id.distinct())).where(h.customer_id == customer_id),
+        "changes": _count(s, _is_event(s)),
     }
     row = conn.execute(select(*(query.scalar_subquery().label(name) for name, query in counted.items()))).one()
     return {name: int(n) for name, n in row._mapping.items()}
@@ -218,7 +222,7 @@ def _of_campaigns(kind: str, day: Any) -> Select[Any]:
 
 
 def _changes(customer_id: int, zone: str) -> Select[Any]:
-    """One event for each change set; `lines` of an undo is 1."""
+    """One event for each change set but those that are told by what they put down; `lines` of an undo is 1."""
     s, u = history.sets_of(customer_id).c, schema.users.c
     columns = _event(
         "changes",
@@ -230,4 +234,9 @@ def _changes(customer_id: int, zone: str) -> Select[Any]:
         title=s.source,
         lines=cast(s.undoes_id.is_not(None), Integer),
     )
-    return select(*columns).select_from(s.id.table.join(schema.users, u.id == s.actor_id))
+    return select(*columns).select_from(s.id.table.join(schema.users, u.id == s.actor_id)).where(_is_event(s.id.table))
+
+
+def _is_event(sets: TableValuedAlias) -> ColumnElement[bool]:
+    """An undo has the command of what it undoes."""
+    return sets.c.command.not_in(_EVENTS_THEMSELVES) | sets.c.undoes_id.is_not(None)

@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 from sqlalchemy import Connection, select, text
 
-from db import changes, connection, customers, schema
+from db import changes, connection, customer, customers, interactions, schema
 from db.connection import begin
 from db.errors import NotFound, Refused
 from db.permissions import NOBODY, Permission, Viewer
@@ -88,6 +88,20 @@ def test_another_persons_customer_cannot_be_changed_and_nothing_is_half_done(
         )
     assert owner.scalars(select(schema.customers.c.city)).all() == ["", ""]
     assert [h["action"] for h in history(owner)] == ["insert", "insert"]
+
+
+@pytest.mark.parametrize("number", [10**9, 2**63, 10**30, 0, -(10**30)])
+def test_a_row_that_cannot_be_is_a_row_that_is_not_there(people: make.People, number: int) -> None:
+    mine = made(people.ann)
+    for key in ({"customer_id": mine, "id": number}, {"customer_id": number, "id": 1}):
+        with pytest.raises(NotFound), begin(people.ann, write=True) as conn:
+            changes.delete(conn, opened(conn, people.ann), "notes", [key])
+        with pytest.raises(NotFound), begin(people.ann, write=True) as conn:
+            changes.update(conn, opened(conn, people.ann), "notes", [{**key, "body": "x"}])
+        with pytest.raises(NotFound), begin(people.ann, write=True) as conn:
+            interactions.delete(conn, actor=people.ann, customer_id=key["customer_id"], interaction_id=key["id"])
+        with pytest.raises(NotFound), begin(people.ann, write=True) as conn:
+            customer.delete_note(conn, actor=people.ann, customer_id=key["customer_id"], note_id=key["id"])
 
 
 def test_a_note_on_another_persons_customer_is_refused_by_the_database(people: make.People) -> None:

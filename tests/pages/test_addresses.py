@@ -19,7 +19,10 @@ from tests.pages.visits import HOSTILE, SIGN_IN, body, database, markup_of, said
 ROOT = Path(__file__).parent.parent.parent
 # What stands in an address beside the controls that keep themselves there.
 READ = re.compile(r"query_params(?:\.get\(|\[)\"(\w+)\"")
-KEPT = re.compile(r"(?:controls\.(?:select|order|switch|page_number|turner)\(|key=)\"(\w+)\"")
+KEPT = re.compile(r"(?:controls\.(?:select|order|switch|several|whole_number|page_number|turner)\(\s*|key=)f?\"(\w+)\"")
+OF_MODULE = re.compile(r"^KEY = \"(\w+)\"", flags=re.M)
+# Filters that a function of their component draws by name.
+FILTER = re.compile(r"\b_(?:one|lately)\(\"(\w+)\"")
 VALUES = [
     "x" * 10_000,
     "9" * 400,
@@ -60,6 +63,13 @@ def parameters(screen: Screen) -> list[str]:
     found = {"shared"}
     for source in sources:
         written = source.read_text(encoding="utf-8")
+        key = OF_MODULE.search(written)
+        if key:
+            written = written.replace("{KEY}", key[1])
+        if key and key[1] == screen.path:
+            names = FILTER.findall(written)
+            found |= {f"{key[1]}_{name}{part}" for name in names for part in ("", "_days")}
+            found |= {f"{key[1]}_revenue_{end}" for end in ("from", "to")}
         found |= {name for name in READ.findall(written) if name != "link"}
         found |= {name for name in KEPT.findall(written) if name.startswith(f"{screen.path}_")}
     return sorted(found | {f"{screen.path}_{name}" for name in ("period", "from", "to")})
@@ -69,6 +79,12 @@ def test_parameters_are_found() -> None:
     found = {screen.path: set(parameters(screen)) for screen in SCREENS}
     assert {"id", "segment_rule", "segment_ready", "segment_by", "segment_page"} - found["segment"] == {"segment_rule"}
     assert found["customers"] >= {"customers_search", "customers_page", "customers_region", "customers_descending"}
+    assert found["customers"] >= {
+        "customers_tags",
+        "customers_revenue_to",
+        "customers_ordered",
+        "customers_ordered_days",
+    }
     assert {"before", "shared"} <= found["changes"]
     assert {"overview_period", "overview_from", "overview_region"} <= found["overview"]
 

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from components import controls, format, history_lines, tables, wording
-from db.event_words import DIRECTION_NAMES, KIND_NAMES, OUTCOMES, PARTS
+from db.event_words import DIRECTION_NAMES, KIND_NAMES, OUTCOMES, PARTS, WRITTEN
 from db.task_words import TASK_KIND_NAMES
 from db.words import _, ngettext
 
@@ -24,10 +24,6 @@ ICONS = {
     "received": ":material/campaign:",
     "redeemed": ":material/redeem:",
 }
-
-
-WRITTEN = ("talks", "notes", "tasks")
-"""What people put into words, which some roles do not see."""
 
 
 def part() -> str:

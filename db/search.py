@@ -91,7 +91,7 @@ def find(conn: Connection, *, viewer: Viewer, words: str) -> Hits | None:
         return None
     ranges = _ranges(wanted)
     ranks = _beginnings(conn, wanted, ranges)
-    around = search_around.find(conn, viewer=viewer, wanted=wanted, typed=words, most=MOST_HITS)
+    around = search_around.find(conn, masked=viewer.masked, wanted=wanted, typed=words, most=MOST_HITS)
     by = {i: what for i, what in around.by.items() if i not in ranks}
     own = list(ranks)
     for customer_id, rank in around.ranks.items():

@@ -11,7 +11,6 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from db import schema, tags, text
 from db.needles import LAST_CHARACTER, LEAST_DIALLED, MOST_NEEDLE, Needle
-from db.permissions import Viewer
 
 CONTACT = "contact"
 TAG = "tag"
@@ -30,9 +29,9 @@ class Around:
     matching: ColumnElement[bool] | None = None
 
 
-def find(conn: Connection, *, viewer: Viewer, wanted: Needle, typed: str, most: int) -> Around:
-    """Who has such a contact or tag and is not archived, `most` at most. Masked roles find by tags alone."""
-    ranges = list(_ranges(wanted, typed, masked=viewer.masked))
+def find(conn: Connection, *, masked: bool, wanted: Needle, typed: str, most: int) -> Around:
+    """Who has such a contact or tag and is not archived, `most` at most. `masked` roles find by tags alone."""
+    ranges = list(_ranges(wanted, typed, masked=masked))
     branches = [_branch(*one, most) for one in ranges]
     found = union_all(*(select(b.subquery()) for b in branches)).subquery().c
     best = (
@@ -67,6 +66,7 @@ def _ranges(wanted: Needle, typed: str, *, masked: bool) -> Iterator[tuple[Any, 
     if wanted.number:
         if len(wanted.dialled) >= LEAST_DIALLED:
             yield p.phone_key, wanted.dialled, CONTACT
+            yield p.phone_reversed, wanted.dialled[::-1], CONTACT
         return
     yield p.name_key, wanted.text, CONTACT
     if not text.has_han(wanted.text):

@@ -81,6 +81,7 @@ def found(viewer: Viewer, words: str) -> dict[str, tuple[str, str] | None]:
         ("zoe q", {"Harbour Ltd": ("contact", "Zoë Quill")}),
         ("LI.WEI@harbour.example", {"Harbour Ltd": ("contact", "李偉")}),
         ("+86 139-1234", {"Harbour Ltd": ("contact", "李偉")}),
+        ("5678", {"Harbour Ltd": ("contact", "李偉")}),
         ("0086139", {"Harbour Ltd": ("contact", "李偉")}),
         ("vip", {"Harbour Ltd": ("tag", "VIP 客戶"), "Lighthouse": ("tag", "vip")}),
         ("ＶＩＰ 客", {"Harbour Ltd": ("tag", "VIP 客戶")}),

@@ -26,11 +26,28 @@ ICONS = {
 }
 
 
-def part() -> str:
-    """What of the timeline is looked at; '' is all of it."""
-    return controls.select(
-        "customer_part", _("What happened"), list(PARTS), _("Everything"), lambda code: _(PARTS[code])
-    )
+def narrowed(*, hidden: bool) -> tuple[str, str]:
+    """What of the timeline is looked at, '' being all of it, and the words that it must hold.
+
+    Who does not read what people write (`hidden`) has no words to look for.
+    """
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        part = controls.select(
+            "customer_part", _("What happened"), list(PARTS), _("Everything"), lambda code: _(PARTS[code])
+        )
+        if hidden:
+            return part, ""
+        words = st.text_input(
+            _("Search in what was written"),
+            key="customer_words",
+            type="search",
+            bind="query-params",
+            max_chars=200,
+            icon=":material/search:",
+            placeholder=_("A word from a note, a call, a mail or a finished task"),
+            width=360,
+        )
+    return part, words.strip()
 
 
 def draw(rows: pd.DataFrame, *, zone: str, may_write: bool, hidden: bool) -> int | None:

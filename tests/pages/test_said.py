@@ -11,7 +11,7 @@ from db import attachments, connection, customer, interactions, tasks
 from db.embedded import Server
 from db.permissions import Viewer
 from tests import make
-from tests.pages.visits import HOSTILE, REFUSAL, body, database, signed_in, sound, speaking
+from tests.pages.visits import HOSTILE, REFUSAL, body, database, signed_in, sound
 
 NOTE = "合同已經寄出。 :red[客戶] **要求** <b>折扣</b>"
 
@@ -64,8 +64,7 @@ def test_masked_roles_have_no_such_screen(people: make.People) -> None:
 
 
 def test_it_speaks_chinese(people: make.People) -> None:
-    with speaking("zh_CN"):
-        shown = body(opened(people.ann, said_words="合同"))
+    shown = body(sound(signed_in(people.ann, "said", language="zh_CN", said_words="合同")))
     assert "沟通记录" in shown
     assert "会面" in shown
 

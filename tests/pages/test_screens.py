@@ -54,8 +54,8 @@ SHOWN = {
     "customers": ("Descending", "No customers yet."),
     "customer": ("About the customer", "No customer is chosen. Open one from the list."),
     "said": (
-        "Type what was written: in notes, calls, mails, meetings, tasks and names of files.",
-        "Type what was written: in notes, calls, mails, meetings, tasks and names of files.",
+        "A word from a note, a call, a mail, a task or a file's name",
+        "A word from a note, a call, a mail, a task or a file's name",
     ),
     "campaigns": (
         "Click a row to see the campaign.",

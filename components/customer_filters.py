@@ -57,8 +57,8 @@ def draw(known: Choices, *, masked: bool, sorts: Mapping[str, str]) -> tuple[Fil
         bind="query-params",
         max_chars=200,
         icon=":material/search:",
-        placeholder=_("Number") if masked else _("Name, pinyin, e-mail, phone or household number"),
-        help=_("Names and contacts are hidden from your role; search by number.") if masked else None,
+        placeholder=_("Number or tag") if masked else _("Name, pinyin, e-mail, phone, number, contact or tag"),
+        help=_("Names and contacts are hidden from your role; search by number or tag.") if masked else None,
     )
     with st.container(horizontal=True, vertical_alignment="bottom", key="kehu_filters"):
         n = _count(known)

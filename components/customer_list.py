@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -20,12 +21,13 @@ def pick(
     currency: str,
     hidden: bool,
     words: str = "",
+    by: Mapping[int, tuple[str, str]] = MappingProxyType({}),
     key: str = "customers_list",
     many: bool = False,
 ) -> tables.Picked:
     """Draw the rows, one of which may be clicked, with `many` ticked. `hidden` leaves the contact columns out.
 
-    With the `words` of a search each row says what it was found by.
+    With the `words` of a search each row says what it was found by; `by`: as in customers.Page.
     """
     shown = pd.DataFrame(
         {
@@ -54,8 +56,8 @@ def pick(
     if hidden:
         del columns["phone"]
     wanted = needles.needle(words)
-    if wanted and not hidden:
-        shown["found_by"] = [_found_by(wanted, row) for row in rows.to_dict("records")]
+    if wanted and (by or not hidden):
+        shown["found_by"] = [_found_by(wanted, row, by.get(row["id"])) for row in rows.to_dict("records")]
         found_by = st.column_config.TextColumn(_("Found by"), width=150)
         columns = {"name": columns.pop("name"), "found_by": found_by, **columns}
     height = 36 * min(len(rows) + 1, 15) + 3
@@ -70,8 +72,9 @@ def remarks(*, similar: bool, left_out: bool) -> None:
         st.warning(_("Looking inside words took too long and was stopped. Type more of the word."))
 
 
-def _found_by(wanted: needles.Needle, row: Mapping[Hashable, Any]) -> str:
+def _found_by(wanted: needles.Needle, row: Mapping[Hashable, Any], around: tuple[str, str] | None) -> str:
     """What fits, with the value where the list does not show it anyway."""
-    by = needles.found_by(wanted, row)
-    value = str(row.get(by, "")) if by in ("company", "email") else ""
+    by, value = around or (needles.found_by(wanted, row), "")
+    if by in ("company", "email"):
+        value = str(row.get(by, ""))
     return f"{_(needles.FOUND_BY[by])} · {value}" if value else _(needles.FOUND_BY[by])

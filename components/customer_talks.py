@@ -39,14 +39,17 @@ def log(values: Mapping[str, Any], *, viewer: Viewer, customer_id: int, zone: st
 
 def timeline(*, viewer: Viewer, customer_id: int, zone: str) -> None:
     """The timeline, of one part or all, page by page."""
-    part = timeline_view.part()
-    question = {"customer_id": customer_id, "zone": zone, "part": part, "limit": PAGE}
-    number = controls.page_number("customer_timeline_page", (customer_id, part))
+    part, words = timeline_view.narrowed(hidden=viewer.masked)
+    question = {"customer_id": customer_id, "zone": zone, "part": part, "words": words, "limit": PAGE}
+    number = controls.page_number("customer_timeline_page", (customer_id, part, words))
     found = data.read(events.timeline, viewer=viewer, offset=(number - 1) * PAGE, **question)
     if found.rows.empty and number > 1:  # a link to a page that is no longer there
         number = 1
         found = data.read(events.timeline, viewer=viewer, offset=0, **question)
     may_write = viewer.can(Permission.CUSTOMERS_EDIT)
+    if found.rows.empty and words:
+        st.info(_("Nothing written here holds this. Try fewer words, or another part of them."))
+        return
     if found.rows.empty:
         nothing = _("Nothing of this kind has happened yet.") if part else _("Nothing has happened here yet.")
         next_step = _("Log a call with the button above.") if may_write else ""

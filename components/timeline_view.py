@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from components import controls, format, history_lines, tables, wording
-from db.event_words import DIRECTION_NAMES, KIND_NAMES, OUTCOMES, PARTS
+from db.event_words import DIRECTION_NAMES, KIND_NAMES, OUTCOMES, PARTS, WRITTEN
 from db.task_words import TASK_KIND_NAMES
 from db.words import _, ngettext
 
@@ -26,15 +26,28 @@ ICONS = {
 }
 
 
-WRITTEN = ("talks", "notes", "tasks")
-"""What people put into words, which some roles do not see."""
+def narrowed(*, hidden: bool) -> tuple[str, str]:
+    """What of the timeline is looked at, '' being all of it, and the words that it must hold.
 
-
-def part() -> str:
-    """What of the timeline is looked at; '' is all of it."""
-    return controls.select(
-        "customer_part", _("What happened"), list(PARTS), _("Everything"), lambda code: _(PARTS[code])
-    )
+    Who does not read what people write (`hidden`) has no words to look for.
+    """
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        part = controls.select(
+            "customer_part", _("What happened"), list(PARTS), _("Everything"), lambda code: _(PARTS[code])
+        )
+        if hidden:
+            return part, ""
+        words = st.text_input(
+            _("Search in what was written"),
+            key="customer_words",
+            type="search",
+            bind="query-params",
+            max_chars=200,
+            icon=":material/search:",
+            placeholder=_("A word from a note, a call, a mail or a finished task"),
+            width=360,
+        )
+    return part, words.strip()
 
 
 def draw(rows: pd.DataFrame, *, zone: str, may_write: bool, hidden: bool) -> int | None:

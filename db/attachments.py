@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 from sqlalchemy import Connection, func, insert, select
 
-from db import changes, customer_rows, schema, text
+from db import changes, customer_rows, schema, text, written
 from db.connection import bump
 from db.errors import Invalid, NotFound
 from db.file_types import MEDIA_TYPES, media_type
@@ -95,7 +95,7 @@ def add(
         "sha256": digest,
         "author_id": actor.user_id,
     }
-    [attachment_id] = changes.insert(conn, set_id, "attachments", [row])
+    [attachment_id] = changes.insert(conn, set_id, "attachments", [row | written.keys("attachments")(row)])
     conn.execute(insert(schema.attachment_contents).values(customer_id=customer_id, id=attachment_id, content=content))
     bump(conn, [schema.attachment_contents.info["area"]])
     return set_id

@@ -17,11 +17,13 @@ from db.permissions import Permission, Viewer
 
 def keys(row: Mapping[str, Any]) -> dict[str, str]:
     """The derived columns that searches match by, from name, e-mail and phone."""
+    phone = text.digits(row.get("phone"))
     return {
         "name_key": text.match_key(row.get("name")),
         "pinyin_key": text.pinyin(row.get("name")),
         "email_key": text.match_key(row.get("email")),
-        "phone_key": text.digits(row.get("phone")),
+        "phone_key": phone,
+        "phone_reversed": phone[::-1],
     }
 
 

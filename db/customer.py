@@ -14,7 +14,7 @@ from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import BigInteger, Connection, Date, DateTime, cast, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from db import changes, clock, custom_fields, custom_values, customers, keyed, schema, text
+from db import changes, clock, custom_fields, custom_values, customers, keyed, schema, text, written
 from db.connection import widen
 from db.custom_values import PREFIX, Field
 from db.errors import Conflict, Invalid, NotFound
@@ -395,7 +395,7 @@ def add_note(
     _locked(conn, customer_id)
     set_id = _start(conn, actor, "note.add", source, screen)
     row = {"customer_id": customer_id, "author_id": actor.user_id, "body": checked_note(body)}
-    changes.insert(conn, set_id, "notes", [row])
+    changes.insert(conn, set_id, "notes", [row | written.keys("notes")(row)])
     return set_id
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -33,6 +33,7 @@ class Page:
 
     `total` is exact up to search.MOST_HITS in a search; `more` says that there are more. `left_out`: looking inside
     words took too long and was stopped. `similar`: little was found, some of it only written or sounding nearly so.
+    `by`: as in search.Hits, who was found by a contact or a tag.
     """
 
     rows: pd.DataFrame
@@ -40,6 +41,7 @@ class Page:
     more: bool = False
     left_out: bool = False
     similar: bool = False
+    by: Mapping[int, tuple[str, str]] = field(default_factory=dict)
 
 
 def keys(row: Mapping[str, Any]) -> dict[str, str]:
@@ -93,7 +95,10 @@ def page(
     hits = finding.find(conn, viewer=viewer, words=_searched_for(filters))
     if hits is not None:
         ordered = [] if ranked else order(sort, descending)
-        return _searched(conn, hits, viewer, today=today, filters=filters, ordered=ordered, offset=offset, limit=limit)
+        listed_hits = _searched(
+            conn, hits, viewer, today=today, filters=filters, ordered=ordered, offset=offset, limit=limit
+        )
+        return replace(listed_hits, by=hits.by)
     found = listed(today, filters, scoped=viewer.scoped)
     ordered = order(sort, descending)
     own = schema.customers.c.id

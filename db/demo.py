@@ -21,7 +21,7 @@ from psycopg import sql
 from pyarrow import csv
 from sqlalchemy import Connection, func, insert, select
 
-from db import changes, clock, demo_data, demo_people, derived, partitions, schema, settings
+from db import changes, clock, demo_data, demo_people, derived, partitions, schema, settings, written
 from db.connection import begin, bump
 from db.demo_data import Demo, Progress, quiet
 from db.errors import Conflict
@@ -227,7 +227,7 @@ def _write_tasks(conn: Connection, set_id: int, demo: Demo, ids: dict[int, int],
             due_on = None if plan.days is None else today + timedelta(days=plan.days)
             own = {"customer_id": customer_id, "assignee_id": users[username], "author_id": users[username]}
             rows.append(own | {"title": plan.title, "kind": plan.kind, "due_on": due_on, "priority": plan.priority})
-    changes.insert(conn, set_id, "tasks", rows)
+    changes.insert(conn, set_id, "tasks", [row | written.keys("tasks")(row) for row in rows])
 
 
 def _write_customers(conn: Connection, set_id: int, demo: Demo, users: dict[str, int]) -> dict[int, int]:

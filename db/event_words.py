@@ -28,3 +28,5 @@ PARTS = {
     "changes": N_("Changes"),
 }
 """The parts of the timeline that can be looked at by themselves."""
+WRITTEN = ("talks", "notes", "tasks")
+"""What people put into words, which some roles do not see."""

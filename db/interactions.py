@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from db import changes, clock, customer_rows, settings, text
+from db import changes, clock, customer_rows, settings, text, written
 from db.errors import Invalid
 from db.event_words import MOST_BODY, MOST_MINUTES, MOST_SUBJECT, OUTCOMES
 from db.permissions import Permission, Viewer
@@ -53,7 +53,8 @@ def log(
     if problems:
         raise Invalid(_("Some fields need another look."), fields=problems)
     set_id = _start(conn, actor, f"{kind}.log", source, screen)
-    changes.insert(conn, set_id, "interactions", [row | {"customer_id": customer_id, "author_id": actor.user_id}])
+    row |= {"customer_id": customer_id, "author_id": actor.user_id, **written.keys("interactions")(row)}
+    changes.insert(conn, set_id, "interactions", [row])
     return set_id
 
 

@@ -12,6 +12,10 @@ from db.words import N_
 
 MOST_NEEDLE = 200
 MOST_WORDS = 8
+LEAST_DIALLED = 3
+"""Digits that phones are looked up by."""
+LAST_CHARACTER = "\U0010ffff"
+"""Above every other: what begins with a prefix lies below the prefix and this."""
 _NOT_IN_NUMBERS = re.compile(r"[^\d\s()+.\-/#]")
 
 FOUND_BY: Mapping[str, str] = {
@@ -21,6 +25,8 @@ FOUND_BY: Mapping[str, str] = {
     "phone": N_("Phone"),
     "email": N_("E-mail"),
     "number": N_("Number"),
+    "contact": N_("Contact"),
+    "tag": N_("Tag"),
     "several": N_("Several"),
     "similar": N_("Similar"),
 }

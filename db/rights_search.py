@@ -1,4 +1,4 @@
-"""Functions that search all customers by trigram and give back what the viewer may see.
+"""Functions that search all customers, and what was written of them, by trigram and give back what the viewer may see.
 
 LIKE is not leakproof, so under a policy its index would go unused: these run as the owner of the schema, with the
 viewer's owners as a condition of their own. All conditions are written into the statement, each value quoted, so that
@@ -71,6 +71,10 @@ def functions() -> Iterator[str]:
     yield from _containing("customers_containing_all", _EVERYBODY, "kehu_admin, kehu_worker")
     yield from _similar("customers_similar_scoped", _MINE, "kehu_scoped")
     yield from _similar("customers_similar_all", _EVERYBODY, "kehu_admin, kehu_worker")
+    yield from _written(
+        "written_scoped", sql.SQL("format(' AND c.owner_id = ANY(%L::bigint[])', {})").format(MY_OWNERS), "kehu_scoped"
+    )
+    yield from _written("written_all", sql.SQL("''"), "kehu_admin, kehu_worker")
 
 
 def _containing(name: str, owned: sql.Composable, roles: str) -> Iterator[str]:
@@ -128,4 +132,29 @@ def _similar(name: str, owned: sql.Composable, roles: str) -> Iterator[str]:
         owned=owned,
         declared=_DECLARED,
         near=_MOST_NEAR,
+    )
+
+
+def _written(name: str, owned: sql.Composable, roles: str) -> Iterator[str]:
+    """What people wrote that holds all the patterns `inside`, of each part the newest `most`.
+
+    `whole` are the words that are longer than their patterns.
+    """
+    yield from definer(
+        "{name}(parts text[], inside text[], whole text[], most integer) RETURNS TABLE "
+        "(part text, customer_id bigint, id bigint, written_at timestamptz) LANGUAGE plpgsql STABLE",
+        "DECLARE one record; held text := {owned} || "
+        "(SELECT string_agg(format(' AND t.search_text LIKE %L', p), '') FROM unnest(inside) AS p) || coalesce("
+        "(SELECT string_agg(format(' AND strpos(t.search_text, %L) > 0', w), '') FROM unnest(whole) AS w), ''); "
+        "BEGIN IF held IS NULL THEN RETURN; END IF; "
+        "FOR one IN SELECT v.* FROM (VALUES ('talks', 'interactions', 'happened_at', 't.happened_on DESC, '), "
+        "('notes', 'notes', 'created_at', ''), ('tasks', 'tasks', 'created_at', ''), "
+        "('files', 'attachments', 'created_at', '')) AS v (called, kept_in, moment, days) WHERE v.called = ANY(parts) "
+        "LOOP RETURN QUERY EXECUTE format('SELECT %L, t.customer_id, t.id, t.%I FROM public.%I AS t "
+        "JOIN public.customers AS c ON c.id = t.customer_id WHERE c.archived_at IS NULL', "
+        "one.called, one.moment, one.kept_in) || held || format(' ORDER BY %st.%I DESC LIMIT %s', "
+        "one.days, one.moment, most); END LOOP; END",
+        roles,
+        name=name,
+        owned=owned,
     )

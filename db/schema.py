@@ -39,7 +39,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from db import columns, schema_around, schema_derived, schema_fields, schema_files
+from db import columns, schema_around, schema_derived, schema_fields, schema_files, written
 from db.columns import PERSONAL, PERSONAL_DERIVED
 from db.columns import identity as _id
 from db.columns import one_of as _one_of
@@ -269,9 +269,11 @@ notes = Table(
     Column("author_id", BigInteger, ForeignKey("users.id", ondelete="RESTRICT"), nullable=False),
     _text("body", info=PERSONAL),
     *_version(),
+    written.column(),
     PrimaryKeyConstraint("customer_id", "id"),
     Index("notes_author_id_idx", "author_id"),
     Index("notes_created_at_idx", "created_at", "customer_id"),
+    written.index("notes"),
     info={"rule": "child", "recorded": True, "area": "customers"},
 )
 

@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 
+from db import written
 from db.columns import PERSONAL, PERSONAL_DERIVED, metadata, of_customer, of_user, one_of, versioned
 from db.columns import identity as _id
 from db.columns import text_column as _text
@@ -68,6 +69,7 @@ interactions = Table(
     _text("subject", info=PERSONAL),
     _text("body", info=PERSONAL),
     *versioned(),
+    written.column(),
     PrimaryKeyConstraint("customer_id", "id"),
     one_of("kind", INTERACTION_KINDS, "kind"),
     one_of("direction", DIRECTIONS, "direction"),
@@ -75,6 +77,7 @@ interactions = Table(
     Index("interactions_author_id_idx", "author_id", "happened_on"),
     # Who was talked to lately, and who was not.
     Index("interactions_happened_on_idx", "happened_on", "customer_id"),
+    written.index("interactions"),
     info={"rule": "child", "recorded": True, "area": "customers"},
 )
 
@@ -114,6 +117,7 @@ tasks = Table(
     Column("done_at", DateTime(timezone=True)),
     of_user("done_by_id", nullable=True),
     *versioned(),
+    written.column(),
     PrimaryKeyConstraint("customer_id", "id"),
     one_of("kind", TASK_KINDS, "kind"),
     one_of("priority", PRIORITIES, "priority"),
@@ -123,6 +127,8 @@ tasks = Table(
     Index("tasks_due_on_idx", "due_on", postgresql_where=_OPEN),
     Index("tasks_assignee_id_done_at_idx", "assignee_id", "done_at", postgresql_where=_DONE),
     Index("tasks_done_at_idx", "done_at", postgresql_where=_DONE),
+    Index("tasks_created_at_idx", "created_at"),
+    written.index("tasks"),
     info={"rule": "child", "recorded": True, "area": "tasks"},
 )
 
@@ -144,12 +150,16 @@ contacts = Table(
     _key("email_key"),
     _key("phone_key"),
     *versioned(),
+    _key("phone_reversed"),
     PrimaryKeyConstraint("customer_id", "id"),
     _one_main("contacts"),
     Index("contacts_name_key_idx", "name_key", "customer_id"),
     Index("contacts_pinyin_key_idx", "pinyin_key", "customer_id", postgresql_where=text("pinyin_key <> ''")),
     Index("contacts_email_key_idx", "email_key", "customer_id", postgresql_where=text("email_key <> ''")),
     Index("contacts_phone_key_idx", "phone_key", "customer_id", postgresql_where=text("phone_key <> ''")),
+    Index(
+        "contacts_phone_reversed_idx", "phone_reversed", "customer_id", postgresql_where=text("phone_reversed <> ''")
+    ),
     info={"rule": "child", "recorded": True, "area": "customers"},
 )
 

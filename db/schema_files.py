@@ -14,6 +14,7 @@ from sqlalchemy import (
     text,
 )
 
+from db import written
 from db.columns import PERSONAL, metadata, of_customer, of_user, versioned
 from db.columns import identity as _id
 from db.columns import text_column as _text
@@ -30,9 +31,11 @@ attachments = Table(
     _text("sha256", info=PERSONAL),
     of_user("author_id"),
     *versioned(),
+    written.column(),
     PrimaryKeyConstraint("customer_id", "id"),
     CheckConstraint(text("bytes > 0"), name="bytes"),
     Index("attachments_author_id_idx", "author_id"),
+    written.index("attachments"),
     info={"rule": "child", "recorded": True, "area": "customers"},
 )
 

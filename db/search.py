@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from sqlalchemy import (
@@ -18,7 +18,6 @@ from sqlalchemy import (
     Date,
     FromClause,
     Text,
-    and_,
     column,
     func,
     literal,
@@ -28,11 +27,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from db import schema, text
+from db import schema, search_around, text
 from db.connection import bounded
 from db.errors import Unavailable
-from db.needles import Needle, needle
+from db.needles import LEAST_DIALLED, Needle, needle
 from db.permissions import Permission, Viewer
+from db.search_around import between
 
 MOST_HITS = 300
 """A search counts and ranks at most this many customers; beyond it the total is "more than"."""
@@ -53,7 +53,6 @@ MOST_RECENT = 1_000
 """Among more hits than are ranked, those of so many latest buyers come first."""
 INSIDE_MS = 250
 """Longer than this no stage may take; what it would have found is then left out, and the page says so."""
-LAST_CHARACTER = "\U0010ffff"
 _LATIN = re.compile(r"[a-z]+")
 
 
@@ -72,7 +71,8 @@ class Hits:
     """Customer id → rank, at most MOST_HITS of them; `more` says that there are others.
 
     `matching` is then, where they begin so, what they are looked up by: for a query that narrows them itself.
-    `left_out`: looking inside words took too long and was stopped.
+    `left_out`: looking inside words took too long and was stopped. `by`: customer id → what around the customer was
+    found (a key of needles.FOUND_BY, the contact's name or the tag), where the customer's own values begin otherwise.
     """
 
     ranks: Mapping[int, int]
@@ -80,23 +80,27 @@ class Hits:
     matching: ColumnElement[bool] | None = None
     left_out: bool = False
     similar: bool = False
+    by: Mapping[int, tuple[str, str]] = field(default_factory=dict)
 
 
 def find(conn: Connection, *, viewer: Viewer, words: str) -> Hits | None:
-    """The customers that the viewer may see and that fit; None without words. Masked roles find by number alone."""
+    """The customers that the viewer may see and that fit; None without words. Masked roles find by number or tag."""
     viewer.require(Permission.CUSTOMERS_READ)
     wanted = needle(words)
     if wanted is None:
         return None
     ranges = _ranges(wanted)
     ranks = _beginnings(conn, wanted, ranges)
-    if len(ranks) > MOST_HITS:
-        first = dict(list(ranks.items())[:MOST_HITS])
-        matching = or_(*(_between(column, prefix) for column, prefix in ranges))
-        return Hits(first, True, matching)
+    around = search_around.find(conn, masked=viewer.masked, wanted=wanted, typed=words, most=MOST_HITS)
+    by = {i: what for i, what in around.by.items() if i not in ranks}
+    own = list(ranks)
+    for customer_id, rank in around.ranks.items():
+        ranks[customer_id] = min(rank, ranks.get(customer_id, rank))
+    if len(own) > MOST_HITS or around.matching is not None:
+        return _many(ranks, own, around, ranges, by)
     # Whoever types a whole e-mail address means it.
     if viewer.masked or ("@" in wanted.text and Rank.EXACT in ranks.values()):
-        return Hits(ranks)
+        return Hits(ranks, by=by)
     left_out = False
     try:
         with bounded(conn, INSIDE_MS):
@@ -109,7 +113,23 @@ def find(conn: Connection, *, viewer: Viewer, words: str) -> Hits | None:
         left_out = True
     similar = Rank.SIMILAR in ranks.values()
     best = sorted(ranks, key=lambda i: (ranks[i], i))[:MOST_HITS]
-    return Hits({i: ranks[i] for i in best}, len(ranks) > MOST_HITS, left_out=left_out, similar=similar)
+    return Hits({i: ranks[i] for i in best}, len(ranks) > MOST_HITS, left_out=left_out, similar=similar, by=by)
+
+
+def _many(
+    ranks: Mapping[int, int],
+    own: Sequence[int],
+    around: search_around.Around,
+    ranges: Sequence[tuple[ColumnElement[str], str]],
+    by: Mapping[int, tuple[str, str]],
+) -> Hits:
+    """More than are ranked: what is complete is named one by one, what is not by what it begins with."""
+    c = schema.customers.c
+    matching: list[ColumnElement[bool]]
+    matching = [between(column, prefix) for column, prefix in ranges] if len(own) > MOST_HITS else [c.id.in_(own)]
+    matching.append(c.id.in_(list(around.ranks)) if around.matching is None else around.matching)
+    best = sorted(ranks, key=lambda i: (ranks[i], i))[:MOST_HITS]
+    return Hits({i: ranks[i] for i in best}, True, or_(*matching), by=by)
 
 
 # --- beginnings ------------------------------------------------------------------------------------------------------
@@ -120,7 +140,7 @@ def _ranges(wanted: Needle) -> list[tuple[ColumnElement[str], str]]:
     c = schema.customers.c
     if wanted.number:
         dialled = wanted.dialled
-        return [(c.phone_key, dialled), (c.phone_reversed, dialled[::-1])] if len(dialled) >= LEAST_INSIDE else []
+        return [(c.phone_key, dialled), (c.phone_reversed, dialled[::-1])] if len(dialled) >= LEAST_DIALLED else []
     if "@" in wanted.text:
         return [(c.email_key, wanted.text), (c.name_key, wanted.text)]
     found: list[tuple[ColumnElement[str], str]] = [(c.name_key, wanted.text)]
@@ -138,7 +158,7 @@ def _beginnings(conn: Connection, wanted: Needle, ranges: Sequence[tuple[ColumnE
     c, k = schema.customers.c, schema.customer_keys.c
     branches = [
         select(c.id, func.least(literal(1), func.abs(func.length(column) - len(prefix))).label("rank"))
-        .where(_between(column, prefix), c.archived_at.is_(None))
+        .where(between(column, prefix), c.archived_at.is_(None))
         .order_by(column)
         .limit(MOST_HITS + 1)
         for column, prefix in ranges
@@ -155,11 +175,6 @@ def _beginnings(conn: Connection, wanted: Needle, ranges: Sequence[tuple[ColumnE
     found = union_all(*(select(b.subquery()) for b in branches)).subquery()
     ranked = select(found.c[0], func.min(found.c[1])).group_by(found.c[0]).order_by(func.min(found.c[1]), found.c[0])
     return {customer_id: rank for customer_id, rank in conn.execute(ranked.limit(MOST_HITS + 1))}
-
-
-def _between(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
-    """A range of the b-tree: LIKE would not be used under row-level security, since it is not leakproof."""
-    return and_(column >= prefix, column < prefix + LAST_CHARACTER)
 
 
 def latest_buyers(*, scoped: bool) -> FromClause:
@@ -236,5 +251,5 @@ def _called_similarly(conn: Connection, viewer: Viewer, words: Sequence[str]) ->
 
 def _sounding(conn: Connection, pinyin: str) -> list[int]:
     c = schema.customers.c
-    query = select(c.id).where(_between(c.pinyin_key, pinyin), c.archived_at.is_(None)).order_by(c.pinyin_key)
+    query = select(c.id).where(between(c.pinyin_key, pinyin), c.archived_at.is_(None)).order_by(c.pinyin_key)
     return list(conn.scalars(query.limit(MOST_SIMILAR))) if pinyin else []

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 
 from psycopg import sql
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, tuple_
 
-from db import customers, schema
+from db import customers, schema, written
 
 VERSION = 3
 """Raised with every change of what `customers.keys` gives; stands in the database as a comment on the search text."""
+WRITTEN_VERSION = 1
+"""The same of what `written.keys` gives, for each of its tables."""
 STEP = 5_000
 
 _STANDING = """
-SELECT col_description('public.customers'::regclass, attnum) FROM pg_attribute
-WHERE attrelid = 'public.customers'::regclass AND attname = 'search_text'
+SELECT col_description(attrelid, attnum) FROM pg_attribute
+WHERE attrelid = %(of)s::regclass AND attname = 'search_text'
 """
 _ALL_WORDS = """
 INSERT INTO public.search_words (word, variants)
@@ -28,12 +30,16 @@ FROM (
 
 
 def bring_up(conn: Connection) -> int:
-    """Make the keys of every customer anew if they are of an older version; gives the number of those that changed.
+    """Make keys that are of an older version anew; gives the number of rows that changed.
 
-    On the owner's connection, in steps of STEP customers. Derived columns have no history.
+    On the owner's connection, in steps of STEP rows. Derived columns have no history.
     """
+    return _customers(conn) + sum(_written(conn, table) for table in written.OF)
+
+
+def _customers(conn: Connection) -> int:
     mark = f"keys {VERSION}"
-    if conn.exec_driver_sql(_STANDING).scalar() == mark:
+    if _standing(conn, "customers") == mark:
         return 0
     c, last, changed = schema.customers.c, 0, 0
     made = list(customers.keys({}))
@@ -43,22 +49,53 @@ def bring_up(conn: Connection) -> int:
         new = [{"id": row["id"], **customers.keys(dict(row))} for row in rows]
         differing = [one for one, row in zip(new, rows, strict=True) if any(one[k] != row[k] for k in made)]
         if differing:
-            conn.exec_driver_sql(_update(made), {"rows": json.dumps(differing)})
+            conn.exec_driver_sql(_update("customers", made), {"rows": json.dumps(differing)})
             changed += len(differing)
     rebuild_words(conn)
-    marking = sql.SQL("COMMENT ON COLUMN public.customers.search_text IS {}").format(sql.Literal(mark))
-    conn.exec_driver_sql(marking.as_string())
+    _mark(conn, "customers", mark)
     return changed
 
 
-def _update(columns: list[str]) -> str:
+def _written(conn: Connection, table: str) -> int:
+    mark = f"keys {WRITTEN_VERSION}"
+    if _standing(conn, table) == mark:
+        return 0
+    t, made = schema.metadata.tables[table], written.keys(table)
+    key, changed = tuple_(t.c.customer_id, t.c.id), 0
+    query = select(t.c.customer_id, t.c.id, t.c.search_text, *(t.c[name] for name in written.OF[table]))
+    after = query.order_by(t.c.customer_id, t.c.id).limit(STEP)
+    rows = conn.execute(after).mappings().all()
+    while rows:
+        new = [{"id": row["id"], **made(dict(row))} for row in rows]
+        differing = [one for one, row in zip(new, rows, strict=True) if one["search_text"] != row["search_text"]]
+        if differing:
+            conn.exec_driver_sql(_update(table, ["search_text"]), {"rows": json.dumps(differing)})
+            changed += len(differing)
+        rows = conn.execute(after.where(key > (rows[-1]["customer_id"], rows[-1]["id"]))).mappings().all()
+    _mark(conn, table, mark)
+    return changed
+
+
+def _standing(conn: Connection, table: str) -> str | None:
+    mark: str | None = conn.exec_driver_sql(_STANDING, {"of": f"public.{table}"}).scalar()
+    return mark
+
+
+def _mark(conn: Connection, table: str, mark: str) -> None:
+    marking = sql.SQL("COMMENT ON COLUMN public.{}.search_text IS {}").format(sql.Identifier(table), sql.Literal(mark))
+    conn.exec_driver_sql(marking.as_string())
+
+
+def _update(table: str, columns: list[str]) -> str:
     statement = sql.SQL(
-        "UPDATE public.customers AS c SET {assigned} FROM jsonb_to_recordset(%(rows)s::jsonb) AS p(id bigint, {typed}) "
+        "UPDATE public.{table} AS c SET {assigned} FROM jsonb_to_recordset(%(rows)s::jsonb) AS p(id bigint, {typed}) "
         "WHERE c.id = p.id"
     )
     assigned = (sql.SQL("{} = p.{}").format(sql.Identifier(c), sql.Identifier(c)) for c in columns)
     typed = (sql.SQL("{} text").format(sql.Identifier(c)) for c in columns)
-    return statement.format(assigned=sql.SQL(", ").join(assigned), typed=sql.SQL(", ").join(typed)).as_string()
+    return statement.format(
+        table=sql.Identifier(table), assigned=sql.SQL(", ").join(assigned), typed=sql.SQL(", ").join(typed)
+    ).as_string()
 
 
 def rebuild_words(conn: Connection) -> None:

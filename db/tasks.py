@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select, case, func, literal, select
 
-from db import changes, clock, schema, text
+from db import changes, clock, schema, text, written
 from db.errors import Conflict, Invalid, NotFound
 from db.permissions import NOBODY, Permission, Role, Viewer
 from db.schema_around import PRIORITIES, TASK_KINDS
@@ -197,7 +197,8 @@ def add(
     }
     _check(row, conn, owner_id)
     set_id = _start(conn, actor, "task.add", source, screen)
-    changes.insert(conn, set_id, "tasks", [row | {"customer_id": customer_id, "author_id": actor.user_id}])
+    row |= {"customer_id": customer_id, "author_id": actor.user_id, **written.keys("tasks")(row)}
+    changes.insert(conn, set_id, "tasks", [row])
     return set_id
 
 
@@ -237,7 +238,8 @@ def save(
     if patch.get("due_on", now["due_on"]) is None and patch.get("due_time", now["due_time"]) is not None:
         raise _timeless()
     set_id = _start(conn, actor, "task.save", source, screen)
-    changes.update(conn, set_id, "tasks", [{"customer_id": customer_id, "id": task_id, **patch}])
+    derived = {c: v for c, v in written.keys("tasks")({**now, **patch}).items() if now[c] != v}
+    changes.update(conn, set_id, "tasks", [{"customer_id": customer_id, "id": task_id, **patch, **derived}])
     return set_id
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Integer,
     Numeric,
     Select,
+    Table,
     TableValuedAlias,
     Text,
     cast,
@@ -26,9 +27,9 @@ from sqlalchemy import (
     union_all,
 )
 
-from db import history, schema
+from db import full_text, history, schema
 from db.errors import Invalid
-from db.event_words import KIND_NAMES, PARTS
+from db.event_words import KIND_NAMES, PARTS, WRITTEN
 from db.permissions import Permission, Viewer
 from db.words import _
 
@@ -66,33 +67,52 @@ class Timeline:
 
 
 def timeline(
-    conn: Connection, *, viewer: Viewer, customer_id: int, zone: str, part: str = "", offset: int = 0, limit: int = 30
+    conn: Connection,
+    *,
+    viewer: Viewer,
+    customer_id: int,
+    zone: str,
+    part: str = "",
+    words: str = "",
+    offset: int = 0,
+    limit: int = 30,
 ) -> Timeline:
     """A page of what happened with a customer, of one part or all. `zone` names the company's time zone.
 
-    Each part gives no more of its newest rows than the page can need. Raises Invalid for an unknown part.
+    With `words` only what people wrote (the parts WRITTEN) and holds all of them; Refused for roles that do not read
+    it. Each part gives no more of its newest rows than the page can need. Raises Invalid for an unknown part.
     """
     viewer.require(Permission.CUSTOMERS_READ)
+    if words.strip():
+        viewer.require(Permission.PERSONAL_READ)
     if part and part not in PARTS:
         raise Invalid(_("There is no “{value}” here. Possible: {known}.").format(value=part, known=", ".join(PARTS)))
     offset, limit = max(0, offset), max(1, min(limit, MOST_EVENTS))
     parts = {
         "orders": [_orders(customer_id)],
-        "talks": [_talks(customer_id)],
-        "notes": [_notes(customer_id, zone)],
-        "tasks": [_tasks(customer_id, zone)],
+        "talks": [_talks(customer_id).where(*_holding(schema.interactions, words))],
+        "notes": [_notes(customer_id, zone).where(*_holding(schema.notes, words))],
+        "tasks": [_tasks(customer_id, zone).where(*_holding(schema.tasks, words))],
         "campaigns": [_received(customer_id), _redeemed(customer_id)],
         "changes": [_changes(customer_id, zone)],
     }
+    if words.strip():
+        parts = {name: branches if name in WRITTEN else [] for name, branches in parts.items()}
     wanted = parts[part] if part else [branch for branches in parts.values() for branch in branches]
+    if not wanted:
+        return Timeline(pd.DataFrame(columns=list(_TYPES)), _totals(conn, customer_id, words))
     newest = [select(_ordered(branch).limit(offset + limit).subquery()) for branch in wanted]
     page = _ordered(select(union_all(*newest).subquery())).offset(offset).limit(limit)
     result = conn.execute(page)
     rows = pd.DataFrame(result.fetchall(), columns=list(result.keys()))
-    return Timeline(rows, _totals(conn, customer_id))
+    return Timeline(rows, _totals(conn, customer_id, words))
 
 
-def _totals(conn: Connection, customer_id: int) -> dict[str, int]:
+def _holding(table: Table, words: str) -> list[ColumnElement[bool]]:
+    return full_text.holding(table.c.search_text, words) if words.strip() else []
+
+
+def _totals(conn: Connection, customer_id: int, words: str) -> dict[str, int]:
     """How many events each part has: campaigns count once when received and once when first redeemed."""
     m, s = schema.campaign_members.c, history.sets_of(customer_id)
     counted = {
@@ -105,8 +125,12 @@ def _totals(conn: Connection, customer_id: int) -> dict[str, int]:
         "campaigns": select(func.count() + func.count(m.first_redeemed_on)).where(m.customer_id == customer_id),
         "changes": _count(s, _is_event(s)),
     }
+    if words.strip():
+        tables = {"talks": schema.interactions, "notes": schema.notes, "tasks": schema.tasks}
+        counted = {name: counted[name].where(*_holding(table, words)) for name, table in tables.items()}
     row = conn.execute(select(*(query.scalar_subquery().label(name) for name, query in counted.items()))).one()
-    return {name: int(n) for name, n in row._mapping.items()}
+    found = {name: int(n) for name, n in row._mapping.items()}
+    return {name: found.get(name, 0) for name in PARTS}
 
 
 def _count(table: Any, where: Any) -> Select[Any]:

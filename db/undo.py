@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Connection, Select, Table, and_, func, insert
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import IntegrityError
 
-from db import changes, clock, contacts, customers, keyed, schema
+from db import changes, clock, contacts, customers, keyed, schema, written
 from db.connection import bump, widen
 from db.errors import Conflict, Invalid, NotFound, Refused
 from db.permissions import Permission, Role, Viewer
@@ -24,6 +24,7 @@ SECOND_MAIN = "23P01"
 KEYS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, str]]] = {
     schema.contacts.name: contacts.keys,
     schema.customers.name: customers.keys,
+    **{table: written.keys(table) for table in written.OF},
 }
 """The tables with derived columns, and what computes these from a row."""
 
@@ -268,6 +269,8 @@ def _insert_again(conn: Connection, set_id: int, step: _Step) -> int:
         image = row["before"] | row["before_personal"] | _key(step.table, row)
         image["version"] += 1  # it only rises: a form opened before the deletion must not win
         del image["updated_at"]
+        if step.table.name in KEYS:
+            image |= KEYS[step.table.name](image)  # made as they are made now, whenever it was deleted
         images.append(image)
     with _explained(conn):
         return len(changes.insert(conn, set_id, step.table.name, images))

@@ -93,6 +93,14 @@ SCREENS: tuple[Screen, ...] = (
         listed=False,
     ),
     Screen(
+        "customers",
+        "said",
+        N_("Notes and talks"),
+        ":material/forum:",
+        Permission.PERSONAL_READ,
+        N_("Search in what was written: notes, calls, mails, meetings, tasks and names of files."),
+    ),
+    Screen(
         "marketing",
         "campaigns",
         N_("Campaigns"),

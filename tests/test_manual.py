@@ -25,6 +25,7 @@ from db import (
     drafts,
     duplicates,
     event_words,
+    full_text,
     history,
     metrics,
     migrate,
@@ -115,6 +116,10 @@ LIMITS: dict[str, tuple[int, ...]] = {
         customer_filters.MOST_DAYS,
         bulk_actions.MOST_CHANGED,
         bulk_actions.MOST_NAMES,
+    ),
+    "said": (
+        *(needles.MOST_NEEDLE, needles.MOST_WORDS, full_text.PAGE, full_text.MOST_HITS),
+        *(full_text.BEFORE, full_text.AFTER, full_text.SEARCH_MS // 1_000),
     ),
     "customer": (
         tags.MOST_TAG,

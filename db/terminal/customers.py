@@ -1,4 +1,4 @@
-"""Commands over customers and their figures: search, customer, overview."""
+"""Commands over customers and their figures: search, said, customer, overview."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from db import clock, customer, customers, overview, settings, text, users
+from db import clock, customer, customers, full_text, overview, settings, text, users
 from db.connection import begin
 from db.errors import Invalid, NotFound
 from db.metrics import METRICS, N_, STAGE_NAMES, STAGE_RULES, Stage
@@ -64,6 +64,46 @@ def _search(args: Namespace) -> Output:
     of = _("{n} of more than {total}") if found.more else _("{n} of {total}")
     total = found.total - 1 if found.more else found.total
     return Output(data, f"{listed}\n\n" + of.format(n=out.number(len(rows)), total=out.number(total)))
+
+
+def _said_options(parser: ArgumentParser) -> None:
+    parser.add_argument("text", metavar="TEXT", help=_("words from a note, a call, a mail, a task or a file's name"))
+    parser.add_argument("--part", choices=list(full_text.PARTS), default="", help=_("only one kind"))
+    parser.add_argument(
+        "--limit",
+        metavar="N",
+        type=up_to(full_text.MOST_ROWS),
+        default=full_text.PAGE,
+        help=_("rows at most (by default {n}; {most} at most)").format(n=full_text.PAGE, most=full_text.MOST_ROWS),
+    )
+
+
+def _said(args: Namespace) -> Output:
+    if not text.match_key(args.text):
+        raise Invalid(_("There is nothing to search by in this text."))
+    viewer = viewer_of(args)
+    with begin(viewer) as conn:
+        zone = settings.get(conn).time_zone
+        found = full_text.find(conn, viewer=viewer, words=args.text, part=args.part, limit=args.limit)
+    if found.left_out:
+        raise Invalid(_("This took too long and was stopped. Type a rarer word, or choose where to look."))
+    rows = out.records(found.rows)
+    data = {"rows": rows, "total": found.total, "more": found.more}
+    if not rows:
+        return Output(data, _("Nobody wrote this. Try fewer words, or another part of them."))
+    listed = out.table(
+        {
+            _("When"): [out.instant(row["written_at"], zone) for row in rows],
+            _("Number"): [str(row["customer_id"]) for row in rows],
+            _("Name"): [row["customer"] for row in rows],
+            _("Who"): [row["who"] for row in rows],
+            _("Title"): [row["title"] for row in rows],
+            _("Text"): [f"{row['before']}{row['hit']}{row['after']}" for row in rows],
+        },
+        right=(_("Number"),),
+    )
+    of = _("{n} of more than {total}") if found.more else _("{n} of {total}")
+    return Output(data, f"{listed}\n\n" + of.format(n=out.number(len(rows)), total=out.number(found.total)))
 
 
 def _customer_options(parser: ArgumentParser) -> None:
@@ -278,6 +318,7 @@ def _figures(
 
 COMMANDS = (
     Command("search", N_("find customers"), (Permission.CUSTOMERS_READ,), _search_options, _search),
+    Command("said", N_("search in what was written"), (Permission.PERSONAL_READ,), _said_options, _said),
     Command(
         "customer",
         N_("one customer: profile and figures; edit, add a note, hand over"),

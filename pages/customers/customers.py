@@ -67,6 +67,7 @@ def listing() -> None:
         currency=settings.currency,
         hidden=viewer.masked,
         words=narrowed.search,
+        by=found.by,
         many=viewer.can(Permission.CUSTOMERS_EDIT),
     )
     with picked.below, st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):

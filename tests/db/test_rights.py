@@ -584,6 +584,7 @@ RULES: dict[str, Rule] = {
     "duplicates.find": _rule(P.CUSTOMERS_EDIT, phone="138 0000 1111", email="zekretbo@example.com", name="张bo"),
     "exports.check": _rule(P.CUSTOMERS_EXPORT, kind="customers", params={}, today=TODAY),
     "exports.rows": _rule(P.CUSTOMERS_EXPORT, kind="customers", params={}, today=TODAY),
+    "full_text.find": _rule(P.PERSONAL_READ, words="zekret"),
     "funnel.people": _rule(P.CAMPAIGNS_READ, campaign_id=1, step="received"),
     "funnel.steps": _rule(P.CAMPAIGNS_READ, campaign_id=1),
     "history.details": _rule(P.CHANGES_READ, change_set_id=lambda ids: ids.saved),

@@ -516,6 +516,7 @@ CALLS: dict[str, tuple[Permission, ...]] = {
     "segment list --ready": (Permission.SEGMENTS_READ,),
     "segment show 1": (Permission.SEGMENTS_READ,),
     "segment save Big {rule}": (Permission.SEGMENTS_EDIT,),
+    "said x": (Permission.PERSONAL_READ,),
     "campaigns": (Permission.CAMPAIGNS_READ,),
     "funnel 1": (Permission.CAMPAIGNS_READ,),
     "changes": (Permission.CHANGES_READ,),
@@ -533,6 +534,17 @@ CALLS: dict[str, tuple[Permission, ...]] = {
     "demo": (Permission.DEMO_LOAD,),
     "bench-data --customers 10": (Permission.DEMO_LOAD,),
 }
+
+
+def test_said_finds_what_was_written(run: Run, shop: Shop) -> None:
+    run("customer", shop.ann, "--note", "合同已经寄出")
+    found = run("said", "合同", "--json", "--as", "ann").document
+    assert [(row["customer_id"], row["part"], row["hit"]) for row in found["rows"]] == [(shop.ann, "notes", "合同")]
+    assert (found["total"], found["more"]) == (1, False)
+    assert "合同已经寄出" in run("said", "寄出").out
+    assert run("said", "合同", "--json", "--as", "bo").document == {"rows": [], "total": 0, "more": False}
+    assert run("said", "合同", "--part", "tasks", "--json").document["total"] == 0
+    assert run("said", " ").code == Invalid.code
 
 
 def test_every_command_names_its_permissions_and_refuses_without(
@@ -899,6 +911,7 @@ def test_the_manual_names_every_key_of_every_document(run: Run, shop: Shop, rule
         campaign_id = conn.scalar(one)
     calls = {
         "search": ["search", "zhang"],
+        "said": ["said", "x"],
         "customer": ["customer", shop.ann],
         "tasks list": ["tasks", "list"],
         "tasks add": ["tasks", "add", shop.ann, "Call back"],

@@ -53,6 +53,10 @@ SHOWN = {
     "segment": ("Against everyone · share of customers by", "Against everyone · share of customers by"),
     "customers": ("Descending", "No customers yet."),
     "customer": ("About the customer", "No customer is chosen. Open one from the list."),
+    "said": (
+        "A word from a note, a call, a mail, a task or a file's name",
+        "A word from a note, a call, a mail, a task or a file's name",
+    ),
     "campaigns": (
         "Click a row to see the campaign.",
         "No campaign yet. They appear here as soon as the first ones are loaded.",
@@ -78,6 +82,7 @@ LINKS = {
     "customer": [
         {"customer_tab": tab} for tab in ("tasks", "purchases", "campaigns", "notes", "details", "files", "history")
     ],
+    "said": [{"said_words": "monday"}],
     "today": [{"today_whose": "team"}, {"today_due": "done"}],
     "users": [{"users_part": "rights"}, {"users_part": "sight", "users_customer": "wang"}],
 }

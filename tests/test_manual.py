@@ -57,7 +57,7 @@ DOCS = strings.ROOT / "docs"
 PAGES = ("signin", *(screen.path for screen in SCREENS))
 MOST_WORDS = 700
 MORE_WORDS = {"customer": 1_100, "customers": 1_000}
-"""The screen with the most parts."""
+"""The screens with the most parts."""
 
 
 def of_page(path: str, name: str) -> int:

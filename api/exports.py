@@ -69,7 +69,7 @@ def _file(session: Session, offer: Offer, language: str) -> Iterator[bytes]:
     words.use(language)
     with begin(session.viewer, timeout_ms=TIMEOUT_MS) as conn:
         rows = exports.rows(conn, viewer=session.viewer, kind=offer.kind, params=offer.params, today=session.today)
-        columns = exports.get(offer.kind).columns(conn, session.viewer, session.settings)
+        columns = exports.get(offer.kind).columns(conn, session.viewer, session.settings, offer.params)
         text = io.StringIO()
         writer = csv.writer(text)
         writer.writerow(cell(name, session.settings.time_zone) for name in columns.values())

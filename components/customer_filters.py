@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from components import controls, data, format, wording
 from db import customers, tags
@@ -47,7 +48,19 @@ def choices(viewer: Viewer, *, stages: Mapping[str, str], currency: str) -> Choi
     )
 
 
-def draw(known: Choices, *, masked: bool, sorts: Mapping[str, str]) -> tuple[Filters, str, bool]:
+@dataclass(frozen=True)
+class Asked:
+    """What the list is asked, with room at both ends of the row of controls and below it."""
+
+    filters: Filters
+    sort: str
+    descending: bool
+    first: DeltaGenerator
+    last: DeltaGenerator
+    below: DeltaGenerator
+
+
+def draw(known: Choices, *, masked: bool, sorts: Mapping[str, str]) -> Asked:
     """The search, the filters and the order; gives them. Every value stands in the URL."""
     words = st.text_input(
         _("Search"),
@@ -61,14 +74,17 @@ def draw(known: Choices, *, masked: bool, sorts: Mapping[str, str]) -> tuple[Fil
         help=_("Names and contacts are hidden from your role; search by number or tag.") if masked else None,
     )
     with st.container(horizontal=True, vertical_alignment="bottom", key="kehu_filters"):
+        first = st.container(width="content")
         n = _count(known)
         label = _("Filters ({n})").format(n=n) if n else _("Filters")
         with st.popover(label, icon=":material/filter_list:", key=f"{KEY}_filters"):
             filters = _within(words or "", known)
         sort = controls.order(f"{KEY}_sort", _("Sort by"), list(sorts), sorts.__getitem__)
         descending = st.toggle(_("Descending"), key=f"{KEY}_descending", bind="query-params")
+        last = st.container(width="content")
+    below = st.container()
     _chips(filters, known)
-    return filters, sort, descending
+    return Asked(filters, sort, descending, first, last, below)
 
 
 def _count(known: Choices) -> int:
@@ -158,6 +174,8 @@ def _lately(name: str, label: str, never: str) -> tuple[str, int]:
 
 
 _DEFAULT = {f.name: f.default for f in fields(Filters) if isinstance(f.default, int)}
+USUAL_DAYS = {name: _DEFAULT[f"{name}_days"] for name in ("ordered", "contacted")}
+"""Days of a filter, where nobody says how many."""
 
 
 @dataclass(frozen=True)
@@ -240,12 +258,12 @@ def _chips(filters: Filters, known: Choices) -> None:
                 icon=":material/close:",
                 key=f"{KEY}_chip_{number}",
                 help=_("Remove this filter"),
-                on_click=_hold,
+                on_click=hold,
                 args=([one.without],),
             )
         if len(said) > 1:
             without = [_together(said)]
-            st.button(_("Remove all"), type="tertiary", key=f"{KEY}_chips_all", on_click=_hold, args=(without,))
+            st.button(_("Remove all"), type="tertiary", key=f"{KEY}_chips_all", on_click=hold, args=(without,))
 
 
 def _together(said: Sequence[Said]) -> dict[str, Any]:
@@ -256,7 +274,7 @@ def _together(said: Sequence[Said]) -> dict[str, Any]:
     return {key: [] if isinstance(value, list) else value for key, value in held.items()}
 
 
-def _hold(without: Sequence[Mapping[str, Any]]) -> None:
+def hold(without: Sequence[Mapping[str, Any]]) -> None:
     """Before the next run: the controls hold this."""
     for held in without:
         for key, value in held.items():

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from components import tables, wording
+from components import list_columns, tables
 from db import needles
+from db.column_names import USUAL, WITHHELD
+from db.custom_values import Field
 from db.words import _
 
 
@@ -24,44 +26,36 @@ def pick(
     by: Mapping[int, tuple[str, str]] = MappingProxyType({}),
     key: str = "customers_list",
     many: bool = False,
+    columns: Sequence[str] = USUAL,
+    more: pd.DataFrame | None = None,
+    own: Mapping[str, Field] = MappingProxyType({}),
+    zone: str = "UTC",
 ) -> tables.Picked:
     """Draw the rows, one of which may be clicked, with `many` ticked. `hidden` leaves the contact columns out.
 
-    With the `words` of a search each row says what it was found by; `by`: as in customers.Page.
+    With the `words` of a search each row says what it was found by; `by`: as in customers.Page. `columns` stand after
+    the name; `more` and `own` are what some of them need (components/list_columns.py).
     """
-    shown = pd.DataFrame(
-        {
-            "name": rows["name"],
-            "stage": [stages[s] for s in rows["stage"]],
-            "phone": rows["phone"],
-            "region": [wording.translated(r) for r in rows["region"]],
-            "owner": [wording.person(o) for o in rows["owner"]],
-            "orders": rows["orders"],
-            "revenue": rows["revenue"].astype(float),
-            "last_order_on": pd.to_datetime(rows["last_order_on"]),
-        }
-    )
-    columns = {
-        "name": st.column_config.TextColumn(_("Name"), width=150),
-        "stage": st.column_config.TextColumn(_("Stage"), width=80),
-        "phone": st.column_config.TextColumn(_("Phone"), width=140),
-        "orders": st.column_config.NumberColumn(_("Orders"), format="localized", width=70),
-        "revenue": st.column_config.NumberColumn(
-            _("Revenue ({currency})").format(currency=currency), format="%,.2f", width=110
-        ),
-        "last_order_on": st.column_config.DateColumn(_("Last order"), format="YYYY-MM-DD", width=100),
-        "region": st.column_config.TextColumn(_("Region"), width=90),
-        "owner": st.column_config.TextColumn(_("Owner"), width=110),
-    }
-    if hidden:
-        del columns["phone"]
+    columns = [name for name in columns if not (hidden and name in WITHHELD)]
+    shown = list_columns.values(rows, columns, more=more, own=own, stages=stages, zone=zone)
+    drawn = list_columns.drawn(columns, own=own, currency=currency)
     wanted = needles.needle(words)
     if wanted and (by or not hidden):
         shown["found_by"] = [_found_by(wanted, row, by.get(row["id"])) for row in rows.to_dict("records")]
         found_by = st.column_config.TextColumn(_("Found by"), width=150)
-        columns = {"name": columns.pop("name"), "found_by": found_by, **columns}
+        drawn = {"name": drawn.pop("name"), "found_by": found_by, **drawn}
     height = 36 * min(len(rows) + 1, 15) + 3
-    return tables.pick_row(shown, columns, key=key, widths=(7, 4), height=height, many=many)
+    return tables.pick_row(shown, drawn, key=key, widths=(7, 4), height=height, many=many)
+
+
+def nothing(*, narrowed: bool, may_add: bool) -> None:
+    """What a list without anybody says."""
+    if narrowed:
+        st.info(_("No customer matches. Remove a filter or try another spelling."))
+    elif may_add:
+        st.info(_("No customers yet. Add the first one with the button above."))
+    else:
+        st.info(_("No customers yet."))
 
 
 def remarks(*, similar: bool, left_out: bool) -> None:

@@ -66,6 +66,10 @@ def title(command: str, undoes_id: Any) -> str:
         "segment.save": _("Segment changed"),
         "segment.archive": _("Segment archived"),
         "segment.restore": _("Segment put back on the list"),
+        "view.add": _("View saved"),
+        "view.save": _("View changed"),
+        "view.archive": _("View deleted"),
+        "view.restore": _("View put back"),
         "field.add": _("Field added"),
         "field.save": _("Field changed"),
         "field.archive": _("Field archived"),
@@ -129,6 +133,9 @@ def column(name: str, table: str = "") -> str:
         "username": _("User name"),
         "rule": _("Rule"),
         "description": _("What it is for"),
+        "params": _("Filters"),
+        "params_personal": _("Search and personal filters"),
+        "columns": _("Columns"),
         "visibility": _("Who sees it"),
         "job_title": _("Job title"),
         "wechat": _("WeChat"),
@@ -184,7 +191,7 @@ def _word(name: str, raw: Any) -> str:
         return _(coded[raw])
     if name == "type" and raw in TYPE_NAMES:
         return _(TYPE_NAMES[raw])
-    words = {"shared": _("shared"), "private": _("private")} if name == "visibility" else {}
+    words = {"shared": _("shared"), "private": _("private"), "team": _("for the team")} if name == "visibility" else {}
     return words.get(raw, str(raw))
 
 

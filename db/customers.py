@@ -11,7 +11,7 @@ import pandas as pd
 from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, Select, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from db import customer_filters, schema, text
+from db import customer_columns, customer_filters, schema, text
 from db import search as finding
 from db.customer_filters import EVERYBODY, Filters
 from db.errors import Invalid
@@ -207,8 +207,11 @@ def search(conn: Connection, *, viewer: Viewer, today: date, words: str, limit: 
     return page(conn, viewer=viewer, today=today, filters=Filters(search=words), limit=limit)
 
 
-def export(conn: Connection, *, viewer: Viewer, today: date, filters: Filters) -> Iterator[dict[str, Any]]:
-    """Every row of the list, by name, as dicts of the columns of Page and the custom values; in steps of 5,000 rows.
+def export(
+    conn: Connection, *, viewer: Viewer, today: date, filters: Filters, tagged: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Every row of the list, by name, as dicts of the columns of Page, source, created_at and the custom values; with
+    `tagged` their tags, too. In steps of 5,000 rows.
 
     Raises Refused and Invalid at once, not with the first row. Invalid when there are more than MOST_EXPORTED: nothing
     is cut silently.
@@ -223,7 +226,10 @@ def export(conn: Connection, *, viewer: Viewer, today: date, filters: Filters) -
     if total > MOST_EXPORTED:
         raise Invalid(_("{n} rows are more than one file holds ({most}).").format(n=total, most=f"{MOST_EXPORTED:,}"))
     c = schema.customers.c
-    return stepwise(conn, found.add_columns(c.custom, c.custom_personal).order_by(*order("name", False), c.id))
+    beside: list[ColumnElement[Any]] = [c.source, c.created_at, c.custom, c.custom_personal]
+    if tagged:
+        beside.append(customer_columns.tags().label("tags"))
+    return stepwise(conn, found.add_columns(*beside).order_by(*order("name", False), c.id))
 
 
 def matching(conn: Connection, viewer: Viewer, today: date, filters: Filters) -> tuple[Select[Any], bool]:

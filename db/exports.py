@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from db import custom_fields, customers, history, segments
+from db import column_names, custom_fields, customers, history, segments
+from db.column_names import COLUMNS
 from db.custom_values import PREFIX
 from db.customer_filters import Filters
 from db.errors import Invalid, NotFound
@@ -28,7 +29,7 @@ class Kind:
 
     permission: Permission
     rows: Callable[[Connection, Viewer, date, Mapping[str, Any]], Iterator[Row]]
-    columns: Callable[[Connection, Viewer, Settings], dict[str, str]]
+    columns: Callable[[Connection, Viewer, Settings, Mapping[str, Any]], dict[str, str]]
 
 
 def rows(conn: Connection, *, viewer: Viewer, kind: str, params: Mapping[str, Any], today: date) -> Iterator[Row]:
@@ -54,14 +55,16 @@ def _customers(conn: Connection, viewer: Viewer, today: date, params: Mapping[st
     given = params.get("filters", {})
     if not isinstance(given, dict) or not given.keys() <= {f.name for f in fields(Filters)}:
         raise Invalid(_("These filters are not known."))
-    found = customers.export(conn, viewer=viewer, today=today, filters=Filters(**given))
+    tagged = "tags" in (_chosen(params) or ())
+    found = customers.export(conn, viewer=viewer, today=today, filters=Filters(**given), tagged=tagged)
     return (_worded(row) for row in found)
 
 
 def _worded(row: Row) -> Row:
     """The row with its stage in words and the values of custom fields as columns; several choices are one text."""
     own = {PREFIX + key: _written(value) for key, value in (row["custom"] | row["custom_personal"]).items()}
-    return {**row, **own, "stage": _(STAGE_NAMES[Stage(row["stage"])])}
+    tagged = {"tags": "; ".join(row["tags"])} if "tags" in row else {}
+    return {**row, **own, **tagged, "stage": _(STAGE_NAMES[Stage(row["stage"])])}
 
 
 def _written(value: Any) -> str:
@@ -71,11 +74,23 @@ def _written(value: Any) -> str:
     return "; ".join(value) if isinstance(value, list) else str(value)
 
 
-def _customer_columns(conn: Connection, viewer: Viewer, settings: Settings) -> dict[str, str]:
+def _customer_columns(
+    conn: Connection, viewer: Viewer, settings: Settings, params: Mapping[str, Any]
+) -> dict[str, str]:
+    """All columns and custom fields; where columns were chosen the number, the name and these."""
     own = custom_fields.in_use(conn, viewer=viewer)
-    return _plain_columns(settings) | {
+    every = _plain_columns(settings) | {
         PREFIX + key: field.label for key, field in own.items() if not (field.personal and viewer.masked)
     }
+    chosen = _chosen(params)
+    if chosen is None:
+        return every
+    every |= {name: _(COLUMNS[name]) for name in ("source", "created_at", "tags")}
+    return {name: every[name] for name in ("id", "name", *chosen) if name in every}
+
+
+def _chosen(params: Mapping[str, Any]) -> list[str] | None:
+    return column_names.checked(params["columns"]) if "columns" in params else None
 
 
 def _plain_columns(settings: Settings) -> dict[str, str]:
@@ -119,7 +134,7 @@ def _changes(conn: Connection, viewer: Viewer, today: date, params: Mapping[str,
     return stepwise()
 
 
-def _change_columns(conn: Connection, viewer: Viewer, settings: Settings) -> dict[str, str]:
+def _change_columns(conn: Connection, viewer: Viewer, settings: Settings, params: Mapping[str, Any]) -> dict[str, str]:
     return {
         "id": _("Number"),
         "made_at": _("When"),

@@ -45,6 +45,7 @@ class Permission(StrEnum):
     TASKS_READ = "tasks:read"
     USERS_MANAGE = "users:manage"
     USERS_READ = "users:read"
+    VIEWS_EDIT = "views:edit"
 
 
 P = Permission
@@ -57,6 +58,7 @@ _EVERYONE = {
     P.SEGMENTS_EDIT,
     P.SEGMENTS_READ,
     P.USERS_READ,
+    P.VIEWS_EDIT,
 }
 _EDITORS = _EVERYONE | {
     P.CUSTOMERS_ASSIGN,
@@ -99,6 +101,7 @@ MEANINGS: Mapping[Permission, str] = {
     P.TASKS_READ: N_("see tasks and the day's screen"),
     P.USERS_MANAGE: N_("add users, give roles and teams, issue links, sign users out"),
     P.USERS_READ: N_("see who owns which customer"),
+    P.VIEWS_EDIT: N_("keep, share and change views of lists of one's own, choose columns"),
 }
 SCOPES: Mapping[Role, str] = {
     Role.SALES: N_("the customers they own"),
@@ -119,7 +122,7 @@ DATABASE_ROLE: dict[Role, str] = {
     Role.GATE: "kehu_gate",
     Role.WORKER: "kehu_worker",
 }
-# What those write as who see masked rows only: their own segments, and no customer.
+# What those write as who see masked rows only: their own segments and views, and no customer.
 WRITING_ROLE: dict[str, str] = {"kehu_masked": "kehu_author"}
 SEARCH_PATH: dict[str, str] = {
     "kehu_author": "public",

@@ -12,12 +12,13 @@ from psycopg import sql
 from sqlalchemy import Connection, LargeBinary, Table
 from sqlalchemy.dialects.postgresql import JSONB
 
-from db import rights_search, schema
+from db import rights_search, rights_tags, schema
 from db.rights_sql import ME as _ME
 from db.rights_sql import MY_OWNERS as _MY_OWNERS
 from db.rights_sql import definer as _definer
 from db.rights_sql import do as _do
 
+PERSONAL_TABLES = tuple(name for name, t in schema.metadata.tables.items() if t.info["rule"] == "personal")
 ROLES = ("kehu_scoped", "kehu_views", "kehu_masked", "kehu_author", "kehu_admin", "kehu_gate", "kehu_worker")
 
 
@@ -178,21 +179,33 @@ def _gate_grants(table: Table) -> Iterator[str]:
 
 
 def _personal_grants(table: Table) -> Iterator[str]:
-    """What belongs to a user: seen when it is mine or shared, changed when it is mine."""
-    name = table.name
+    """What belongs to a user: seen when it is mine or shared, changed when it is mine.
+
+    Where it has personal columns the masked roles read a view, and write what is their own without seeing the rest.
+    """
+    name, apart = table.name, is_personal(table)
     mine = sql.SQL("owner_id = {}").format(_ME)
     yield _do("ALTER TABLE public.{table} ENABLE ROW LEVEL SECURITY", table=name)
     yield from _policy(table, "all_rows", "kehu_admin", sql.SQL("true"))
-    people = "kehu_scoped kehu_views kehu_masked kehu_author"
-    yield from _policy(table, "mine", people, mine)
-    yield _do("DROP POLICY IF EXISTS {policy} ON public.{table}", policy="shared", table=name)
-    yield _do(
-        "CREATE POLICY {policy} ON public.{table} FOR SELECT TO {roles} USING (visibility = 'shared')",
-        policy="shared",
-        table=name,
-        roles=_names(people.split()),
-    )
-    yield _do("GRANT SELECT ON public.{table} TO kehu_views, kehu_masked", table=name)
+    people = "kehu_scoped kehu_views" if apart else "kehu_scoped kehu_views kehu_masked kehu_author"
+    yield from _policy(table, "mine", people + " kehu_author" if apart else people, mine)
+    seen = {"shared": "visibility = 'shared'"}
+    if table.info.get("team"):
+        seen["team"] = "visibility = 'team' AND owner_id = ANY(public.my_team())"
+    for policy, using in seen.items():
+        yield _do("DROP POLICY IF EXISTS {policy} ON public.{table}", policy=policy, table=name)
+        yield _do(
+            "CREATE POLICY {policy} ON public.{table} FOR SELECT TO {roles} USING ({using})",
+            policy=policy,
+            table=name,
+            roles=_names(people.split()),
+            using=sql.SQL(using),
+        )
+    if apart:
+        yield from _masked_view(table, " OR ".join(["WHERE " + mine.as_string(), *seen.values()]))
+        yield _do("GRANT SELECT ON public.{table} TO kehu_views", table=name)
+    else:
+        yield _do("GRANT SELECT ON public.{table} TO kehu_views, kehu_masked", table=name)
     yield _do(
         "GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_scoped, kehu_author, kehu_admin", table=name
     )
@@ -200,17 +213,41 @@ def _personal_grants(table: Table) -> Iterator[str]:
 
 def _own_grants(table: Table) -> Iterator[str]:
     """What is one user's alone. The worker removes what has grown old, without reading it."""
-    name = table.name
+    name, mine = table.name, sql.SQL("user_id = {}").format(_ME)
     yield _do("ALTER TABLE public.{table} ENABLE ROW LEVEL SECURITY", table=name)
-    yield from _policy(table, "mine", "kehu_scoped kehu_admin", sql.SQL("user_id = {}").format(_ME))
+    if table.info.get("everybody"):
+        yield from _policy(table, "mine", "kehu_scoped kehu_masked kehu_author kehu_admin", mine)
+        yield _do("GRANT SELECT ON public.{table} TO kehu_masked", table=name)
+        yield _do(
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_scoped, kehu_author, kehu_admin", table=name
+        )
+        return
+    yield from _policy(table, "mine", "kehu_scoped kehu_admin", mine)
     yield _do("GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_scoped, kehu_admin", table=name)
     yield from _policy(table, "all_rows", "kehu_worker", sql.SQL("true"))
     known = [c.name for c in table.columns if not c.info.get("personal")]
     yield _do("GRANT SELECT ({known}), DELETE ON public.{table} TO kehu_worker", known=_names(known), table=name)
 
 
+def _of_mine(alias: str) -> sql.Composable:
+    """That a change is of a row under rule "personal" that is mine."""
+    found = [
+        sql.SQL(
+            "{of} = {name} AND EXISTS (SELECT FROM public.{table} AS g WHERE g.id = {row} AND g.owner_id = {me})"
+        ).format(
+            of=sql.Identifier(*filter(None, (alias, "table_name"))),
+            row=sql.Identifier(*filter(None, (alias, "row_id"))),
+            name=sql.Literal(name),
+            table=sql.Identifier(name),
+            me=_ME,
+        )
+        for name in PERSONAL_TABLES
+    ]
+    return sql.SQL(" OR ").join(found)
+
+
 def _author_grants() -> Iterator[str]:
-    """Roles that see masked rows write as kehu_author: their own segments and the history of these, nothing else."""
+    """Roles that see masked rows write as kehu_author: their segments and views, the history of these, no more."""
     yield "GRANT SELECT, INSERT ON public.change_sets, public.changes TO kehu_author"
     mine = sql.SQL("actor_id = {}").format(_ME)
     for policy, of, held in (
@@ -220,7 +257,7 @@ def _author_grants() -> Iterator[str]:
             # What somebody marks as undone can be undone by nobody else: one marks one's own.
             "INSERT WITH CHECK",
             sql.SQL(
-                "{} AND permission = 'segments:edit' AND batch_id IS NULL "
+                "{} AND permission IN ('segments:edit', 'views:edit') AND batch_id IS NULL "
                 "AND (undoes_id IS NULL OR public.change_set_is_mine(undoes_id))"
             ).format(mine),
         ),
@@ -233,12 +270,10 @@ def _author_grants() -> Iterator[str]:
             of=sql.SQL(of.replace(" ", " TO kehu_author ", 1)),
             held=held,
         )
-    of_segment = sql.SQL(
-        "customer_id IS NULL AND table_name = 'segments' AND EXISTS (SELECT FROM public.change_sets AS s "
-        "WHERE s.id = change_set_id) AND EXISTS "
-        "(SELECT FROM public.segments AS g WHERE g.id = row_id AND g.owner_id = {})"
-    ).format(_ME)
-    yield from _policy(schema.changes, "mine", "kehu_author", of_segment)
+    kept = sql.SQL(
+        "customer_id IS NULL AND EXISTS (SELECT FROM public.change_sets AS s WHERE s.id = change_set_id) AND ({})"
+    ).format(_of_mine(""))
+    yield from _policy(schema.changes, "mine", "kehu_author", kept)
 
 
 def _queue_grants(table: Table) -> Iterator[str]:
@@ -316,10 +351,7 @@ def _record_grants(table: Table) -> Iterator[str]:
     else:
         yield from _policy(table, "all_rows", "kehu_admin kehu_worker kehu_masked", sql.SQL("true"))
         yield from _policy(table, "through_view", "kehu_views", sql.SQL("true"))
-        mine = sql.SQL(
-            "{} OR t.customer_id IS NULL AND t.table_name = 'segments' AND EXISTS "
-            "(SELECT FROM public.segments AS g WHERE g.id = t.row_id AND g.owner_id = {})"
-        ).format(_MY_CUSTOMER, _ME)
+        mine = sql.SQL("{} OR t.customer_id IS NULL AND ({})").format(_MY_CUSTOMER, _of_mine("t"))
         yield from _scoped_view(table, mine, writable=False)
         yield _do("GRANT INSERT ON scoped.{table} TO kehu_scoped", table=name)
         yield from _masked_view(table, "WHERE customer_id IS NOT NULL")
@@ -365,8 +397,7 @@ def _functions() -> Iterator[str]:
         "kehu_scoped, kehu_author, kehu_admin, kehu_worker",
     )
     yield from rights_search.functions()
-    yield from _functions_of_tags()
-    yield from _functions_of_filters()
+    yield from rights_tags.functions()
     yield from _functions_of_undo()
     # Who has the same phone, e-mail or name: of those out of sight nothing but their owner's name.
     yield from _definer(
@@ -408,52 +439,6 @@ def _functions() -> Iterator[str]:
     yield "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA jobs TO kehu_worker"
 
 
-def _functions_of_tags() -> Iterator[str]:
-    """Which tags there are and on how many customers: step by step over the index, or from one's own customers.
-
-    Through the view of a scoped role each tag of everybody would be held against the customers.
-    """
-    yield from _definer(
-        "tags_in_use_all(most integer, counted integer) RETURNS TABLE (tag text, customers bigint) LANGUAGE sql STABLE",
-        "WITH RECURSIVE steps AS (SELECT min(tag_key) AS k, 1 AS n FROM customer_tags UNION ALL SELECT (SELECT "
-        "min(t.tag_key) FROM customer_tags AS t WHERE t.tag_key > steps.k), n + 1 FROM steps WHERE k IS NOT NULL "
-        "AND n < most) SELECT f.tag, w.n FROM steps, LATERAL (SELECT t.tag FROM customer_tags AS t "
-        "WHERE t.tag_key = k ORDER BY t.customer_id LIMIT 1) AS f, LATERAL (SELECT count(*) AS n FROM (SELECT FROM "
-        "customer_tags AS t JOIN customers AS c ON c.id = t.customer_id WHERE t.tag_key = k "
-        "AND c.archived_at IS NULL LIMIT counted) AS seen) AS w WHERE w.n > 0",
-        "kehu_masked, kehu_admin, kehu_worker",
-    )
-    yield from _definer(
-        "tags_in_use_scoped(most integer, counted integer) RETURNS TABLE (tag text, customers bigint) "
-        "LANGUAGE sql STABLE",
-        'SELECT min(t.tag COLLATE "C"), least(count(*), counted) FROM customers AS c JOIN customer_tags AS t '
-        "ON t.customer_id = c.id WHERE c.owner_id = ANY({mine}) AND c.archived_at IS NULL "
-        "GROUP BY t.tag_key ORDER BY 2 DESC, 1 LIMIT most",
-        "kehu_scoped",
-        mine=_MY_OWNERS,
-    )
-
-
-def _functions_of_filters() -> Iterator[str]:
-    """Which of one's own customers have a tag, or were talked to: a view would ask all rows for their customer."""
-    yield from _definer(
-        "my_customers_tagged(of_key text) RETURNS SETOF bigint LANGUAGE plpgsql STABLE",
-        "BEGIN RETURN QUERY EXECUTE format('SELECT t.customer_id FROM public.customer_tags AS t JOIN public.customers "
-        "AS c ON c.id = t.customer_id WHERE t.tag_key = %L AND c.owner_id = ANY(%L::bigint[])', of_key, {mine}); END",
-        "kehu_scoped",
-        mine=_MY_OWNERS,
-    )
-    yield from _definer(
-        "my_customers_contacted(since date, since_at timestamptz) RETURNS SETOF bigint LANGUAGE plpgsql STABLE",
-        "BEGIN RETURN QUERY EXECUTE format('SELECT i.customer_id FROM public.interactions AS i JOIN public.customers "
-        "AS c ON c.id = i.customer_id WHERE c.owner_id = ANY(%1$L::bigint[]) AND i.happened_on >= %2$L UNION "
-        "SELECT n.customer_id FROM public.notes AS n JOIN public.customers AS c ON c.id = n.customer_id "
-        "WHERE c.owner_id = ANY(%1$L::bigint[]) AND n.created_at >= %3$L', {mine}, since, since_at); END",
-        "kehu_scoped",
-        mine=_MY_OWNERS,
-    )
-
-
 def _functions_of_undo() -> Iterator[str]:
     """What a scoped role must know of its own change sets to take them back, and cannot see under its policies.
 
@@ -492,7 +477,8 @@ def _functions_of_undo() -> Iterator[str]:
         "WHERE s.id = of_set AND s.actor_id = {me} AND (h.customer_id IS NOT NULL "
         "AND current_setting('role') <> 'kehu_author' AND NOT EXISTS (SELECT FROM customers AS c "
         "WHERE c.id = h.customer_id) OR h.table_name = 'segments' "
-        "AND NOT EXISTS (SELECT FROM segments AS g WHERE g.id = h.row_id))",
+        "AND NOT EXISTS (SELECT FROM segments AS g WHERE g.id = h.row_id) OR h.table_name = 'saved_views' "
+        "AND NOT EXISTS (SELECT FROM saved_views AS g WHERE g.id = h.row_id))",
         editors,
         me=_ME,
     )
@@ -566,13 +552,24 @@ def statements() -> list[str]:
     found = list(_roles())
     found += list(_partitions())
     found += list(_counters())
+    # Before the policies that ask it: who is in my team, with me; nobody where I have none.
+    found += _definer(
+        "my_team() RETURNS bigint[] LANGUAGE sql STABLE",
+        "SELECT coalesce(array_agg(u.id), ARRAY[]::bigint[]) FROM users AS u JOIN users AS m ON m.team_id = u.team_id "
+        "WHERE m.id = {me}",
+        "kehu_scoped, kehu_views, kehu_masked, kehu_author, kehu_admin",
+        me=_ME,
+    )
     for table in schema.metadata.sorted_tables:
         found += list(_GRANTS[table.info["rule"]](table))
     found.append(
         "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO kehu_scoped, kehu_views, kehu_admin, kehu_gate, "
         "kehu_worker"
     )
-    found.append("GRANT USAGE, SELECT ON SEQUENCE segments_id_seq, change_sets_id_seq, changes_id_seq TO kehu_author")
+    found.append(
+        "GRANT USAGE, SELECT ON SEQUENCE segments_id_seq, saved_views_id_seq, change_sets_id_seq, changes_id_seq "
+        "TO kehu_author"
+    )
     found += list(_functions())
     found += list(_author_grants())
     found.append("REVOKE ALL ON SCHEMA public FROM PUBLIC")

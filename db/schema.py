@@ -5,8 +5,9 @@ info["rule"] is one of
     child       belongs to a customer: scoped roles reach it only through a view under the customer's policy
     rollup      sums keyed by owner_id: row-level security by owner_id
     shared      everybody who is signed in may read it
-    personal    a user's own, which may be shared: others read it then
-    own         a user's own, read and written by nobody else; the worker may remove it unread
+    personal    a user's own, which may be shared: others read it then; with info["team"] the owner's team may, too
+    own         a user's own, read and written by nobody else; the worker may remove it unread. With info["everybody"]
+                the masked roles have such rows too, and the worker has no part in them
     record      history: append-only; scoped roles see what concerns their customers
     gate        sign-in only
     queue       anybody who writes may append; only the worker reads
@@ -39,7 +40,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from db import columns, schema_around, schema_derived, schema_fields, schema_files, written
+from db import columns, schema_around, schema_derived, schema_fields, schema_files, schema_views, written
 from db.columns import PERSONAL, PERSONAL_DERIVED
 from db.columns import identity as _id
 from db.columns import one_of as _one_of
@@ -456,6 +457,11 @@ customer_tags = schema_around.customer_tags
 
 custom_fields = schema_fields.custom_fields
 drafts = schema_fields.drafts
+
+# --- views and preferences: db/schema_views.py ------------------------------------------------------------------------
+
+saved_views = schema_views.saved_views
+preferences = schema_views.preferences
 
 # --- derived: db/schema_derived.py -----------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ FOLDERS = ("analytics", "api", "components", "db", "deploy", "pages", "worker")
 LEAVES = {
     "db.around_words",
     "db.clock",
+    "db.column_names",
     "db.custom_values",
     "db.errors",
     "db.event_words",
@@ -55,10 +56,12 @@ ALSO = {
     "components/customer_parts.py": {"db.customer", "db.customers", "db.history", "db.settings"},  # hands them to read
     "components/customer_talks.py": {"db.customer", "db.interactions", "db.timeline"},  # hands them to read and write
     "components/customer_tasks.py": {"db.tasks"},  # hands its functions to read and write
+    "components/customer_views.py": {"db.customer_filters", "db.saved_views", "db.view_params"},  # hands them on
     "components/data.py": {"db.connection", "db.schema", "db.sessions", "sqlalchemy"},  # the bridge
     "components/drafts.py": {"db.drafts"},  # hands its functions to read and write
     "components/duplicates_view.py": {"db.duplicates"},  # hands its function to read
     "components/exports.py": {"db.exports", "db.offers"},  # hands their functions to read and write
+    "components/list_columns.py": {"db.custom_fields", "db.customer_columns", "db.preferences"},  # hands them on
     "components/look.py": {"pages"},  # the theme stands under each screen's path
     "components/page.py": {"db.sessions", "db.settings"},  # the run's session
     "components/places.py": {"pages"},  # addresses of screens

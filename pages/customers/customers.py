@@ -10,9 +10,11 @@ from components import (
     customer_edit,
     customer_filters,
     customer_list,
+    customer_views,
     data,
     explain,
     exports,
+    list_columns,
     page,
     profile,
     tables,
@@ -45,8 +47,11 @@ def new_customer() -> None:
 def listing() -> None:
     """The filters and what they find; typing re-runs only this."""
     known = customer_filters.choices(viewer, stages=stages, currency=settings.currency)
-    narrowed, sort, descending = customer_filters.draw(known, masked=viewer.masked, sorts=sorts)
-    question = {"filters": narrowed, "sort": sort, "descending": descending}
+    view = customer_views.follow(viewer, known, sorts=sorts)
+    asked_for = customer_filters.draw(known, masked=viewer.masked, sorts=sorts)
+    columns = customer_views.draw(viewer, known, asked_for, view, sorts=sorts)
+    narrowed = asked_for.filters
+    question = {"filters": narrowed, "sort": asked_for.sort, "descending": asked_for.descending}
     asked = controls.page_number("customers_page", tuple(question.values()))
     for number in dict.fromkeys((asked, 1)):
         found = data.read(customers.page, viewer=viewer, today=today, offset=(number - 1) * PAGE, **question)
@@ -54,12 +59,7 @@ def listing() -> None:
             break
     customer_list.remarks(similar=found.similar, left_out=found.left_out)
     if not found.total:
-        if narrowed != EVERYBODY:
-            st.info(_("No customer matches. Remove a filter or try another spelling."))
-        elif viewer.can(Permission.CUSTOMERS_EDIT):
-            st.info(_("No customers yet. Add the first one with the button above."))
-        else:
-            st.info(_("No customers yet."))
+        customer_list.nothing(narrowed=narrowed != EVERYBODY, may_add=viewer.can(Permission.CUSTOMERS_EDIT))
         return
     picked = customer_list.pick(
         found.rows,
@@ -69,6 +69,10 @@ def listing() -> None:
         words=narrowed.search,
         by=found.by,
         many=viewer.can(Permission.CUSTOMERS_EDIT),
+        columns=columns,
+        more=list_columns.beside(viewer, columns, found.rows["id"].tolist()),
+        own=list_columns.fields(viewer),
+        zone=settings.time_zone,
     )
     with picked.below, st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         place = tables.position((number - 1) * PAGE, len(found.rows), found.total, more=found.more)
@@ -87,7 +91,8 @@ def listing() -> None:
             )
             explain.share(viewer)
             if viewer.can(Permission.CUSTOMERS_EXPORT):
-                exports.button("customers", {"filters": vars(narrowed)}, viewer=viewer, key="customers_export")
+                exported = {"filters": vars(narrowed), "columns": list(columns)}
+                exports.button("customers", exported, viewer=viewer, key="customers_export")
     if picked.row is not None:
         chosen = int(found.rows.iloc[picked.row]["id"])
         one = data.read(customer.get, viewer=viewer, customer_id=chosen, today=today)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select, update
 from starlette.testclient import TestClient
 
 from api.exports import cell
-from db import connection, custom_fields, customer, exports, offers, schema, sessions
+from db import connection, custom_fields, customer, exports, offers, schema, sessions, tags
 from db.connection import begin
 from db.errors import Invalid, NotFound, Refused
 from db.permissions import GATE, Viewer
@@ -88,6 +88,27 @@ def test_custom_fields_are_columns_and_personal_ones_are_withheld(known: make.Pe
         assert "tea; =1+1" in {row["'=Likes"] for row in masked}
         assert "Idcard" not in masked[0]
         assert b"110105" not in answer.content
+
+
+def test_the_columns_of_the_screen_are_those_of_the_file(known: make.People, client: TestClient) -> None:
+    with begin(known.ann, write=True) as conn:
+        mine = conn.scalar(select(schema.customers.c.id))
+        tags.add(conn, actor=known.ann, customer_id=mine, tag="VIP")
+        tags.add(conn, actor=known.ann, customer_id=mine, tag="Big")
+    chosen = ["tags", "created_at", "phone", "custom.gone", "source"]
+    for viewer in (known.ann, known.mia, known.ana):
+        found = rows(client.get(offer(viewer, columns=chosen), headers=cookie(viewer)).content)
+        assert list(found[0]) == ["Number", "Name", "Tags", "Added on", "Phone", "Source"]
+        [tagged] = [row for row in found if row["Number"] == str(mine)]
+        assert (tagged["Tags"], tagged["Phone"] == "") == ("Big; VIP", viewer.masked)
+    assert list(rows(client.get(offer(known.ann, columns=[]), headers=cookie(known.ann)).content)[0]) == [
+        "Number",
+        "Name",
+    ]
+    for hostile in ("tags", [1], ["password_hash"], {"a": 1}, ["tags"] * 31):
+        answer = client.get(offer(known.ann, columns=hostile), headers=cookie(known.ann))
+        assert answer.status_code == 403
+        assert "column" in answer.text
 
 
 def test_filters_of_the_screen_hold(known: make.People, client: TestClient) -> None:

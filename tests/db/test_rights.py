@@ -40,6 +40,7 @@ from db import (
     drafts,
     interactions,
     permissions,
+    saved_views,
     schema,
     tags,
     tasks,
@@ -76,6 +77,7 @@ class Planted:
     address: int
     file: int
     tag: int
+    view: int
     order: int
     saved: int
     removed: int
@@ -172,6 +174,8 @@ def _plant_customer(people: make.People, who: str) -> Planted:
         file_id = conn.scalar(file_ids) or 0
         tagged = tags.add(conn, actor=actor, customer_id=customer_id, tag=f"plain{who} VIP")
         tag_id = conn.scalar(select(schema.changes.c.row_id).where(schema.changes.c.change_set_id == tagged)) or 0
+        searched = {"search": f"zekret{who}", "f_secret": f"zekret{who}", "region": f"Plain{who}"}
+        view_id, _set = saved_views.add(conn, actor=actor, name=f"Plain{who}", params=searched)
         reasoned = changes.start(
             conn, actor=actor, command="t", permission=P.CUSTOMERS_EDIT, source="screen", reason=f"zekret{who} asked"
         )
@@ -191,7 +195,7 @@ def _plant_customer(people: make.People, who: str) -> Planted:
         }
         session_id = conn.scalar(insert(schema.app_sessions).values(**session).returning(schema.app_sessions.c.id))
     assert saved.change_set_id
-    around = (note_id, call_id, task_id, contact_id, address_id, file_id, tag_id)
+    around = (note_id, call_id, task_id, contact_id, address_id, file_id, tag_id, view_id)
     return Planted(customer_id, *around, order_id, saved.change_set_id, removed, session_id or 0)
 
 
@@ -369,6 +373,7 @@ def test_masked_roles_learn_nothing_by_searching_sorting_or_filtering(
             "SELECT * FROM public.change_set_gone(1)",
             "SELECT * FROM public.customers_alike('8613800001111', '', '', '', 0, 10)",
             "SELECT values FROM public.drafts",
+            "SELECT params_personal FROM public.saved_views",
             "SELECT custom_personal FROM public.customers",
             "SELECT email FROM public.users",
             "SELECT phone FROM public.contacts",
@@ -599,6 +604,15 @@ RULES: dict[str, Rule] = {
     "passwords.change": _gate_rule(P.ACCOUNT_EDIT, session_id=_session, old="x", new="Correct horse 9"),
     "passwords.create_link": _gate_rule(P.USERS_MANAGE, user_id=2),
     "passwords.unlock": _gate_rule(P.USERS_MANAGE, user_id=2),
+    "customer_columns.beside": _rule(P.CUSTOMERS_READ, customer_ids=lambda ids: [ids.customer]),
+    "preferences.choose": _rule(P.VIEWS_EDIT, key="customers.columns", value=["tags"]),
+    "preferences.get": _rule(P.VIEWS_EDIT, key="customers.columns"),
+    "saved_views.add": _rule(P.VIEWS_EDIT, name="x", params={}),
+    "saved_views.archive": _rule(P.VIEWS_EDIT, view_id=lambda ids: ids.view),
+    "saved_views.get": _rule(P.VIEWS_EDIT, view_id=lambda ids: ids.view),
+    "saved_views.in_team": _rule(P.VIEWS_EDIT),
+    "saved_views.listed": _rule(P.VIEWS_EDIT),
+    "saved_views.save": _rule(P.VIEWS_EDIT, view_id=lambda ids: ids.view, version=1, values={"name": "x"}),
     "saved_segments.archive": _rule(P.SEGMENTS_EDIT, segment_id=1),
     "saved_segments.get": _rule(P.SEGMENTS_READ, segment_id=1),
     "saved_segments.history": _rule(P.SEGMENTS_READ, segment_id=1),
@@ -832,7 +846,9 @@ def test_every_role_and_permission_has_its_place() -> None:
 def test_a_scope_without_owners_sees_nothing(people: make.People, planted: dict[str, Planted]) -> None:
     for role in (Role.SALES, Role.MANAGER):
         with begin(Viewer(people.ann.user_id, "ann", role, ())) as conn:
-            for name in ("customers", "notes", "orders", "changes", "daily_sales"):
+            for name in ("customers", "notes", "orders", "daily_sales"):
                 assert make.count(conn, name) == 0
+            # A view that one keeps is no customer's.
+            assert set(conn.scalars(select(schema.changes.c.table_name))) <= {"saved_views"}
     with pytest.raises(NotFound), begin(Viewer(people.ann.user_id, "ann", Role.SALES)) as conn:
         customer.get(conn, viewer=people.ann, customer_id=planted["ann"].customer, today=TODAY)

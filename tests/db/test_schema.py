@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 import db
-from db import connection, rights, saved_segments, schema
+from db import connection, preferences, rights, saved_segments, saved_views, schema
 from db.embedded import Server
 from db.permissions import DATABASE_ROLE, SEARCH_PATH, WORKER, WRITING_ROLE, Viewer
 from tests import conftest, make
@@ -151,6 +151,8 @@ EXPECTED: dict[str, dict[str, str]] = {
         "public.daily_sales": READ,
         "public.drafts": WRITE,
         "public.generations": READ,
+        "public.preferences": WRITE,
+        "public.saved_views": WRITE,
         "public.segments": WRITE,
         "public.touched_customers": "INSERT",
         "public.users(active id name role team_id username)": READ,
@@ -166,14 +168,17 @@ EXPECTED: dict[str, dict[str, str]] = {
         "public.campaign_sums": READ,
         "public.daily_sales": READ,
         "public.generations": READ,
+        "public.preferences": READ,
         "public.segments": READ,
         "public.users(active id name role team_id username)": READ,
     }
-    | {f"masked.{name}": READ for name in (*HIDING, "change_sets", "changes", "customers")},
+    | {f"masked.{name}": READ for name in (*HIDING, "change_sets", "changes", "customers", "saved_views")},
     # What the masked roles write as: nothing that belongs to a customer.
     "kehu_author": {
         "public.change_sets": "INSERT SELECT",
         "public.changes": "INSERT SELECT",
+        "public.preferences": WRITE,
+        "public.saved_views": WRITE,
         "public.segments": WRITE,
     },
 }
@@ -226,7 +231,7 @@ def test_whatever_holds_a_customers_id_has_row_level_security_and_is_not_granted
         assert with_policy is not partition, name
         privileges = direct.get(f"public.{name}", "")
         # These are held to the owner by their own policy.
-        by_owner = name in ("campaign_sums", "customers", "daily_sales", "segments")
+        by_owner = name in ("campaign_sums", "customers", "daily_sales", "saved_views", "segments")
         assert by_owner or privileges in ("", "INSERT" if name == "touched_customers" else ""), name
     # The schema's word for it agrees with what the catalogue says.
     assert {row[0] for row in owned if not row[2]} == {
@@ -331,6 +336,10 @@ def full(server: Server, template: str) -> Iterator[tuple[make.People, dict[str,
             for shared in (False, True):
                 with connection.begin(viewer, write=True) as conn:
                     saved_segments.save(conn, actor=viewer, name=f"S {shared}", rule='{"all": []}', shared=shared)
+        for viewer, visibility in ((people.bo, "team"), (people.bo, "shared"), (people.ann, "private")):
+            with connection.begin(viewer, write=True) as conn:
+                saved_views.add(conn, actor=viewer, name=visibility, params={}, visibility=visibility)
+                preferences.choose(conn, actor=viewer, key=preferences.CUSTOMER_COLUMNS, value=[])
         yield people, planted
 
 
@@ -410,6 +419,12 @@ def _writes(
     begun = "INSERT INTO drafts (user_id, form, values, updated_at) VALUES (:user, 'customer:9', '{}', '2026-1-1')"
     for user in (viewer.user_id, people.bo.user_id):
         yield "drafts", begun, {"user": user}
+    named = "INSERT INTO saved_views (owner_id, name, created_at, updated_at) VALUES (:o, 'x', '2026-1-1', '2026-1-1')"
+    wanted = "INSERT INTO preferences (user_id, key, value, updated_at) VALUES (:o, 'x', '1', '2026-1-1')"
+    for owner in (viewer.user_id, people.bo.user_id):
+        yield "saved_views", named, {"o": owner}
+        yield "preferences", wanted, {"o": owner}
+    yield "saved_views", "UPDATE saved_views SET name = 'x'", {}
     yield "drafts", "UPDATE drafts SET version = 9", {}
     yield "drafts", "DELETE FROM drafts WHERE updated_at > '2000-1-1'", {}
     queued = "INSERT INTO touched_customers (customer_id, touched_at) VALUES (1, '2026-1-1')"

@@ -1,0 +1,288 @@
+"""Views of the customer list: kept ones are opened, the present one is kept, updated, shared or deleted.
+
+Which view is open stands in the address as `customers_view`; what it is narrowed by stands there too, as ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from components import controls, customer_filters, data, list_columns, page, wording
+from components.customer_filters import KEY, Asked, Choices
+from db import saved_views, view_params
+from db.column_names import shown
+from db.customer_filters import BEFORE, MOST_DAYS, MOST_FILTER_TAGS, MOST_REVENUE, RECENCY, WITHIN
+from db.errors import NotFound
+from db.permissions import Viewer
+from db.saved_views import View
+from db.words import _
+
+PARAMETER = f"{KEY}_view"
+_OPENED = f"{PARAMETER}_opened"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What of a view's parameters there is for this reader, and in words what was left out."""
+
+    params: Mapping[str, str]
+    left_out: Sequence[str]
+
+
+def read(view: View, known: Choices, *, sorts: Mapping[str, str]) -> Reading:
+    """Hold a view's parameters against what there is. What is unknown is left out and said, never silently."""
+    kept: dict[str, str] = {}
+    left: list[str] = []
+    for name, value in view.params.items():
+        fits = _fitting(name, value, known, sorts)
+        if fits:
+            kept[name] = fits
+        if fits != value:
+            gone = ", ".join(tag for tag in value.split(",") if tag not in known.tags) if name == "tags" else value
+            left.append(f"{_called(name)}: {wording.translated(gone)}")
+    return Reading(kept, (*left, *(f"{_called(name)} ({_('hidden from your role')})" for name in view.withheld)))
+
+
+def _fitting(name: str, value: str, known: Choices, sorts: Mapping[str, str]) -> str:
+    """The value, or what of it there is; '' for nothing."""
+    listed: dict[str, Sequence[str] | Mapping[str, str]] = {
+        "owner": known.owners,
+        "team": known.teams if len(known.teams) > 1 else (),
+        "stage": known.stages,
+        "region": known.regions,
+        "source": known.sources,
+        "ordered": RECENCY,
+        "contacted": RECENCY,
+        "archived": ("yes",),
+        "descending": ("true",),
+        "sort": sorts,
+    }
+    if name in listed:
+        return value if value in listed[name] else ""
+    if name == "tags":
+        return ",".join([tag for tag in value.split(",") if tag in known.tags][:MOST_FILTER_TAGS])
+    if name.startswith("revenue_"):
+        return value if controls.whole(value, MOST_REVENUE) is not None else ""
+    if name.endswith("_days"):
+        return value if controls.whole(value, MOST_DAYS) is not None else ""
+    return value if name == view_params.SEARCH else ""
+
+
+def _called(name: str) -> str:
+    names = {
+        "search": _("Search"),
+        "owner": _("Owner"),
+        "team": _("Team"),
+        "stage": _("Stage"),
+        "region": _("Region"),
+        "source": _("Source"),
+        "tags": _("Tags"),
+        "sort": _("Sort by"),
+    }
+    return names.get(name, _("Filter"))
+
+
+# --- opening ---------------------------------------------------------------------------------------------------------
+
+
+def follow(viewer: Viewer, known: Choices, *, sorts: Mapping[str, str]) -> View | None:
+    """The view that the address names. Before the controls are drawn: one that is new there fills them.
+
+    A link with filters beside the view shows these: it says how somebody saw the list, who had changed them.
+    """
+    written = st.query_params.get(PARAMETER)
+    if written is None:
+        st.session_state.pop(_OPENED, None)
+        return None
+    found = None
+    if written.isascii() and written.isdecimal() and len(written) < 19:
+        try:
+            found = data.read(saved_views.get, viewer=viewer, view_id=int(written))
+        except NotFound:
+            found = None
+    if found is None or found.archived_at is not None:
+        with st.container(horizontal=True, vertical_alignment="center", key=f"{PARAMETER}_gone"):
+            st.warning(_("The view of this link is not there any more, or is not shared with you."))
+            st.button(_("Hide"), type="tertiary", key=f"{PARAMETER}_hide", on_click=_leave)
+        return None
+    if st.session_state.get(_OPENED) != written:
+        st.session_state[_OPENED] = written
+        others = {name for name in st.query_params if name.startswith(f"{KEY}_")} - {PARAMETER, f"{KEY}_page"}
+        if not others:
+            customer_filters.hold([held(read(found, known, sorts=sorts).params)])
+    return found
+
+
+def held(params: Mapping[str, str]) -> dict[str, Any]:
+    """What all controls of the list hold under these parameters."""
+    found: dict[str, Any] = {f"{KEY}_search": params.get("search", ""), f"{KEY}_descending": "descending" in params}
+    for name in ("owner", "team", "stage", "region", "source", "ordered", "contacted", "archived"):
+        found[controls.key_of(f"{KEY}_{name}")] = params.get(name, "")
+    found[controls.key_of(f"{KEY}_sort")] = params.get("sort", "name")
+    found[controls.key_of(f"{KEY}_tags")] = [tag for tag in params.get("tags", "").split(",") if tag]
+    for name in ("revenue_from", "revenue_to"):
+        found[controls.key_of(f"{KEY}_{name}")] = int(params[name]) if name in params else None
+    for name in ("ordered", "contacted"):
+        if params.get(name) in (WITHIN, BEFORE):
+            days = params.get(f"{name}_days", customer_filters.USUAL_DAYS[name])
+            found[controls.key_of(f"{KEY}_{name}_days")] = int(days)
+    return found
+
+
+def _open(view_id: int, holding: Mapping[str, Any]) -> None:
+    st.session_state[_OPENED] = st.query_params[PARAMETER] = str(view_id)
+    customer_filters.hold([holding])
+
+
+def _leave(holding: Mapping[str, Any] | None = None) -> None:
+    st.session_state.pop(_OPENED, None)
+    st.query_params.pop(PARAMETER, None)
+    if holding is not None:
+        customer_filters.hold([holding])
+
+
+# --- the views of a list ---------------------------------------------------------------------------------------------
+
+
+def draw(
+    viewer: Viewer, known: Choices, asked: Asked, view: View | None, *, sorts: Mapping[str, str]
+) -> tuple[str, ...]:
+    """The views, the columns and what there is to say of the open view; gives the columns to show."""
+    reading = read(view, known, sorts=sorts) if view else None
+    of_view = f"{view.id}_{view.version}" if view else ""
+    with asked.last:
+        columns = list_columns.choose(viewer, of_view=of_view, columns=view.columns if view else None)
+    now = view_params.params_of(asked.filters, asked.sort, asked.descending)
+    changed, left = False, list(reading.left_out) if reading else []
+    if view and reading:
+        offered = list_columns.offered(viewer)
+        left += [_("a column") for name in view.columns or () if name not in offered]
+        changed = _sorted(now) != _sorted(reading.params)
+        changed = changed or (view.columns is not None and columns != shown(view.columns, offered))
+    label = _("Views")
+    if view:
+        label = wording.plain(view.name) + (f" · {_('changed')}" if changed else "")
+    with asked.first, st.popover(label, icon=":material/bookmarks:", key=f"kehu_views_{of_view}"):
+        _listed(viewer, known, view, sorts=sorts)
+        if view and view.mine:
+            _manage(viewer, view, now, columns, changed=changed or bool(left))
+        _keep(viewer, now, columns)
+    if left:
+        said = _("Not among what you can filter by, so left out of this view: {what}.")
+        asked.below.warning(wording.sentence(said.format(what=wording.listed(dict.fromkeys(left)))))
+    return columns
+
+
+def _sorted(params: Mapping[str, str]) -> dict[str, str]:
+    return {n: ",".join(sorted(value.split(","))) if n == "tags" else value for n, value in params.items()}
+
+
+def _listed(viewer: Viewer, known: Choices, view: View | None, *, sorts: Mapping[str, str]) -> None:
+    views = data.read(saved_views.listed, viewer=viewer)
+    groups: dict[str, list[View]] = {_("Mine"): [], _("My team's"): [], _("Shared with everybody"): []}
+    mine, team, shared = groups.values()
+    for each in views:
+        (mine if each.owner_id == viewer.user_id else team if each.visibility == "team" else shared).append(each)
+    if not views:
+        st.caption(_("No views yet. A view keeps search, filters, order and, if you like, columns under a name."))
+    for name, group in groups.items():
+        if group:
+            st.caption(name)
+        for each in group:
+            by = "" if each.owner_id == viewer.user_id else f" · {wording.plain(wording.person(each.owner))}"
+            st.button(
+                wording.plain(each.name) + by,
+                icon=":material/check:" if view and each.id == view.id else _ICONS[each.visibility],
+                type="tertiary",
+                key=f"{PARAMETER}_open_{each.id}",
+                on_click=_open,
+                args=(each.id, held(read(each, known, sorts=sorts).params)),
+            )
+    if view:
+        st.button(
+            _("Everybody, without a view"),
+            icon=":material/close:",
+            type="tertiary",
+            key=f"{PARAMETER}_leave",
+            on_click=_leave,
+            args=(held({}),),
+        )
+
+
+_ICONS = {"private": ":material/bookmark:", "team": ":material/group:", "shared": ":material/public:"}
+
+
+def _manage(viewer: Viewer, view: View, now: dict[str, str], columns: tuple[str, ...], *, changed: bool) -> None:
+    """What its owner does with the open view."""
+
+    def save(values: dict[str, Any], done: str) -> None:
+        with page.guard():
+            set_id = data.write(
+                saved_views.save, actor=viewer, view_id=view.id, version=view.version, values=values, screen="customers"
+            )
+            if set_id:
+                controls.saved(set_id, done)
+
+    st.divider()
+    of = f"{view.id}_{view.version}"
+    if changed and st.button(_("Update view"), icon=":material/save:", type="primary", key=f"{PARAMETER}_update"):
+        own: dict[str, Any] = {} if view.columns is None else {"columns": list(columns)}
+        save({"params": now} | own, _("View updated."))
+    with st.expander(_("Name and sharing"), icon=":material/edit:", key=f"{PARAMETER}_details_{of}"):
+        given = _form(viewer, of, view=view, send=_("Save"))
+        if given is not None:
+            given["columns"] = list(columns) if given["columns"] else None
+            save(given, _("View changed."))
+    if st.button(_("Delete view"), icon=":material/delete:", key=f"{PARAMETER}_delete"):
+        with page.guard():
+            set_id = data.write(saved_views.archive, actor=viewer, view_id=view.id, screen="customers")
+            _leave()
+            controls.saved(set_id, _("View “{name}” deleted.").format(name=wording.plain(view.name)))
+
+
+def _keep(viewer: Viewer, now: dict[str, str], columns: tuple[str, ...]) -> None:
+    with st.expander(_("Save as view"), icon=":material/bookmark_add:", key=f"{PARAMETER}_add"):
+        given = _form(viewer, "new", send=_("Save view"))
+        if given is None:
+            return
+        given |= {"params": now, "columns": list(columns) if given["columns"] else None}
+        with page.guard():
+            view_id, set_id = data.write(saved_views.add, actor=viewer, **given, screen="customers")
+            st.session_state[_OPENED] = st.query_params[PARAMETER] = str(view_id)
+            controls.saved(set_id, _("View “{name}” saved.").format(name=wording.plain(given["name"])))
+
+
+def _form(viewer: Viewer, of: str, *, send: str, view: View | None = None) -> dict[str, Any] | None:
+    """Name, who sees it, whether it has columns of its own; gives them when they are sent."""
+    reach = {"private": _("Only me")}
+    if data.read(saved_views.in_team, viewer=viewer) or (view and view.visibility == "team"):
+        reach["team"] = _("My team")
+    reach["shared"] = _("Everybody")
+    with st.form(f"{PARAMETER}_form_{of}", border=False):
+        given = {
+            "name": st.text_input(
+                _("Name") + " *",
+                view.name if view else "",
+                max_chars=saved_views.MOST_NAME,
+                key=f"{PARAMETER}_name_{of}",
+            ),
+            "visibility": st.selectbox(
+                _("Who sees it"),
+                list(reach),
+                list(reach).index(view.visibility) if view else 0,
+                format_func=reach.__getitem__,
+                key=f"{PARAMETER}_reach_{of}",
+                help=_("Everybody sees their own customers in it. Only you and administrators change it."),
+            ),
+            "columns": st.toggle(
+                _("With the columns shown now"),
+                bool(view and view.columns is not None),
+                key=f"{PARAMETER}_columns_{of}",
+                help=_("Otherwise everybody sees the columns that they have chosen."),
+            ),
+        }
+        return given if st.form_submit_button(send, type="primary", key=f"{PARAMETER}_send_{of}") else None

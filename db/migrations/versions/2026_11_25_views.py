@@ -1,0 +1,15 @@
+"""Saved views of lists, and preferences. The SQL beside is frozen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "2026_11_25_views"
+down_revision = "2026_11_25_words"
+
+
+def upgrade() -> None:
+    written = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+    op.get_bind().exec_driver_sql(written, execution_options={"no_parameters": True})

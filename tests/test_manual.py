@@ -32,6 +32,7 @@ from db import (
     offers,
     overview,
     passwords,
+    rhythm,
     rules,
     saved_segments,
     search,
@@ -41,6 +42,7 @@ from db import (
     tasks,
     today,
     undo,
+    undo_since,
     users,
     visibility,
 )
@@ -54,7 +56,7 @@ from tests import manual, manual_segments, strings
 DOCS = strings.ROOT / "docs"
 PAGES = ("signin", *(screen.path for screen in SCREENS))
 MOST_WORDS = 700
-MORE_WORDS = {"customer": 1_100}
+MORE_WORDS = {"customer": 1_300}
 """The screen with the most parts."""
 
 
@@ -142,6 +144,8 @@ LIMITS: dict[str, tuple[int, ...]] = {
         limit_of(customer.notes),
         limit_of(customer.campaigns),
         limit_of(history.of_customer),
+        rhythm.LEAST_DAYS,
+        undo_since.MOST_SETS,
     ),
     "campaigns": (campaigns.MOST_CAMPAIGNS, of_page("campaigns", "MOST_DRAWN")),
     "campaign": (campaigns.MOST_PRODUCTS,),

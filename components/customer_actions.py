@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import date
 from typing import Any
 
 import streamlit as st
 
-from components import customer_form, talk_form, wording
+from components import customer_form, wording
 from db.words import _
 
 
 def bar(
-    customer: Any, *, people: Mapping[int, str], today: date, task: Callable[[], Mapping[str, Any] | None]
+    customer: Any,
+    *,
+    people: Mapping[int, str],
+    talk: Callable[[], None],
+    task: Callable[[], Mapping[str, Any] | None],
 ) -> tuple[str, Any] | None:
-    """('log' or 'task', what the form holds), ('edit', None), ('assign', owner id), ('archive', whether), or None.
+    """('task', what the form holds), ('edit', None), ('assign', owner id), ('archive', whether), or None.
 
-    `people` are those the customer can be handed over to; empty where the viewer may not. `task` draws the form of the
-    next task.
+    `people` are those the customer can be handed over to; empty where the viewer may not. `talk` draws the form that
+    logs a talk, `task` that of the next task.
     """
     asked: tuple[str, Any] | None = None
     with st.container(horizontal=True, gap="small"):
-        talk = talk_form.draw(customer.id, today)
-        if talk:
-            asked = ("log", talk)
+        talk()
         planned = task()
         if planned:
             asked = ("task", planned)

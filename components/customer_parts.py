@@ -17,6 +17,7 @@ from components import (
     customer_tasks,
     data,
     page,
+    undo_since_view,
 )
 from db import customer, customers, history
 from db.permissions import Viewer
@@ -92,8 +93,8 @@ def _notes(opened: Opened) -> None:
 
 
 def _details(opened: Opened) -> None:
-    zone = opened.settings.time_zone
-    customer_details.draw(opened.found, opened.viewer, opened.consents, zone=zone, today=page.today())
+    place: dict[str, Any] = {"zone": opened.settings.time_zone, "currency": opened.settings.currency}
+    customer_details.draw(opened.found, opened.viewer, opened.consents, today=page.today(), **place)
 
 
 def _files(opened: Opened) -> None:
@@ -103,7 +104,9 @@ def _files(opened: Opened) -> None:
 def _history(opened: Opened) -> None:
     made = data.read(history.of_customer, viewer=opened.viewer, customer_id=opened.found.id)
     names = data.read(customers.owners, viewer=opened.viewer) | dict(opened.people)
-    customer_tabs.history(made, viewer=opened.viewer, people=names, zone=opened.settings.time_zone)
+    zone = opened.settings.time_zone
+    undo_since_view.draw(opened.found.id, viewer=opened.viewer, people=names, zone=zone)
+    customer_tabs.history(made, viewer=opened.viewer, people=names, zone=zone, customer_id=opened.found.id)
 
 
 TABS: Mapping[str, tuple[str, Callable[[Opened], None]]] = {

@@ -8,8 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from components import charts, controls, format, history_lines, tables, undo_bar, wording
-from db.errors import Invalid
+from components import charts, controls, format, history_lines, tables, undo_bar, undo_since_view, wording
 from db.permissions import Permission, Viewer
 from db.words import _
 
@@ -118,20 +117,9 @@ def campaigns(rows: pd.DataFrame) -> None:
     )
 
 
-def notes(rows: pd.DataFrame, *, zone: str, may_write: bool, hidden: bool) -> tuple[str, Any] | None:
-    """The notes, newest first; gives ('add', text) or ('delete', note id). A refusal is drawn under the new note."""
-    asked: tuple[str, Any] | None = None
-    if may_write:
-        turn = st.session_state.get("customer_note_turn", 0)  # a new field after each note; a refused one stays
-        with st.form("customer_note", clear_on_submit=False, border=True):
-            body = st.text_area(
-                _("New note"), key=f"customer_note_body_{turn}", height=90, placeholder=_("What happened?")
-            )
-            if st.form_submit_button(_("Add note"), type="primary", key="customer_note_add"):
-                asked = ("add", body)
-        refusal = st.session_state.pop("customer_note_refused", None)
-        if refusal:
-            st.error(wording.sentence(refusal))
+def notes(rows: pd.DataFrame, *, zone: str, may_write: bool, hidden: bool) -> int | None:
+    """The notes, newest first; gives the id of the one to delete."""
+    asked: int | None = None
     if rows.empty:
         st.caption(_("No notes yet."))
     for row in _each(rows):
@@ -142,35 +130,27 @@ def notes(rows: pd.DataFrame, *, zone: str, may_write: bool, hidden: bool) -> tu
                 if may_write and st.button(
                     _("Delete"), icon=":material/delete:", key=f"customer_note_delete_{row.id}", type="tertiary"
                 ):
-                    asked = ("delete", int(row.id))
+                    asked = int(row.id)
             st.text(_("hidden from your role") if hidden else row.body)
     return asked
 
 
-def note_added() -> None:
-    """Empty the field of the new note at the next drawing."""
-    st.session_state["customer_note_turn"] = st.session_state.get("customer_note_turn", 0) + 1
-
-
-def note_refused(error: Invalid) -> None:
-    """Say under the field what is wrong with the note, which stays there."""
-    st.session_state["customer_note_refused"] = " ".join([error.message, *error.fields.values()])
-    st.rerun()
-
-
-def history(rows: pd.DataFrame, *, viewer: Viewer, people: Mapping[int, str], zone: str) -> None:
-    """Who changed what and when, each with its undo. `people` are the names of owners by their id."""
+def history(rows: pd.DataFrame, *, viewer: Viewer, people: Mapping[int, str], zone: str, customer_id: int) -> None:
+    """Who changed what and when, each with its undo, and that of all after it. `people` are owners' names by id."""
     asked: int | None = None
     if rows.empty:
         st.caption(_("No changes yet."))
-    for row in _each(rows):
+    for at, row in enumerate(_each(rows)):
         with st.container(border=True, gap="small"):
             with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
                 st.markdown("**" + history_lines.title(row.command, row.undoes_id) + "**", width="content")
-                if pd.notna(row.undone_by):
-                    st.caption(_("undone"), width="content")
-                elif _undoable(row, viewer) and _undo_button(int(row.id)):
-                    asked = int(row.id)
+                with st.container(horizontal=True, width="content", vertical_alignment="center"):
+                    if at:  # the newest has nothing after it
+                        undo_since_view.button(int(row.id), customer_id, viewer)
+                    if pd.notna(row.undone_by):
+                        st.caption(_("undone"), width="content")
+                    elif _undoable(row, viewer) and _undo_button(int(row.id)):
+                        asked = int(row.id)
             actor, where = wording.plain(wording.actor(row.actor)), history_lines.source(row.source)
             st.caption(f"{actor} · {format.instant(row.made_at, zone)} · {where} · #{row.id}")
             history_lines.draw(_lines(row.details), viewer=viewer, people=people)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from components import controls, customer_tabs, data, talk_form, timeline_view
+from components import controls, customer_tabs, data, next_task, note_field, page, talk_form, timeline_view
 from db import customer, interactions
 from db import timeline as events
 from db.errors import Invalid
@@ -21,8 +21,16 @@ MIDDAY = time(12)
 """When on another day something happened that was logged with its day alone."""
 
 
+@page.fragment
+def form(*, viewer: Viewer, customer_id: int, today: date, zone: str) -> None:
+    """The form of a talk, which keeps what is typed as a draft; leaving a field runs only this."""
+    values = talk_form.draw(customer_id, today, viewer=viewer, zone=zone)
+    if values:
+        log(values, viewer=viewer, customer_id=customer_id, zone=zone)
+
+
 def log(values: Mapping[str, Any], *, viewer: Viewer, customer_id: int, zone: str) -> None:
-    """Keep what the form was sent with, and draw the page anew."""
+    """Keep what the form was sent with, offer the task that follows, and draw the page anew."""
     given = dict(values)
     day: date | None = given.pop("day")
     at = datetime.combine(day, MIDDAY, ZoneInfo(zone)) if day else None
@@ -33,7 +41,8 @@ def log(values: Mapping[str, Any], *, viewer: Viewer, customer_id: int, zone: st
     except Invalid as error:
         talk_form.refused(error)
     else:
-        talk_form.saved()
+        talk_form.saved(customer_id, viewer=viewer)
+        next_task.suggest(customer_id, given["outcome"])
         controls.saved(done, _("Saved to the timeline."))
 
 
@@ -66,21 +75,26 @@ def timeline(*, viewer: Viewer, customer_id: int, zone: str) -> None:
 
 def notes(*, viewer: Viewer, customer_id: int, zone: str) -> None:
     """The notes, with a field for the next."""
-    written = data.read(customer.notes, viewer=viewer, customer_id=customer_id)
     may_write = viewer.can(Permission.CUSTOMERS_EDIT)
-    match customer_tabs.notes(written, zone=zone, may_write=may_write, hidden=viewer.masked):
-        case ("add", body):
-            try:
-                done = data.write(
-                    customer.add_note, actor=viewer, customer_id=customer_id, body=body, screen="customer"
-                )
-            except Invalid as error:
-                customer_tabs.note_refused(error)
-            else:
-                customer_tabs.note_added()
-                controls.saved(done, _("Note added."))
-        case ("delete", note_id):
-            done = data.write(
-                customer.delete_note, actor=viewer, customer_id=customer_id, note_id=note_id, screen="customer"
-            )
-            controls.saved(done, _("Note deleted."))
+    if may_write:
+        new_note(viewer=viewer, customer_id=customer_id, zone=zone)
+    written = data.read(customer.notes, viewer=viewer, customer_id=customer_id)
+    gone = customer_tabs.notes(written, zone=zone, may_write=may_write, hidden=viewer.masked)
+    if gone:
+        done = data.write(customer.delete_note, actor=viewer, customer_id=customer_id, note_id=gone, screen="customer")
+        controls.saved(done, _("Note deleted."))
+
+
+@page.fragment
+def new_note(*, viewer: Viewer, customer_id: int, zone: str) -> None:
+    """The field of a new note; leaving it runs only this, and keeps a draft."""
+    text = note_field.draw(customer_id, viewer=viewer, zone=zone)
+    if text is None:
+        return
+    try:
+        done = data.write(customer.add_note, actor=viewer, customer_id=customer_id, body=text, screen="customer")
+    except Invalid as error:
+        note_field.refused(error)
+    else:
+        note_field.added(customer_id, viewer=viewer)
+        controls.saved(done, _("Note added."))

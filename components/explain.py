@@ -28,7 +28,10 @@ def about(metrics: Iterable[Metric], *, filters: str, fresh: str, rows: str = ""
         "customer_metrics": _("each customer's totals, added up from the orders"),
         "customers": _("customers"),
         "daily_sales": _("the days' totals, added up from the orders"),
+        "order_days": _("the days of each customer's orders"),
+        "order_items": _("the lines of the orders"),
         "orders": _("orders"),
+        "score_bounds": _("each customer's totals beside everybody's, taken anew every hour"),
     }
     with st.popover(_("Figures"), icon=":material/info:", help=_("What they mean, where they come from, how fresh")):
         st.markdown("**" + _("What is shown") + "**")

@@ -206,7 +206,14 @@ def draw(lines: Sequence[dict[str, Any]], *, viewer: Viewer, people: Mapping[int
 def conflict(error: Conflict, *, viewer: Viewer, people: Mapping[int, str], most: int = 20) -> None:
     """Why an undo was refused, and the values that stand in its way: what the change made of them, what they are."""
     st.warning(wording.sentence(error.message), icon=":material/info:")
-    _each([row for row in error.rows if row["column"]], "after", "now", viewer, people, most)
+    conflict_lines(error.rows, viewer=viewer, people=people, most=most)
+
+
+def conflict_lines(
+    rows: Sequence[dict[str, Any]], *, viewer: Viewer, people: Mapping[int, str], most: int = 20
+) -> None:
+    """The values in the way of an undo, a line each: what the change made of them, what they are."""
+    _each([row for row in rows if row["column"]], "after", "now", viewer, people, most)
 
 
 def _each(

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from components import explain, format, places, wording
+from components import customer_figures, explain, format, places, wording
 from db import text
 from db.metrics import CUSTOMER_METRICS
 from db.permissions import Viewer
@@ -50,8 +50,8 @@ def header(customer: Any, stage_name: str, *, sight: bool = False) -> None:
             places.link("users", _("Who sees this customer"), icon=":material/visibility:", **where)
 
 
-def figures(customer: Any, *, currency: str, today: date) -> None:
-    """Orders, revenue, average basket, first and last order."""
+def figures(customer: Any, *, currency: str, today: date, rhythm: bool = False) -> None:
+    """Orders, revenue, average basket, last order; with `rhythm` also when the next is due, and the scores."""
     own_orders = customer.orders - customer.other_currency_orders
     basket = customer.revenue / own_orders if own_orders else None
     last = customer.last_order_on
@@ -66,6 +66,10 @@ def figures(customer: Any, *, currency: str, today: date) -> None:
             metric = CUSTOMER_METRICS[key]
             told = [_(metric.formula), _("Exactly: {value}").format(value=exact) if exact else ""]
             st.metric(_(metric.name), value, border=True, height="stretch", help="\n\n".join(filter(None, told)))
+        if rhythm:
+            customer_figures.rhythm(customer, today)
+    if rhythm:
+        customer_figures.scores(customer)
     if customer.other_currency_orders:
         st.caption(wording.left_out(customer.other_currency_orders))
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
 from components import data, history_lines, page
-from db import undo
+from db import undo, undo_since
 from db.errors import Conflict
 from db.permissions import Viewer
 from db.words import _, ngettext
@@ -16,12 +16,14 @@ OFFER = "kehu_undo"
 STUCK = "kehu_stuck"
 
 
-def offer(change_set_id: int, text: str) -> None:
+def offer(change_set_id: int, text: str, *, customer_id: int = 0, several: Sequence[int] = ()) -> None:
     """Offer to take a command back: a line at the top of the next whole run, until the next command or screen but one.
 
-    `text` says what was done ("3 customers moved to Bo."), without the offer.
+    `text` says what was done ("3 customers moved to Bo."), without the offer. `several` are the change sets of a
+    command that made more than one, all of them one customer's.
     """
-    st.session_state[OFFER] = {"id": change_set_id, "text": text, "screen": None}
+    one = {"id": change_set_id, "text": text, "screen": None}
+    st.session_state[OFFER] = one | {"customer_id": customer_id, "several": tuple(several)}
 
 
 def take_back(
@@ -49,6 +51,28 @@ def take_back(
         offer(done.change_set_id, text)
         st.toast(text, icon=":material/undo:")
     st.rerun()
+
+
+def take_back_several(customer_id: int, change_set_ids: Sequence[int], *, viewer: Viewer, screen: str) -> None:
+    """Undo changes that the viewer just made to one customer, all or none, and offer to undo that."""
+    for key in (OFFER, STUCK):
+        st.session_state.pop(key, None)
+    done = data.write(
+        undo_since.undo_these,
+        actor=viewer,
+        customer_id=customer_id,
+        change_set_ids=change_set_ids,
+        source="screen",
+        screen=screen,
+    )
+    told(customer_id, done.change_set_ids, _("What had been taken back stands again."))
+    st.rerun()
+
+
+def told(customer_id: int, change_set_ids: Sequence[int], text: str) -> None:
+    """Say that several changes of a customer were taken back, and offer to undo that."""
+    offer(change_set_ids[-1], text, customer_id=customer_id, several=change_set_ids)
+    st.toast(text, icon=":material/undo:")
 
 
 def draw(viewer: Viewer, screen: str) -> None:
@@ -81,6 +105,8 @@ def draw(viewer: Viewer, screen: str) -> None:
     if back:
         place.empty()
         with page.guard():
+            if offered.get("several"):
+                take_back_several(offered["customer_id"], offered["several"], viewer=viewer, screen=screen)
             take_back(offered["id"], viewer=viewer, screen=screen)
 
 

@@ -108,6 +108,18 @@ def bounded(conn: Connection, timeout_ms: int) -> Iterator[None]:
         _limit(conn, conn.info["kehu_timeout_ms"])
 
 
+@contextmanager
+def trial(conn: Connection) -> Iterator[None]:
+    """What is written inside is taken back at once, and moves no generation: to see what a command would do."""
+    areas = set(conn.info.get("kehu_areas", ()))
+    try:
+        with conn.begin_nested() as attempt:
+            yield
+            attempt.rollback()
+    finally:
+        conn.info["kehu_areas"] = areas
+
+
 def _limit(conn: Connection, timeout_ms: int) -> None:
     limited = sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(timeout_ms)).as_string()
     conn.exec_driver_sql(limited, execution_options=AS_WRITTEN)

@@ -14,7 +14,7 @@ from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import BigInteger, Connection, Date, DateTime, cast, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from db import changes, clock, custom_fields, custom_values, customers, keyed, schema, text, written
+from db import changes, clock, custom_fields, custom_values, customers, keyed, rhythm, schema, text, written
 from db.connection import widen
 from db.custom_values import PREFIX, Field
 from db.errors import Conflict, Invalid, NotFound
@@ -50,6 +50,7 @@ class Customer:
     source: str
     owner_id: int
     owner: str
+    team: str
     stage: str
     age_band: str
     income_band: str
@@ -67,6 +68,11 @@ class Customer:
     first_order_on: date | None
     last_order_on: date | None
     refreshed_at: datetime | None
+    interval_days: int | None
+    due_on: date | None
+    r_score: int | None
+    f_score: int | None
+    m_score: int | None
     custom: dict[str, Any] = field(default_factory=dict)
     custom_personal: dict[str, Any] = field(default_factory=dict)
 
@@ -92,11 +98,13 @@ def get(conn: Connection, *, viewer: Viewer, customer_id: int, today: date) -> C
     """The customer, archived or not. Raises NotFound, in the same words whether it is absent or another's."""
     viewer.require(Permission.CUSTOMERS_READ)
     c, m, u = schema.customers.c, schema.customer_metrics.c, schema.users.c
+    d, t = schema.order_days.c, schema.teams.c
     own = [c[f] for f in Customer.__annotations__ if f in c]
     query = (
         select(
             *own,
             u.name.label("owner"),
+            func.coalesce(t.name, "").label("team"),
             stage_column(today).label("stage"),
             func.coalesce(m.orders, 0).label("orders"),
             func.coalesce(m.revenue, 0).label("revenue"),
@@ -104,18 +112,23 @@ def get(conn: Connection, *, viewer: Viewer, customer_id: int, today: date) -> C
             m.first_order_on,
             m.last_order_on,
             m.refreshed_at,
+            *rhythm.score_columns(),
+            d.days,
         )
         .select_from(
-            schema.customers.join(schema.users, u.id == c.owner_id).outerjoin(
-                schema.customer_metrics, m.customer_id == c.id
-            )
+            schema.customers.join(schema.users, u.id == c.owner_id)
+            .outerjoin(schema.teams, t.id == u.team_id)
+            .outerjoin(schema.customer_metrics, m.customer_id == c.id)
+            .outerjoin(schema.order_days, d.customer_id == c.id)
         )
         .where(c.id == customer_id)
     )
-    row = conn.execute(query).mappings().first() if customer_id <= changes.LARGEST_ID else None
-    if row is None:
+    found = conn.execute(query).mappings().first() if customer_id <= changes.LARGEST_ID else None
+    if found is None:
         raise NotFound(_("There is no customer {id} that you may see.").format(id=customer_id))
-    return Customer(**row)
+    row = dict(found)
+    every = rhythm.interval(row.pop("days"))
+    return Customer(**row, interval_days=every, due_on=rhythm.due_on(row["last_order_on"], every))
 
 
 def purchases(

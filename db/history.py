@@ -98,6 +98,12 @@ def _with_undone(conn: Connection, frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
+def lines(row: Any) -> list[dict[str, Any]]:
+    """A row of `changes` as lines: table, id, customer_id, action, column, before, after; one at least."""
+    found: list[dict[str, Any]] = _detail(row)["lines"]
+    return found
+
+
 def _detail(row: Any) -> dict[str, Any]:
     """One changed row: its table and action, and a line for each value a person would recognise."""
     table = schema.metadata.tables[row[_H.table_name]]

@@ -210,6 +210,60 @@ CUSTOMER_METRICS: Mapping[str, Metric] = {
             "customer_metrics",
             "distinct",
         ),
+        Metric(
+            "interval",
+            N_("Buys every"),
+            "count",
+            N_(
+                "The median number of days between two days with a purchase, halves rounded up; several orders of a "
+                "day count once. Not known with fewer than 3 such days."
+            ),
+            "order_days",
+            "distinct",
+        ),
+        Metric(
+            "next_due",
+            N_("Next purchase due"),
+            "count",
+            N_("The day of the last order plus the usual interval. A habit carried on, no forecast."),
+            "order_days",
+            "distinct",
+        ),
+        Metric(
+            "r_score",
+            N_("Recency score"),
+            "count",
+            N_("1 to 5: in which fifth of all the company's customers with orders the last order lies; 5 is latest."),
+            "score_bounds",
+            "distinct",
+        ),
+        Metric(
+            "f_score",
+            N_("Frequency score"),
+            "count",
+            N_("1 to 5: in which fifth of all the company's customers with orders their number lies; 5 is most."),
+            "score_bounds",
+            "distinct",
+        ),
+        Metric(
+            "m_score",
+            N_("Monetary score"),
+            "count",
+            N_("1 to 5: in which fifth of all the company's customers with orders the revenue lies; 5 is most."),
+            "score_bounds",
+            "distinct",
+        ),
+        Metric(
+            "interests",
+            N_("Interests"),
+            "rate",
+            N_(
+                "The three product categories most was spent on, each with its share of what all lines with a "
+                "category cost, in the company's currency."
+            ),
+            "order_items",
+            "ratio",
+        ),
     )
 }
 

@@ -141,10 +141,11 @@ def _widened(conn: Connection, actor: Viewer, change_set_id: int) -> Viewer:
     """
     if not actor.scoped:
         return actor
-    return _with_owners(conn, actor, conn.scalar(select(func.change_set_owners(change_set_id))) or ())
+    return with_owners(conn, actor, conn.scalar(select(func.change_set_owners(change_set_id))) or ())
 
 
-def _with_owners(conn: Connection, wide: Viewer, owner_ids: Iterable[int]) -> Viewer:
+def with_owners(conn: Connection, wide: Viewer, owner_ids: Iterable[int]) -> Viewer:
+    """The viewer with sight of these owners' customers too, in this transaction: for commands that have checked."""
     for owner_id in set(owner_ids) - set(wide.owner_ids):
         widen(conn, wide, owner_id)
         wide = replace(wide, owner_ids=(*wide.owner_ids, owner_id))
@@ -204,7 +205,7 @@ def _take_back(conn: Connection, wide: Viewer, set_id: int, step: _Step) -> tupl
         return done, gone + conflicts, wide
     patches, conflicts = _patches(step, current)
     if wide.scoped and t is schema.customers:
-        wide = _with_owners(conn, wide, [patch["owner_id"] for patch in patches if "owner_id" in patch])
+        wide = with_owners(conn, wide, [patch["owner_id"] for patch in patches if "owner_id" in patch])
     with _explained(conn):
         return changes.update(conn, set_id, t.name, patches), gone + conflicts, wide
 

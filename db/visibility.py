@@ -134,6 +134,26 @@ def of_customer(conn: Connection, *, viewer: Viewer, customer_id: int, limit: in
     )
 
 
+def why(seer: Viewer, owner_id: int) -> str:
+    """Why this viewer sees the customers of this owner, in words; '' when row-level security hides them."""
+    reason = _reason(seer, owner_id)
+    return _(REASONS[reason]) if reason else ""
+
+
+def by_role(owner: str, team: str) -> str:
+    """Who sees a customer, in a sentence that names nobody but the owner ('' for nobody): the roles, and the team."""
+    if not owner:
+        whose = _("Nobody owns this customer, so every manager sees it.")
+    elif team:
+        whose = _("{owner} ({team}) owns this customer; the managers of {team} see it too.").format(
+            owner=owner, team=team
+        )
+    else:
+        whose = _("{owner} owns this customer and is in no team, so no manager sees it.").format(owner=owner)
+    others = _("So do administrators; analysts and marketers see it without names and contacts.")
+    return f"{whose} {others}"
+
+
 def _reason(seer: Viewer, owner_id: int) -> Reason | None:
     """Why this viewer sees the customers of this owner; None when row-level security hides them."""
     if not seer.scoped:

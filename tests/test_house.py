@@ -54,6 +54,7 @@ ALSO = {
     "components/custom_fields_view.py": {"db.custom_fields"},  # hands its functions to read
     "components/customer_edit.py": {"db.custom_fields", "db.customer"},  # hands their functions to read and write
     "components/customer_parts.py": {"db.customer", "db.customers", "db.history", "db.settings"},  # hands them to read
+    "components/customer_figures.py": {"db.interests", "db.rhythm", "db.visibility"},  # hands one to read; words
     "components/customer_talks.py": {"db.customer", "db.interactions", "db.timeline"},  # hands them to read and write
     "components/customer_tasks.py": {"db.tasks"},  # hands its functions to read and write
     "components/customer_views.py": {"db.customer_filters", "db.saved_views", "db.view_params"},  # hands them on
@@ -63,6 +64,7 @@ ALSO = {
     "components/exports.py": {"db.exports", "db.offers"},  # hands their functions to read and write
     "components/list_columns.py": {"db.custom_fields", "db.customer_columns", "db.preferences"},  # hands them on
     "components/look.py": {"pages"},  # the theme stands under each screen's path
+    "components/next_task.py": {"db.tasks"},  # hands its function to write
     "components/page.py": {"db.sessions", "db.settings"},  # the run's session
     "components/places.py": {"pages"},  # addresses of screens
     "components/reach.py": {"db.addresses", "db.contacts"},  # hands their functions to read and write
@@ -70,7 +72,8 @@ ALSO = {
     "components/shell.py": {"db.sessions", "pages"},  # every visit: navigation and session
     "components/signin.py": {"db.passwords", "db.sessions", "streamlit_authenticator"},  # the form
     "components/task_actions.py": {"db.tasks"},  # hands its functions to read and write
-    "components/undo_bar.py": {"db.undo"},  # the undo of a message
+    "components/undo_bar.py": {"db.undo", "db.undo_since"},  # the undo of a message
+    "components/undo_since_view.py": {"db.undo_since"},  # hands its functions to write
     "components/user_actions.py": {"db.passwords", "db.sessions", "db.users"},  # hands their functions to write
     "components/visit.py": {"db.sessions"},  # the session of this visit
     "db/__main__.py": {"analytics"},

@@ -17,6 +17,7 @@ from components import (
     customer_talks,
     customer_tasks,
     data,
+    next_task,
     page,
     profile,
     wording,
@@ -44,12 +45,11 @@ customer_tags.draw(found.id, viewer=viewer, screen="customer")
 people = data.read(customer.assignees, viewer=viewer) if viewer.can(Permission.CUSTOMERS_ASSIGN) else {}
 if may_edit:
     task = partial(customer_tasks.form, viewer=viewer, customer_id=found.id, today=today)
-    match customer_actions.bar(found, people=people, today=today, task=task):
+    talk = partial(customer_talks.form, viewer=viewer, customer_id=found.id, today=today, zone=settings.time_zone)
+    match customer_actions.bar(found, people=people, talk=talk, task=task):
         case ("edit", _nothing):
             customer_form.opened(found.id, found.version)
             st.rerun()
-        case ("log", values):
-            customer_talks.log(values, viewer=viewer, customer_id=found.id, zone=settings.time_zone)
         case ("task", values):
             customer_tasks.add(values, viewer=viewer, customer_id=found.id)
         case ("assign", owner_id):
@@ -63,9 +63,10 @@ if may_edit:
                 customer.archive, actor=viewer, customer_id=found.id, archived=archived, screen="customer"
             )
             controls.saved(done, _("Archived.") if archived else _("Put back on the lists."))
+    next_task.draw(found.id, viewer=viewer, today=today)
 
 if may_edit and customer_form.is_open(found.id):
     customer_edit.edit(viewer, found, settings.time_zone)
 
-profile.figures(found, currency=settings.currency, today=today)
+profile.figures(found, currency=settings.currency, today=today, rhythm=True)
 customer_parts.draw(customer_parts.Opened(found, viewer, settings, people, consents))

@@ -597,6 +597,7 @@ RULES: dict[str, Rule] = {
     "history.sets": _rule(P.CHANGES_READ),
     "interactions.delete": _rule(P.CUSTOMERS_EDIT, customer_id=_customer, interaction_id=lambda ids: ids.call),
     "interactions.log": _rule(P.CUSTOMERS_EDIT, customer_id=_customer, kind="call", body="x"),
+    "interests.interests": _rule(P.CUSTOMERS_READ, customer_id=_customer, currency="USD"),
     "offers.make": _gate_rule(P.CUSTOMERS_EXPORT, kind="customers", params={}),
     "offers.take": _gate_rule(None, token="zekrettoken"),
     "overview.overview": _rule(P.OVERVIEW_READ, today=TODAY, currency="USD"),
@@ -647,6 +648,13 @@ RULES: dict[str, Rule] = {
     "tasks.team": _rule(P.TASKS_READ, today=TODAY),
     "today.quiet": _rule(P.TASKS_READ, today=TODAY, zone="UTC"),
     "today.recent": _rule(P.TASKS_READ),
+    "undo_since.preview": _rule(P.CUSTOMERS_EDIT, customer_id=_customer, change_set_id=lambda ids: ids.saved),
+    "undo_since.undo_since": _rule(
+        P.CUSTOMERS_EDIT, customer_id=_customer, change_set_id=lambda ids: ids.saved, source="screen"
+    ),
+    "undo_since.undo_these": _rule(
+        P.CUSTOMERS_EDIT, customer_id=_customer, change_set_ids=lambda ids: [ids.saved], source="screen"
+    ),
     "undo.undo": _rule(P.CHANGES_UNDO, change_set_id=lambda ids: ids.saved, source="screen"),
     "timeline.timeline": _rule(P.CUSTOMERS_READ, customer_id=_customer, zone="UTC"),
     "users.add": _rule(P.USERS_MANAGE, username="new", role=Role.SALES),

@@ -233,7 +233,7 @@ def _manage(viewer: Viewer, view: View, now: dict[str, str], columns: tuple[str,
         own: dict[str, Any] = {} if view.columns is None else {"columns": list(columns)}
         save({"params": now} | own, _("View updated."))
     with st.expander(_("Name and sharing"), icon=":material/edit:", key=f"{PARAMETER}_details_{of}"):
-        given = _form(viewer, of, view=view, send=_("Save"))
+        given = _form(of, view=view, send=_("Save"))
         if given is not None:
             given["columns"] = list(columns) if given["columns"] else None
             save(given, _("View changed."))
@@ -246,7 +246,7 @@ def _manage(viewer: Viewer, view: View, now: dict[str, str], columns: tuple[str,
 
 def _keep(viewer: Viewer, now: dict[str, str], columns: tuple[str, ...]) -> None:
     with st.expander(_("Save as view"), icon=":material/bookmark_add:", key=f"{PARAMETER}_add"):
-        given = _form(viewer, "new", send=_("Save view"))
+        given = _form("new", send=_("Save view"))
         if given is None:
             return
         given |= {"params": now, "columns": list(columns) if given["columns"] else None}
@@ -256,12 +256,9 @@ def _keep(viewer: Viewer, now: dict[str, str], columns: tuple[str, ...]) -> None
             controls.saved(set_id, _("View “{name}” saved.").format(name=wording.plain(given["name"])))
 
 
-def _form(viewer: Viewer, of: str, *, send: str, view: View | None = None) -> dict[str, Any] | None:
+def _form(of: str, *, send: str, view: View | None = None) -> dict[str, Any] | None:
     """Name, who sees it, whether it has columns of its own; gives them when they are sent."""
-    reach = {"private": _("Only me")}
-    if data.read(saved_views.in_team, viewer=viewer) or (view and view.visibility == "team"):
-        reach["team"] = _("My team")
-    reach["shared"] = _("Everybody")
+    reach = {"private": _("Only me"), "team": _("My team"), "shared": _("Everybody")}
     with st.form(f"{PARAMETER}_form_{of}", border=False):
         given = {
             "name": st.text_input(

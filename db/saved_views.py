@@ -71,15 +71,6 @@ def get(conn: Connection, *, viewer: Viewer, view_id: int) -> View:
 get.personal = True  # type: ignore[attr-defined]
 
 
-def in_team(conn: Connection, *, viewer: Viewer) -> bool:
-    """Whether the viewer has a team to share with."""
-    viewer.require(Permission.VIEWS_EDIT)
-    return bool(conn.scalar(select(func.my_team())))
-
-
-in_team.personal = True  # type: ignore[attr-defined]
-
-
 def add(
     conn: Connection,
     *,

@@ -611,7 +611,6 @@ RULES: dict[str, Rule] = {
     "saved_views.add": _rule(P.VIEWS_EDIT, name="x", params={}),
     "saved_views.archive": _rule(P.VIEWS_EDIT, view_id=lambda ids: ids.view),
     "saved_views.get": _rule(P.VIEWS_EDIT, view_id=lambda ids: ids.view),
-    "saved_views.in_team": _rule(P.VIEWS_EDIT),
     "saved_views.listed": _rule(P.VIEWS_EDIT),
     "saved_views.save": _rule(P.VIEWS_EDIT, view_id=lambda ids: ids.view, version=1, values={"name": "x"}),
     "saved_segments.archive": _rule(P.SEGMENTS_EDIT, segment_id=1),

@@ -164,8 +164,6 @@ def test_a_team_is_the_present_one(people: make.People) -> None:
         conn.execute(update(schema.users).where(u.id == people.ann.user_id).values(team_id=before))
     assert listed(people.ann) == []
     for viewer in (people.ana, people.root):
-        with begin(viewer) as conn:
-            assert not saved_views.in_team(conn, viewer=viewer)
         with pytest.raises(Invalid, match="no team"):
             kept(viewer, visibility="team")
 

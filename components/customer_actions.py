@@ -25,7 +25,8 @@ def bar(
     """
     asked: tuple[str, Any] | None = None
     with st.container(horizontal=True, gap="small"):
-        talk()
+        with st.container(width="content"):  # a fragment takes the whole row
+            talk()
         planned = task()
         if planned:
             asked = ("task", planned)

@@ -28,8 +28,10 @@ def rhythm(customer: Any, today: date) -> None:
     if due is None:
         st.metric(_(metric.name), unknown, **shown)
         return
+    # The year would be cut on a phone.
+    shown["help"] += "\n\n" + _("Exactly: {value}").format(value=format.day(due))
     colour: Literal["orange", "green", "gray"] = "orange" if due < today else "green" if due == today else "gray"
-    st.metric(_(metric.name), format.day(due), wait(due, today), delta_color=colour, delta_arrow="off", **shown)
+    st.metric(_(metric.name), format.short_day(due), wait(due, today), delta_color=colour, delta_arrow="off", **shown)
 
 
 def wait(due: date, today: date) -> str:

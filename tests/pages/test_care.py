@@ -97,12 +97,12 @@ def test_when_the_next_purchase_is_due(people: make.People, who: str) -> None:
     viewer = getattr(people, who)
     late = bought(people.ann, date(2026, 10, 1), date(2026, 10, 8), date(2026, 10, 15))
     app = opened(viewer, late)
-    assert (metrics(app)["Buys every"], metrics(app)["Next purchase due"]) == ("7 days", "Oct 22, 2026")
+    assert (metrics(app)["Buys every"], metrics(app)["Next purchase due"]) == ("7 days", "Oct 22")
     [card] = [card for card in app.main.metric if card.label == "Next purchase due"]
     assert (card.delta, card.proto.color) == ("overdue by 29 days", card.proto.ORANGE)
     soon = bought(people.ann, date(2026, 11, 10), date(2026, 11, 14), date(2026, 11, 18))
     [card] = [card for card in opened(viewer, soon).main.metric if card.label == "Next purchase due"]
-    assert (card.value, card.delta) == ("Nov 22, 2026", "in 2 days")
+    assert (card.value, card.delta) == ("Nov 22", "in 2 days")
     today = bought(people.ann, date(2026, 11, 16), date(2026, 11, 17), date(2026, 11, 18), date(2026, 11, 19))
     assert "due today" in body(opened(viewer, today))
 

@@ -147,7 +147,7 @@ def test_a_deleted_row_comes_back_with_its_id_and_day_and_a_higher_version(
 ) -> None:
     ann = people.ann
     customer_id, _added = add(ann)
-    note = {"customer_id": customer_id, "author_id": people.bo.user_id, "body": "说明"}
+    note = {"customer_id": customer_id, "author_id": people.bo.user_id, "body": "说明", "search_text": " 说 明 "}
     by_hand(ann, ("insert", "notes", [note]))
     with begin(ann) as conn:
         note_id = customer.notes(conn, viewer=ann, customer_id=customer_id)["id"][0].item()

@@ -33,6 +33,11 @@ def fields(viewer: Viewer) -> dict[str, Field]:
     return {key: field for key, field in found.items() if not (field.personal and viewer.masked)}
 
 
+def own(viewer: Viewer, columns: Sequence[str]) -> dict[str, Field]:
+    """Those of `fields` that stand among these columns; nothing is asked where there is none."""
+    return fields(viewer) if any(name.startswith(PREFIX) for name in columns) else {}
+
+
 def choose(viewer: Viewer, *, of_view: str, columns: Sequence[str] | None) -> tuple[str, ...]:
     """The choice, folded; gives the columns to show. `of_view` names the open view ('' without one) and its version.
 

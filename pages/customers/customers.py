@@ -71,7 +71,7 @@ def listing() -> None:
         many=viewer.can(Permission.CUSTOMERS_EDIT),
         columns=columns,
         more=list_columns.beside(viewer, columns, found.rows["id"].tolist()),
-        own=list_columns.fields(viewer),
+        own=list_columns.own(viewer, columns),
         zone=settings.time_zone,
     )
     with picked.below, st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):

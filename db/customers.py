@@ -168,8 +168,10 @@ def _among_many(
     """
     own, found = schema.customers.c.id, listed(today, filters, scoped=viewer.scoped)
     assert hits.matching is not None
+    assert hits.fitting is not None
     narrow = select(own).where(*customer_filters.of_customer(filters, today, scoped=viewer.scoped))
-    fitting = (found.with_only_columns(own) if filters.figures else narrow).where(hits.matching)
+    narrow = found.with_only_columns(own) if filters.figures else narrow
+    fitting = narrow.where(hits.matching)
     if ordered:
         total = _count(conn, fitting.limit(finding.MOST_HITS + 1))
         rows = frame(conn, found.where(hits.matching).order_by(*ordered, own).offset(offset).limit(limit))
@@ -177,7 +179,8 @@ def _among_many(
     plain = filters == Filters(search=filters.search)
     some = list(hits.ranks) if plain else conn.scalars(fitting.limit(finding.MOST_HITS + 1)).all()
     buyers = finding.latest_buyers(scoped=viewer.scoped)
-    recent = conn.scalars(fitting.join(buyers, buyers.c.id == own).order_by(buyers.c.day.desc(), own))
+    latest = narrow.where(hits.fitting).join(buyers, buyers.c.id == own)
+    recent = conn.scalars(latest.order_by(buyers.c.day.desc(), own))
     place = {customer_id: n for n, customer_id in enumerate(recent)}
     every = dict.fromkeys([*place, *some])
     best = sorted(every, key=lambda i: (hits.ranks.get(i, finding.Rank.BEGINNING), place.get(i, len(place))))

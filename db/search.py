@@ -70,7 +70,8 @@ class Rank(IntEnum):
 class Hits:
     """Customer id → rank, at most MOST_HITS of them; `more` says that there are others.
 
-    `matching` is then, where they begin so, what they are looked up by: for a query that narrows them itself.
+    `matching` is then, where they begin so, what they are looked up by: for a query that narrows them itself; `fitting`
+    says the same of one customer after the other.
     `left_out`: looking inside words took too long and was stopped. `by`: customer id → what around the customer was
     found (a key of needles.FOUND_BY, the contact's name or the tag), where the customer's own values begin otherwise.
     """
@@ -78,6 +79,7 @@ class Hits:
     ranks: Mapping[int, int]
     more: bool = False
     matching: ColumnElement[bool] | None = None
+    fitting: ColumnElement[bool] | None = None
     left_out: bool = False
     similar: bool = False
     by: Mapping[int, tuple[str, str]] = field(default_factory=dict)
@@ -127,9 +129,11 @@ def _many(
     c = schema.customers.c
     matching: list[ColumnElement[bool]]
     matching = [between(column, prefix) for column, prefix in ranges] if len(own) > MOST_HITS else [c.id.in_(own)]
-    matching.append(c.id.in_(list(around.ranks)) if around.matching is None else around.matching)
+    named = c.id.in_(list(around.ranks))
+    every = named if around.matching is None else around.matching
+    fitting = named if around.fitting is None else around.fitting
     best = sorted(ranks, key=lambda i: (ranks[i], i))[:MOST_HITS]
-    return Hits({i: ranks[i] for i in best}, True, or_(*matching), by=by)
+    return Hits({i: ranks[i] for i in best}, True, or_(*matching, every), or_(*matching, fitting), by=by)
 
 
 # --- beginnings ------------------------------------------------------------------------------------------------------

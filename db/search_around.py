@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, or_, select, union_all
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from db import schema, tags, text
@@ -20,13 +20,14 @@ TAG = "tag"
 class Around:
     """Customer id → (0 for the whole of a contact's value, 1 for its beginning, 2 for a tag), best first.
 
-    `by`: customer id → (CONTACT or TAG, the person's name or the tag). `matching`: all who fit, where they are more
-    than were asked for.
+    `by`: customer id → (CONTACT or TAG, the person's name or the tag). Where more fit than were asked for, `matching`
+    is whether a customer is among all of them, and `fitting` the same, looked up customer by customer.
     """
 
     ranks: Mapping[int, int] = field(default_factory=dict)
     by: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     matching: ColumnElement[bool] | None = None
+    fitting: ColumnElement[bool] | None = None
 
 
 def find(conn: Connection, *, masked: bool, wanted: Needle, typed: str, most: int) -> Around:
@@ -44,11 +45,19 @@ def find(conn: Connection, *, masked: bool, wanted: Needle, typed: str, most: in
     query = select(*best).order_by(best.rank, best.id).limit(most + 1)
     rows = conn.execute(query).all()
     kept = rows[:most]
-    matching = None
+    matching = fitting = None
     if rows and (len(rows) > most or rows[0].seen > most):
         ids = [select(column.table.c.customer_id).where(between(column, begins)) for column, begins, _by in ranges]
         matching = schema.customers.c.id.in_(union_all(*ids))
-    return Around({r.id: r.rank for r in kept}, {r.id: (r.by, r.value) for r in kept}, matching)
+        fitting = or_(*(_one(column, begins) for column, begins, _by in ranges))
+    return Around({r.id: r.rank for r in kept}, {r.id: (r.by, r.value) for r in kept}, matching, fitting)
+
+
+def _one(column: Any, begins: str) -> ColumnElement[bool]:
+    """Whether this customer has such a row; an EXISTS would be made a join with everybody's."""
+    of = column.table.c.customer_id
+    one = select(of).where(between(column, begins), of == schema.customers.c.id).correlate(schema.customers).limit(1)
+    return one.scalar_subquery().is_not(None)
 
 
 def between(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:

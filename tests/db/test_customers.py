@@ -301,7 +301,8 @@ def test_an_export_is_the_list(people: make.People) -> None:
                 assert "yield_per" not in conn.get_execution_options()
             key = "id"
             for row in rows:
-                assert (row.pop("custom"), row.pop("custom_personal")) == ({}, {})
+                assert (row.pop("custom"), row.pop("custom_personal"), row.pop("source")) == ({}, {}, "")
+                assert row.pop("created_at")
             assert sorted(rows, key=lambda r: r[key]) == sorted(page.rows.to_dict("records"), key=lambda r: r[key])
             if not filters.search:
                 assert [row["id"] for row in rows] == page.rows["id"].tolist()

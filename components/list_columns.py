@@ -11,7 +11,7 @@ import streamlit as st
 
 from components import custom_fields_view, data, wording
 from db import custom_fields, customer_columns, preferences
-from db.column_names import COLUMNS, MOST_COLUMNS, WITHHELD, shown
+from db.column_names import COLUMNS, MOST_COLUMNS, USUAL, WITHHELD, shown
 from db.custom_values import PREFIX, Field
 from db.permissions import Viewer
 from db.words import _, language
@@ -31,6 +31,11 @@ def fields(viewer: Viewer) -> dict[str, Field]:
     """Key → custom field in use, of those that this viewer may see."""
     found = data.read(custom_fields.in_use, viewer=viewer)
     return {key: field for key, field in found.items() if not (field.personal and viewer.masked)}
+
+
+def usual(viewer: Viewer, columns: Sequence[str]) -> bool:
+    """Whether these are the columns that nobody chose: an export then has all there are."""
+    return tuple(columns) == tuple(name for name in USUAL if not (viewer.masked and name in WITHHELD))
 
 
 def own(viewer: Viewer, columns: Sequence[str]) -> dict[str, Field]:
@@ -68,12 +73,12 @@ def choose(viewer: Viewer, *, of_view: str, columns: Sequence[str] | None) -> tu
             if columns is None
             else _("Of this view; your own choice stays as it is. The export has them too, after the number.")
         )
-        usual = list(shown(None, known))
-        if chosen != usual:
-            st.button(_("As usual"), key=f"{KEY}_usual", on_click=_hold, args=(key, usual))
+        standing = list(shown(None, known))
+        if chosen != standing:
+            st.button(_("As usual"), key=f"{KEY}_usual", on_click=_hold, args=(key, standing))
     if columns is None and chosen != st.session_state[f"{key}_kept"]:
         st.session_state[f"{key}_kept"] = list(chosen)
-        kept_as = None if chosen == usual else list(chosen)
+        kept_as = None if chosen == standing else list(chosen)
         data.write(preferences.choose, actor=viewer, key=preferences.CUSTOMER_COLUMNS, value=kept_as)
     return tuple(chosen)
 

@@ -91,7 +91,8 @@ def listing() -> None:
             )
             explain.share(viewer)
             if viewer.can(Permission.CUSTOMERS_EXPORT):
-                exported = {"filters": vars(narrowed), "columns": list(columns)}
+                chosen_columns = {} if list_columns.usual(viewer, columns) else {"columns": list(columns)}
+                exported = {"filters": vars(narrowed)} | chosen_columns
                 exports.button("customers", exported, viewer=viewer, key="customers_export")
     if picked.row is not None:
         chosen = int(found.rows.iloc[picked.row]["id"])

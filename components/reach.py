@@ -51,7 +51,7 @@ def places(customer_id: int, viewer: Viewer) -> None:
     if _heading(title, len(found), MOST_ADDRESSES, _("Add address"), "customer_address_add", may_write=may_write):
         row_form.open_new("address", customer_id, main=found.empty, kind="delivery")
     if found.empty:
-        st.caption(_("None yet. Add where to deliver or to send bills to."))
+        st.caption(_("No address yet. Add where to deliver or to send bills to."))
     for row in tables.each(found):
         with st.container(border=True, gap="xsmall", key=f"customer_address_card_{row.id}"):
             gone = _top("address", row, _("Main address"), customer_id, may_write=may_write, hidden=viewer.masked)

@@ -63,7 +63,7 @@ def sent(app: AppTest, **typed: str | bool) -> AppTest:
 def test_nothing_yet_says_what_would_be_here(people: make.People, mine: int) -> None:
     shown = said(opened(people.ann, mine))
     assert "Nobody yet. Add whom to talk to there." in shown
-    assert "None yet. Add where to deliver or to send bills to." in shown
+    assert "No address yet. Add where to deliver or to send bills to." in shown
     assert "The customer was not asked yet. Not asked is not a yes." in shown
     assert "No files yet." in said(opened(people.ann, mine, "files"))
 

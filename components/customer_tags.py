@@ -26,8 +26,12 @@ def draw(customer_id: int, *, viewer: Viewer, screen: str) -> None:
         if not may_edit:
             return
         turn = f"{customer_id}_{st.session_state.get(f'{KEY}_turn', 0)}"
-        with st.popover(_("Tags"), icon=":material/new_label:", type="tertiary", key=f"{KEY}_{turn}"):
-            word = _chosen({tags.key(one.tag) for one in held}, viewer, turn)
+        popover = f"{KEY}_{turn}"
+        with st.popover(
+            _("Tags"), icon=":material/new_label:", type="tertiary", key=popover, on_change="rerun"
+        ) as opened:
+            # What others have is asked for only when one looks for it.
+            word = _chosen({tags.key(one.tag) for one in held}, viewer, turn) if opened.open else None
             gone = _removed(held)
     refused: Invalid | None = st.session_state.pop(f"{KEY}_refused", None)
     if refused:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from sqlalchemy import Connection, func, select
@@ -35,6 +37,11 @@ class Tag:
 def key(tag: str) -> str:
     """What makes two tags the same one: the word, whatever its case."""
     return text.clean(tag).casefold()
+
+
+def keys(row: Mapping[str, Any]) -> dict[str, str]:
+    """The derived column of a row of the table."""
+    return {"tag_key": key(str(row.get("tag") or ""))}
 
 
 def of_customer(conn: Connection, *, viewer: Viewer, customer_id: int) -> list[Tag]:

@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Connection, Select, Table, and_, func, insert
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import IntegrityError
 
-from db import changes, clock, contacts, customers, keyed, schema, written
+from db import changes, clock, contacts, customers, keyed, schema, tags, written
 from db.connection import bump, widen
 from db.errors import Conflict, Invalid, NotFound, Refused
 from db.permissions import Permission, Role, Viewer
@@ -23,6 +23,7 @@ UNIQUE_VIOLATION = "23505"
 SECOND_MAIN = "23P01"
 KEYS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, str]]] = {
     schema.contacts.name: contacts.keys,
+    schema.customer_tags.name: tags.keys,
     schema.customers.name: customers.keys,
     **{table: written.keys(table) for table in written.OF},
 }

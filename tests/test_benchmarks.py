@@ -53,7 +53,7 @@ def test_a_whole_read_inside_a_function_is_found_too(people: make.People, monkey
     found: dict[tuple[str, str], Statement] = {}
     with recorded(found), begin(people.root) as conn:
         customers.search(conn, viewer=people.root, today=TODAY, words="hre")
-    hidden = {s.table for s in scans("customers", people.root, found) if s.function == "customers._inside"}
+    hidden = {s.table for s in scans("customers", people.root, found) if s.function == "search._inside"}
     assert hidden == {"customers"}
 
 

@@ -50,7 +50,7 @@ def test_an_insert_records_its_key_an_update_its_columns_a_delete_the_row(
     assert note_in["customer_id"] == customer_id
     assert (update["before"], update["after"]) == ({"region": ""}, {"region": "North"})
     assert (update["before_personal"], update["after_personal"]) == ({"phone": ""}, {"phone": "12"})
-    assert delete["before_personal"] == {"body": "hello"}
+    assert delete["before_personal"] == {"body": "hello", "search_text": ""}
     assert delete["before"]["version"] == 1  # type: ignore[index]
 
 

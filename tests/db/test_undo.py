@@ -664,7 +664,7 @@ def _clean(people: make.People) -> None:
                 (0, "d"),
             )
         ]
-        note = {"customer_id": ids[1], "author_id": people.bo.user_id, "body": "n"}
+        note = {"customer_id": ids[1], "author_id": people.bo.user_id, "body": "n", "search_text": " n "}
         conn.execute(insert(schema.notes).values(**note, created_at=func.now(), updated_at=func.now()))
 
 

@@ -289,7 +289,7 @@ def badges(app: AppTest) -> list[str]:
 
 def add(app: AppTest, word: str) -> AppTest:
     [held] = app.query_params["id"] if isinstance(app.query_params["id"], list) else [app.query_params["id"]]
-    turn = app.session_state.filtered_state.get("customer_tags_turn", 0)
+    turn = app.session_state.get("customer_tags_turn", 0)
     app.session_state[f"customer_tags_{held}_{turn}"] = True  # opened
     sound(app.run())
     [found] = [s for s in app.selectbox if (s.key or "").startswith("customer_tags_add_")]

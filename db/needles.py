@@ -35,11 +35,12 @@ FOUND_BY: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Needle:
-    """What is looked for: the typed text as keys hold it, its words, and the digits where it is a number."""
+    """What is looked for: the text as keys hold it, its words, the digits where it is a number, and as it was typed."""
 
     text: str
     words: tuple[str, ...]
     number: str
+    typed: str = ""
 
     @property
     def tight(self) -> str:
@@ -58,7 +59,7 @@ def needle(words: str) -> Needle | None:
     if not typed:
         return None
     number = text.digits(typed) if not _NOT_IN_NUMBERS.search(typed) else ""
-    return Needle(typed, tuple(dict.fromkeys(typed.split(" ")))[:MOST_WORDS], number)
+    return Needle(typed, tuple(dict.fromkeys(typed.split(" ")))[:MOST_WORDS], number, text.clean(words)[:MOST_NEEDLE])
 
 
 def found_by(wanted: Needle, row: Mapping[Hashable, Any]) -> str:

@@ -157,6 +157,11 @@ def _ranges(wanted: Needle) -> list[tuple[ColumnElement[str], str]]:
     return found
 
 
+def _numbers(wanted: Needle) -> list[str]:
+    """What a number that others gave may be typed as: with its letters in either case."""
+    return [wanted.number] if wanted.number else sorted({wanted.text, wanted.text.upper(), wanted.typed})
+
+
 def _beginnings(conn: Connection, wanted: Needle, ranges: Sequence[tuple[ColumnElement[str], str]]) -> dict[int, int]:
     """Rank 0 and 1, best first; one more than MOST_HITS says that there are others."""
     c, k = schema.customers.c, schema.customer_keys.c
@@ -171,7 +176,7 @@ def _beginnings(conn: Connection, wanted: Needle, ranges: Sequence[tuple[ColumnE
     branches.append(
         select(k.customer_id, literal(0))
         .select_from(schema.customer_keys.join(own, c.id == k.customer_id))
-        .where(k.value == (wanted.number or wanted.text), c.archived_at.is_(None))
+        .where(k.value.in_(_numbers(wanted)), c.archived_at.is_(None))
         .limit(MOST_HITS + 1)
     )
     if wanted.number:

@@ -45,6 +45,14 @@ def people(server: Server, template: str) -> Iterator[make.People]:
             for owner_id, rows in ((people.ann.user_id, ANN), (people.bo.user_id, BO), (0, NOBODYS)):
                 for row in rows:
                     ids[row["name"]] = make.customer(conn, owner_id, **row)
+            conn.exec_driver_sql(
+                "INSERT INTO customer_keys (kind, value, customer_id) VALUES ('number', 'B77-x', %(id)s)",
+                {"id": ids["单雄信"]},
+            )
+            conn.exec_driver_sql(
+                "INSERT INTO customer_keys (kind, value, customer_id) VALUES ('number', 'CRM9', %(id)s)",
+                {"id": ids["王建国"]},
+            )
             make.order(conn, ids["Johnson Emma"], TODAY - timedelta(days=3))
             make.order(conn, ids["Emma C. Smith"], TODAY - timedelta(days=30))
         with begin(WORKER, write=True) as conn:
@@ -83,6 +91,10 @@ def names(viewer: Viewer, words: str) -> list[str]:
         ("emma diner", ["Emma C. Smith"]),
         ("smith emma", ["Emma C. Smith"]),
         ("sm em", ["Emma C. Smith"]),
+        # a number that others gave, with letters
+        ("B77-x", ["单雄信"]),
+        ("crm9", ["王建国"]),
+        ("CRM9", ["王建国"]),
         # what sounds the same
         ("张国容", ["張國榮"]),
         ("王建过", ["王建国"]),

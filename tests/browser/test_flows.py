@@ -102,7 +102,7 @@ def _probing(text: str, url: str) -> bool:
 
 def click_first_row(page: Page) -> None:
     """The grid is drawn on a canvas: there is no row to point at, only a place under the header."""
-    page.get_by_test_id("stDataFrame").click(position={"x": 60, "y": 54})  # waits while the grid is drawn anew
+    page.get_by_test_id("stDataFrame").last.click(position={"x": 60, "y": 54})  # waits while the grid is drawn anew
 
 
 def text_of(page: Page, label: str) -> Locator:

@@ -242,6 +242,7 @@ def test_charts_tables_and_exports_pass_the_content_security_policy(site: Site, 
     page.on("console", lambda message: refused.append(message.text) if "Content Security" in message.text else None)
     page.goto(site.address)
     sign_in(page, "ann")
+    page.get_by_role("link", name="Overview").click()
     expect(page.locator(".js-plotly-plot").first).to_be_visible()
     page.get_by_role("link", name="Customers").click()
     expect(page.get_by_test_id("stDataFrame")).to_be_visible()

@@ -17,7 +17,7 @@ PASSWORD = "Zoe chose this herself"
 def click_first_row(page: Page) -> None:
     """The grid is drawn on a canvas: there is no row to point at, only a place under the header."""
     expect(page.get_by_test_id("glide-cell-1-0")).to_be_attached()
-    page.get_by_test_id("stDataFrame").click(position={"x": 60, "y": 54})  # waits while the grid is drawn anew
+    page.get_by_test_id("stDataFrame").last.click(position={"x": 60, "y": 54})  # waits while the grid is drawn anew
 
 
 def administrator(site: Site, name: str) -> None:

@@ -106,7 +106,7 @@ def queries(row: Row, rng: random.Random) -> Iterator[Asked]:
 
 
 def _dialled(digits: str) -> Callable[[Row], bool]:
-    return lambda row: digits in _digits(row["phone"])
+    return lambda row: digits in _digits(row["phone"]) or digits in row["email"]
 
 
 def _chinese(name: str, number: int, rng: random.Random) -> Iterator[Asked]:

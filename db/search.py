@@ -44,7 +44,7 @@ MOST_TRIGRAMS = 8
 LONGEST_SIMILAR = 24
 """Letters of the words that are known with their slips."""
 MOST_SIMILAR = 200
-"""Of what is only similar, so many are looked at."""
+"""Of what is only similar, so many are listed; beyond it the total is "more than"."""
 LEAST_INSIDE = 3
 """Latin letters or digits that are looked for inside words; fewer only where a word begins."""
 LEAST_SIMILAR = 4
@@ -103,19 +103,22 @@ def find(conn: Connection, *, viewer: Viewer, words: str) -> Hits | None:
     # Whoever types a whole e-mail address means it.
     if viewer.masked or ("@" in wanted.text and Rank.EXACT in ranks.values()):
         return Hits(ranks, by=by)
-    left_out = False
+    left_out = cut = False
     try:
         with bounded(conn, INSIDE_MS):
             for customer_id, rank in _inside(conn, viewer, wanted):
                 ranks[customer_id] = min(rank, ranks.get(customer_id, rank))
             if len(ranks) < ENOUGH_HITS and not wanted.number:
-                for customer_id in _similar(conn, viewer, wanted):
+                nearly = _similar(conn, viewer, wanted)
+                cut = len(nearly) > MOST_SIMILAR
+                for customer_id in nearly[:MOST_SIMILAR]:
                     ranks.setdefault(customer_id, Rank.SIMILAR)
     except Unavailable:
         left_out = True
     similar = Rank.SIMILAR in ranks.values()
     best = sorted(ranks, key=lambda i: (ranks[i], i))[:MOST_HITS]
-    return Hits({i: ranks[i] for i in best}, len(ranks) > MOST_HITS, left_out=left_out, similar=similar, by=by)
+    more = cut or len(ranks) > MOST_HITS
+    return Hits({i: ranks[i] for i in best}, more, left_out=left_out, similar=similar, by=by)
 
 
 def _many(
@@ -254,11 +257,11 @@ def _similar(conn: Connection, viewer: Viewer, wanted: Needle) -> list[int]:
 
 def _called_similarly(conn: Connection, viewer: Viewer, words: Sequence[str]) -> list[int]:
     function = func.customers_similar_scoped if viewer.scoped else func.customers_similar_all
-    hits = function(literal(list(words), ARRAY(Text)), MOST_SIMILAR).table_valued("id")
+    hits = function(literal(list(words), ARRAY(Text)), MOST_SIMILAR + 1).table_valued("id")
     return list(conn.scalars(select(hits.c.id)))
 
 
 def _sounding(conn: Connection, pinyin: str) -> list[int]:
     c = schema.customers.c
     query = select(c.id).where(between(c.pinyin_key, pinyin), c.archived_at.is_(None)).order_by(c.pinyin_key)
-    return list(conn.scalars(query.limit(MOST_SIMILAR))) if pinyin else []
+    return list(conn.scalars(query.limit(MOST_SIMILAR + 1))) if pinyin else []

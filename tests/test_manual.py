@@ -111,6 +111,7 @@ LIMITS: dict[str, tuple[int, ...]] = {
         customers.PAGE,
         search.ENOUGH_HITS,
         search.LEAST_SIMILAR,
+        search.MOST_SIMILAR,
         needles.MOST_NEEDLE,
         needles.MOST_WORDS,
         search.MOST_HITS,

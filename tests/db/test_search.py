@@ -133,6 +133,14 @@ def test_what_is_only_similar_is_said(people: make.People) -> None:
     assert not page(people.root, "jonsen").similar
 
 
+def test_more_that_is_similar_than_is_listed_is_said(people: make.People, monkeypatch: pytest.MonkeyPatch) -> None:
+    everybody = page(people.root, "smitj")
+    assert (everybody.total, everybody.more) == (2, False)
+    monkeypatch.setattr(search, "MOST_SIMILAR", 1)
+    cut = page(people.root, "smitj")
+    assert (cut.total, cut.more, cut.similar) == (1, True, True)
+
+
 def test_exact_beginning_word_inside_then_the_last_purchase(people: make.People) -> None:
     # Smithers begins with it, Emma's surname does, Blacksmith holds it.
     assert names(people.root, "smith") == ["Smithers Ltd", "Emma C. Smith", "Anna Blacksmith"]

@@ -42,20 +42,17 @@ def search() -> None:
         places.go("customers", customers_search=words.strip())
 
 
-def quiet(rows: pd.DataFrame, *, currency: str, today: date, days: int) -> None:
-    """Who used to buy and is forgotten, highest revenue first, and the rule in words."""
+def quiet(rows: pd.DataFrame, *, of: str, currency: str, today: date, days: int) -> None:
+    """Who used to buy and is forgotten, highest revenue first, with the rule; `of` is their owner, '' for oneself."""
     with st.container(border=True, gap="small"):
         rule = _(
-            "Customers who have bought before, and since {days} days: no order, no call, mail, meeting or message, "
-            "no note; nor a task for them. Those with the highest revenue come first."
+            "Customers that you own, or the chosen person does, who have bought before, and since {days} days: no "
+            "order, no call, mail, meeting or message, no note; nor a task for them. Those with the highest revenue "
+            "come first."
         ).format(days=days)
-        st.markdown(f"**{_('Quiet customers')}**", help=rule)
+        st.markdown(f"**{_('Quiet customers')}** · {wording.plain(of) if of else _('my own')}", help=rule)
         if rows.empty:
-            st.caption(
-                _("Nobody who used to buy has been quiet for {days} days. Whoever falls quiet appears here.").format(
-                    days=days
-                )
-            )
+            st.caption(_("None of these customers who used to buy has been quiet for {days} days.").format(days=days))
         for row in rows.itertuples():
             last = _("last order {when}").format(when=format.ago(row.last_order_on, today))  # type: ignore[arg-type]
             _customer(row, wording.line(wording.plain(format.money(row.revenue, currency)), last), "quiet")  # type: ignore[arg-type]

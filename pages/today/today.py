@@ -64,7 +64,8 @@ with top:
 with right:
     whom = int(person) if person else None
     silent = data.read(day.quiet, viewer=viewer, today=today, zone=settings.time_zone, owner_id=whom)
-    today_view.quiet(silent, currency=settings.currency, today=today, days=day.QUIET_DAYS)
+    named = wording.person(owners[whom]) if whom in owners else ""
+    today_view.quiet(silent, of=named, currency=settings.currency, today=today, days=day.QUIET_DAYS)
     today_view.recent(data.read(day.recent, viewer=viewer), zone=settings.time_zone)
 
 if asked:

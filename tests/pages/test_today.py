@@ -275,7 +275,7 @@ def test_quiet_and_recent_customers_lead_on(people: make.People) -> None:
     assert "Customer added · 2026-11-20 23:00" in said(app)
     assert markup_of(app, "Quiet <b>") == []
     nobody = opened(people.max)
-    assert "Nobody who used to buy has been quiet for 60 days. Whoever falls quiet appears here." in body(nobody)
+    assert "None of these customers who used to buy has been quiet for 60 days." in body(nobody)
     assert "The customers you talk to or change appear here." in body(nobody)
     his = opened(people.max, today_whose="team", today_person=str(people.cho.user_id))
     assert "last order 61 days ago" in body(his)

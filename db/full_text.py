@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from db import needles, schema, text
 from db.connection import bounded
 from db.errors import Invalid, Unavailable
+from db.needles import MOST_TRIGRAMS
 from db.permissions import Permission, Viewer
 from db.words import N_, _
 
@@ -28,10 +29,6 @@ BEFORE = 40
 """Characters that are shown before a hit."""
 AFTER = 160
 """Characters that are shown after where a hit begins."""
-LEAST_INSIDE = 3
-"""Latin letters or digits that are looked for inside words; fewer only where a word begins."""
-MOST_TRIGRAMS = 8
-"""Characters of a word that are looked up by trigrams; the rest is compared."""
 PARTS: Mapping[str, str] = {
     "talks": N_("Calls, mails, meetings"),
     "notes": N_("Notes"),
@@ -98,15 +95,7 @@ def spaced(words: str) -> list[str]:
 
 def patterns(words: str) -> list[str]:
     """What LIKE is asked of each word: inside, or where a word begins for what is too short for that."""
-    found = []
-    for word in spaced(words):
-        # A trigram of one Chinese character needs the blanks around it.
-        before, after = (" " if text.has_han(end) else "" for end in (word[:1], word[-1:]))
-        if len(word) < LEAST_INSIDE:
-            before = " "
-        part = re.sub(r"([\\%_])", r"\\\1", word[:MOST_TRIGRAMS] + (after if len(word) <= MOST_TRIGRAMS else ""))
-        found.append(f"%{before}{part}%")
-    return found
+    return [needles.inside(word) for word in spaced(words)]
 
 
 def holding(column: ColumnElement[str], words: str) -> list[ColumnElement[bool]]:

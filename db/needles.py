@@ -12,6 +12,10 @@ from db.words import N_
 
 MOST_NEEDLE = 200
 MOST_WORDS = 8
+LEAST_INSIDE = 3
+"""Latin letters or digits that are looked for inside words; fewer only where a word begins."""
+MOST_TRIGRAMS = 8
+"""Characters of a word that are looked up by trigrams: more cost time and hardly narrow."""
 LEAST_DIALLED = 3
 """Digits that phones are looked up by."""
 LAST_CHARACTER = "\U0010ffff"
@@ -60,6 +64,19 @@ def needle(words: str) -> Needle | None:
         return None
     number = text.digits(typed) if not _NOT_IN_NUMBERS.search(typed) else ""
     return Needle(typed, tuple(dict.fromkeys(typed.split(" ")))[:MOST_WORDS], number, text.clean(words)[:MOST_NEEDLE])
+
+
+def begun(word: str) -> str:
+    """A spaced word for LIKE: its first MOST_TRIGRAMS characters, each as it is; the caller compares the rest."""
+    # A trigram of one Chinese character needs the blanks around it.
+    after = " " if len(word) <= MOST_TRIGRAMS and text.has_han(word[-1:]) else ""
+    return re.sub(r"([\\%_])", r"\\\1", word[:MOST_TRIGRAMS] + after)
+
+
+def inside(word: str) -> str:
+    """The pattern of a spaced word anywhere in a search text; of a short one where a word begins."""
+    before = " " if len(word) < LEAST_INSIDE or text.has_han(word[:1]) else ""
+    return f"%{before}{begun(word)}%"
 
 
 def found_by(wanted: Needle, row: Mapping[Hashable, Any]) -> str:

@@ -27,10 +27,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from db import schema, search_around, text
+from db import needles, schema, search_around, text
 from db.connection import bounded
 from db.errors import Unavailable
-from db.needles import LEAST_DIALLED, Needle, needle
+from db.needles import LEAST_DIALLED, LEAST_INSIDE, MOST_TRIGRAMS, Needle, needle
 from db.permissions import Permission, Viewer
 from db.search_around import between
 
@@ -39,14 +39,10 @@ MOST_HITS = 300
 ENOUGH_HITS = 5
 """With fewer, what is nearly so is looked for too."""
 MOST_INITIALS = 6
-MOST_TRIGRAMS = 8
-"""Characters of a word that are looked up by trigrams: more cost time and hardly narrow."""
 LONGEST_SIMILAR = 24
 """Letters of the words that are known with their slips."""
 MOST_SIMILAR = 200
 """Of what is only similar, so many are listed; beyond it the total is "more than"."""
-LEAST_INSIDE = 3
-"""Latin letters or digits that are looked for inside words; fewer only where a word begins."""
 LEAST_SIMILAR = 4
 """Letters of a word in which a slip is forgiven."""
 MOST_RECENT = 1_000
@@ -210,20 +206,13 @@ def _inside(conn: Connection, viewer: Viewer, wanted: Needle) -> list[tuple[int,
         return []
     starts, inside, whole = [], [], []
     for word in map(text.spaced, words):
-        # A trigram of one Chinese character needs the blanks around it.
-        before, after = (" " if text.has_han(end) else "" for end in (word[:1], word[-1:]))
-        part = _escaped(word[:MOST_TRIGRAMS] + (after if len(word) <= MOST_TRIGRAMS else ""))
         if wanted.number:
             # Beginnings of phones are found already; the end of a number tells more of it than how it begins.
             starts.append(f"%{word[-MOST_TRIGRAMS:]}%")
-        else:
-            starts.append(f"% {part}%")
-        if wanted.number:
             inside.append(starts[-1])
-        elif before or len(word) < LEAST_INSIDE:
-            inside.append(f"%{before or ' '}{part}%")
         else:
-            inside.append(f"%{part}%")
+            starts.append(f"% {needles.begun(word)}%")
+            inside.append(needles.inside(word))
         if len(word) > MOST_TRIGRAMS:
             whole.append(word)
     function = func.customers_containing_scoped if viewer.scoped else func.customers_containing_all
@@ -231,10 +220,6 @@ def _inside(conn: Connection, viewer: Viewer, wanted: Needle) -> list[tuple[int,
         "id", "rank"
     )
     return [(customer_id, rank) for customer_id, rank in conn.execute(select(hits.c.id, hits.c.rank))]
-
-
-def _escaped(word: str) -> str:
-    return re.sub(r"([\\%_])", r"\\\1", word)
 
 
 # --- nearly so -------------------------------------------------------------------------------------------------------

@@ -106,9 +106,14 @@ def queries(row: Row, rng: random.Random) -> Iterator[Asked]:
 
 
 def _dialled(digits: str) -> Callable[[Row], bool]:
-    """Digits stand in addresses too, and are a customer's own number."""
-    own = digits.lstrip("0")
-    return lambda row: digits in _digits(row["phone"]) or digits in row["email"] or str(row["id"]) == own
+    """Digits stand in addresses too, and are a customer's own number; after 0 or 00 they begin a phone."""
+    own, dialled = digits.lstrip("0"), re.sub("^00?(?=[1-9])", "", digits)
+
+    def fits(row: Row) -> bool:
+        phone = _digits(row["phone"])
+        return digits in phone or phone.startswith(dialled) or digits in row["email"] or str(row["id"]) == own
+
+    return fits
 
 
 def _chinese(name: str, number: int, rng: random.Random) -> Iterator[Asked]:

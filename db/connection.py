@@ -100,12 +100,21 @@ def begin(viewer: Viewer, *, write: bool = False, timeout_ms: int = STATEMENT_TI
 def bounded(conn: Connection, timeout_ms: int) -> Iterator[None]:
     """Statements inside may take so long; one that is stopped is undone alone, and the transaction goes on.
 
-    Raises Unavailable.
+    Raises Unavailable. Two round trips: SQLAlchemy's own savepoint and the limits would be four.
     """
-    with translated(), conn.begin_nested():
-        _limit(conn, timeout_ms)
-        yield
-        _limit(conn, conn.info["kehu_timeout_ms"])
+    _run(conn, f"SAVEPOINT bounded; {_limit(timeout_ms)}")
+    try:
+        with translated():
+            yield
+    except BaseException:
+        _run(conn, "ROLLBACK TO SAVEPOINT bounded; RELEASE SAVEPOINT bounded")
+        raise
+    _run(conn, f"{_limit(conn.info['kehu_timeout_ms'])}; RELEASE SAVEPOINT bounded")
+
+
+def _run(conn: Connection, statements: str) -> None:
+    with translated():
+        conn.exec_driver_sql(statements, execution_options=AS_WRITTEN)
 
 
 @contextmanager
@@ -120,9 +129,8 @@ def trial(conn: Connection) -> Iterator[None]:
         conn.info["kehu_areas"] = areas
 
 
-def _limit(conn: Connection, timeout_ms: int) -> None:
-    limited = sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(timeout_ms)).as_string()
-    conn.exec_driver_sql(limited, execution_options=AS_WRITTEN)
+def _limit(timeout_ms: int) -> str:
+    return sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(timeout_ms)).as_string()
 
 
 def bump(conn: Connection, areas: Iterable[str]) -> None:

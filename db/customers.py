@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, Select, func, literal, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Integer,
+    Select,
+    bindparam,
+    column,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from db import customer_columns, customer_filters, schema, text
@@ -108,7 +121,7 @@ def page(
     total = _count(conn, narrow if narrow is not None else found.with_only_columns(own))
     if narrow is not None and sort in ("name", "newest"):
         listed_ids = conn.scalars(narrow.order_by(*ordered, own).offset(offset).limit(limit)).all()
-        rows = _in_order(conn, _known(today, listed_ids, archived=filters.archived), listed_ids)
+        rows = _known(conn, viewer, today, listed_ids, archived=filters.archived)
     else:
         rows = piece(conn, found, sort, descending, viewer=viewer, offset=offset, limit=limit)
     return Page(rows, total)
@@ -126,29 +139,22 @@ def _searched(
     limit: int,
 ) -> Page:
     """A page of what a search found; without an order by rank and then by the last purchase."""
-    found = listed(today, filters, scoped=viewer.scoped)
+    customer_filters.check(filters)
     own, latest = schema.customers.c.id, schema.customer_metrics.c.last_order_on.desc().nulls_last()
     if not hits.ranks:
-        return Page(frame(conn, found.where(literal(False))), 0, left_out=hits.left_out)
+        return Page(_known(conn, viewer, today, []), 0, left_out=hits.left_out)
     if hits.matching is not None:
         return _among_many(conn, hits, viewer, today, filters, ordered, offset, limit)
-    ids, ranks = literal(list(hits.ranks), ARRAY(BigInteger)), literal(list(hits.ranks.values()), ARRAY(Integer))
-    ranked = func.unnest(ids, ranks).table_valued("id", "rank", name="ranked").render_derived()
     if filters != Filters(search=filters.search) or ordered:
-        found = found.join(ranked, ranked.c.id == own)
+        ids, ranks = literal(list(hits.ranks), ARRAY(BigInteger)), literal(list(hits.ranks.values()), ARRAY(Integer))
+        ranked = func.unnest(ids, ranks).table_valued("id", "rank", name="ranked").render_derived()
+        found = listed(today, filters, scoped=viewer.scoped).join(ranked, ranked.c.id == own)
         total = _count(conn, found.with_only_columns(own))
         rows = frame(conn, found.order_by(*(ordered or [ranked.c.rank, latest]), own).offset(offset).limit(limit))
         return Page(rows, total, hits.more, left_out=hits.left_out, similar=hits.similar)
     # All of them are in sight: only those of the page are read whole.
-    if viewer.scoped:
-        page_of = func.customers_ranked_scoped(ids, ranks, offset, limit).table_valued("id")
-        best = select(page_of.c.id)
-    else:
-        of_hit = schema.customer_metrics.c.customer_id == ranked.c.id
-        best = select(ranked.c.id).outerjoin(schema.customer_metrics, of_hit)
-        best = best.order_by(ranked.c.rank, latest, ranked.c.id).offset(offset).limit(limit)
-    best_ids = conn.scalars(best).all()
-    rows = _in_order(conn, _known(today, best_ids), best_ids)
+    best_ids = finding.best(conn, hits, scoped=viewer.scoped, offset=offset, limit=limit)
+    rows = _known(conn, viewer, today, best_ids)
     return Page(rows, len(hits.ranks), hits.more, left_out=hits.left_out, similar=hits.similar)
 
 
@@ -185,20 +191,35 @@ def _among_many(
     every = dict.fromkeys([*place, *some])
     best = sorted(every, key=lambda i: (hits.ranks.get(i, finding.Rank.BEGINNING), place.get(i, len(place))))
     ids = best[: finding.MOST_HITS][offset : offset + limit]
-    rows = _in_order(conn, _known(today, ids), ids)
+    rows = _known(conn, viewer, today, ids)
     return Page(rows, min(len(every), finding.MOST_HITS), plain or len(every) > finding.MOST_HITS)
 
 
-def _known(today: date, ids: Sequence[int], *, archived: bool = False) -> Select[Any]:
-    """The rows of `listed` for customers that fit the filters, as is known."""
-    return listed(today, Filters(archived=archived), ids=ids)
-
-
-def _in_order(conn: Connection, found: Select[Any], ids: Sequence[int]) -> pd.DataFrame:
-    """The rows of `listed` for these customers, as the ids stand."""
-    rows = frame(conn, found)
+def _known(
+    conn: Connection, viewer: Viewer, today: date, ids: Sequence[int], *, archived: bool = False
+) -> pd.DataFrame:
+    """The rows of `listed` of customers that fit the filters, as is known, in the order of the ids."""
+    result = conn.execute(_rows_of(today, viewer.scoped, archived), {"ids": list(ids)})
     place = {customer_id: n for n, customer_id in enumerate(ids)}
-    return rows.iloc[rows["id"].map(place).argsort()].reset_index(drop=True)
+    rows = sorted(result.fetchall(), key=lambda row: place[row.id])
+    return pd.DataFrame(rows, columns=list(result.keys()))
+
+
+@lru_cache(maxsize=16)
+def _rows_of(today: date, scoped: bool, archived: bool) -> Select[Any]:
+    """`listed` for the customers `ids`. Through the view of a scoped role each figure would be asked for by itself."""
+    ids = bindparam("ids", type_=ARRAY(BigInteger))
+    figures: FromClause[Any] = schema.customer_metrics
+    if scoped:
+        mine = func.customer_figures_scoped(ids)
+        figures = mine.table_valued(
+            *(column(c.name, c.type) for c in schema.customer_metrics.c if c.name in _FIGURES), name="customer_metrics"
+        )
+    on_lists = customer_filters.of_customer(Filters(archived=archived), today)
+    return _list(today, figures).where(schema.customers.c.id == func.any(ids), *on_lists)
+
+
+_FIGURES = ("customer_id", "first_order_on", "last_order_on", "orders", "revenue")
 
 
 def _count(conn: Connection, query: Select[Any]) -> int:
@@ -298,41 +319,32 @@ def owners(conn: Connection, *, viewer: Viewer) -> dict[int, str]:
     return {user_id: name for user_id, name in conn.execute(query.order_by(u.name))}
 
 
-def listed(today: date, filters: Filters, *, scoped: bool = False, ids: Sequence[int] | None = None) -> Select[Any]:
+def listed(today: date, filters: Filters, *, scoped: bool = False) -> Select[Any]:
     """The rows of Page under the filters, in no order; with the metrics joined, so that it can be narrowed further.
 
-    `ids` are the only customers that are looked up, where they are known: through the view of a scoped role figures are
-    found by their customer alone. The words of the search are no part of it, but of an archived list. Raises Invalid.
+    The words of the search are no part of it, but of an archived list. Raises Invalid.
     """
     customer_filters.check(filters)
-    c, m, u = schema.customers.c, schema.customer_metrics.c, schema.users.c
-    stage = stage_column(today).label("stage")
-    of_customer = m.customer_id == c.id
     narrowed = customer_filters.of_customer(filters, today, scoped=scoped)
-    if ids is not None:
-        known = literal(list(ids), ARRAY(BigInteger))
-        of_customer &= m.customer_id == func.any(known)
-        narrowed = [*narrowed, c.id == func.any(known)]
-    return (
-        select(
-            c.id,
-            c.name,
-            c.company,
-            c.phone,
-            c.email,
-            c.region,
-            c.city,
-            u.name.label("owner"),
-            stage,
-            func.coalesce(m.orders, 0).label("orders"),
-            func.coalesce(m.revenue, 0).label("revenue"),
-            m.last_order_on,
-        )
-        .select_from(
-            schema.customers.outerjoin(schema.customer_metrics, of_customer).join(schema.users, u.id == c.owner_id)
-        )
-        .where(*narrowed, *customer_filters.of_figures(filters, today))
-    )
+    return _list(today, schema.customer_metrics).where(*narrowed, *customer_filters.of_figures(filters, today))
+
+
+def _list(today: date, figures: FromClause[Any]) -> Select[Any]:
+    c, m, u = schema.customers.c, figures.c, schema.users.c
+    return select(
+        c.id,
+        c.name,
+        c.company,
+        c.phone,
+        c.email,
+        c.region,
+        c.city,
+        u.name.label("owner"),
+        stage_column(today, figures).label("stage"),
+        func.coalesce(m.orders, 0).label("orders"),
+        func.coalesce(m.revenue, 0).label("revenue"),
+        m.last_order_on,
+    ).select_from(schema.customers.outerjoin(figures, m.customer_id == c.id).join(schema.users, u.id == c.owner_id))
 
 
 def piece(

@@ -345,6 +345,7 @@ def rebuild(conn: Connection) -> Rebuilt:
     campaign_results.rebuild(conn)
     scores.refresh(conn)
     search_keys.rebuild_words(conn)
+    search_keys.count_parts(conn)
     bump(conn, ["metrics"])
     return Rebuilt(row.customers, row.days)
 

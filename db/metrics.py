@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, case, literal
+from sqlalchemy import ColumnElement, FromClause, case, literal
 
 from db import schema
 
@@ -338,9 +338,9 @@ STAGE_RULES = {
 }
 
 
-def stage_column(today: date) -> ColumnElement[str]:
-    """The stage of a row of customer_metrics (possibly missing) on a day."""
-    m = schema.customer_metrics.c
+def stage_column(today: date, figures: FromClause = schema.customer_metrics) -> ColumnElement[str]:
+    """The stage of a row of customer_metrics, or of `figures` with its columns (possibly missing), on a day."""
+    m = figures.c
     recent = today - timedelta(days=ACTIVE_DAYS)
     return case(
         (m.last_order_on.is_(None), literal(Stage.PROSPECT.value)),

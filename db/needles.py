@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from db import text
 from db.words import N_
 
+MOST_HITS = 300
+"""A search counts and ranks at most this many customers; beyond it the total is "more than"."""
 MOST_NEEDLE = 200
 MOST_WORDS = 8
 LEAST_INSIDE = 3
 """Latin letters or digits that are looked for inside words; fewer only where a word begins."""
 MOST_TRIGRAMS = 8
 """Characters of a word that are looked up by trigrams: more cost time and hardly narrow."""
+MOST_CHARACTERS = 4
+"""The same of a word in Chinese."""
 LEAST_DIALLED = 3
 """Digits that phones are looked up by."""
 LAST_CHARACTER = "\U0010ffff"
 """Above every other: what begins with a prefix lies below the prefix and this."""
+_PLAIN = re.compile(r"[a-z0-9]{3}")
+_PREFIX = re.compile("^00?(?=[1-9])")
 _NOT_IN_NUMBERS = re.compile(r"[^\d\s()+.\-/#]")
 
 FOUND_BY: Mapping[str, str] = {
@@ -54,7 +60,7 @@ class Needle:
     @property
     def dialled(self) -> str:
         """The number as phones are kept: a trunk or an international prefix (0, 00) is dialled, not stored."""
-        return self.number.lstrip("0")
+        return _PREFIX.sub("", self.number)
 
 
 def needle(words: str) -> Needle | None:
@@ -66,17 +72,54 @@ def needle(words: str) -> Needle | None:
     return Needle(typed, tuple(dict.fromkeys(typed.split(" ")))[:MOST_WORDS], number, text.clean(words)[:MOST_NEEDLE])
 
 
-def begun(word: str) -> str:
-    """A spaced word for LIKE: its first MOST_TRIGRAMS characters, each as it is; the caller compares the rest."""
-    # A trigram of one Chinese character needs the blanks around it.
-    after = " " if len(word) <= MOST_TRIGRAMS and text.has_han(word[-1:]) else ""
-    return re.sub(r"([\\%_])", r"\\\1", word[:MOST_TRIGRAMS] + after)
+def starting(word: str, most: int | None = None) -> str:
+    """The pattern of a spaced word, or of its first `most` characters, where a word of a search text begins."""
+    return f"% {_escaped(word[:most])}%"
 
 
-def inside(word: str) -> str:
+def inside(word: str, most: int | None = None) -> str:
     """The pattern of a spaced word anywhere in a search text; of a short one where a word begins."""
     before = " " if len(word) < LEAST_INSIDE or text.has_han(word[:1]) else ""
-    return f"%{before}{begun(word)}%"
+    return f"%{before}{_escaped(word[:most])}%"
+
+
+def _escaped(word: str) -> str:
+    return re.sub(r"([\\%_])", r"\\\1", word)
+
+
+@dataclass(frozen=True)
+class LookedUp:
+    """How words are found by trigrams: `words` by their rarest, the patterns as they are; `compared` must then hold.
+
+    `begun` are the patterns for where words begin.
+    """
+
+    words: tuple[str, ...]
+    held: tuple[str, ...]
+    begun: tuple[str, ...]
+    compared: tuple[str, ...]
+
+
+def looked_up(words: Sequence[str]) -> LookedUp:
+    """What a search looks up for spaced words. The fewer trigrams, the quicker; what they leave is compared."""
+    plain, held, begun, compared = [], [], [], []
+    for word in words:
+        if text.has_han(word):
+            # Every Chinese character stands between blanks: one trigram each.
+            characters = [c for c in dict.fromkeys(word) if text.has_han(c)][:MOST_CHARACTERS]
+            held += [starting(c) for c in characters]
+            begun += [starting(c) for c in characters]
+            if characters != [word]:
+                compared.append(inside(word))
+        elif len(word) > LEAST_INSIDE and _PLAIN.search(word):
+            plain.append(word)
+            compared.append(inside(word))
+        else:
+            held.append(inside(word, MOST_TRIGRAMS))
+            begun.append(starting(word, MOST_TRIGRAMS))
+            if len(word) > MOST_TRIGRAMS:
+                compared.append(inside(word))
+    return LookedUp(tuple(plain), tuple(held), tuple(begun), tuple(compared))
 
 
 def found_by(wanted: Needle, row: Mapping[Hashable, Any]) -> str:

@@ -12,7 +12,7 @@ from psycopg import sql
 from sqlalchemy import Connection, LargeBinary, Table
 from sqlalchemy.dialects.postgresql import JSONB
 
-from db import rights_search, rights_tags, schema
+from db import rights_beginnings, rights_search, rights_tags, schema
 from db.rights_sql import ME as _ME
 from db.rights_sql import MY_OWNERS as _MY_OWNERS
 from db.rights_sql import definer as _definer
@@ -396,6 +396,7 @@ def _functions() -> Iterator[str]:
         "UPDATE generations AS g SET n = g.n + 1 FROM locked WHERE g.area = locked.area",
         "kehu_scoped, kehu_author, kehu_admin, kehu_worker",
     )
+    yield from rights_beginnings.functions()
     yield from rights_search.functions()
     yield from rights_tags.functions()
     yield from _functions_of_undo()

@@ -15,6 +15,9 @@ from db.rights_sql import MY_OWNERS, definer
 
 _MOST_NEAR = sql.Literal(8)
 
+_MOST_PARTS = sql.Literal(2)
+_MOST_JOINED = sql.Literal(16)
+
 # Whoever sees few customers has them all looked through; the index of everybody's would find more than that. For the
 # others the owner is compared row by row: an index of owners would find more than the words do.
 _MINE = sql.SQL(
@@ -23,10 +26,11 @@ _MINE = sql.SQL(
     "LIMIT 5001) AS s; "
     "mine := ' AND c.archived_at IS NULL AND c.owner_id' || CASE WHEN few THEN '' ELSE ' + 0' END "
     "|| format(' = ANY(%L::bigint[])', owners); "
-    "looked := CASE WHEN few THEN '(c.search_text || '''')' ELSE 'c.search_text' END;"
 ).format(owners=MY_OWNERS)
-_EVERYBODY = sql.SQL("mine := ' AND c.archived_at IS NULL'; looked := 'c.search_text';")
-_DECLARED = sql.SQL("DECLARE held text; owners bigint[]; mine text; few boolean; looked text;")
+_EVERYBODY = sql.SQL("few := false; mine := ' AND c.archived_at IS NULL'; ")
+_DECLARED = sql.SQL("DECLARE owners bigint[]; mine text; few boolean; ")
+# As no index has it: what is found by parts is compared as a whole.
+_WHOLE = sql.Literal("(c.search_text || '')")
 
 
 def functions() -> Iterator[str]:
@@ -58,14 +62,15 @@ def functions() -> Iterator[str]:
         owners=MY_OWNERS,
     )
     yield from definer(
-        # Hits of a search, best first and then by the last purchase; through its view each figure would be asked for.
-        "customers_ranked_scoped(hits bigint[], ranks integer[], skipped integer, most integer) "
-        "RETURNS TABLE (id bigint) LANGUAGE sql STABLE",
-        "SELECT h.id FROM unnest(hits, ranks) AS h (id, rank) JOIN customers AS c ON c.id = h.id "
-        "AND c.owner_id = ANY({owners}) LEFT JOIN customer_metrics AS m ON m.customer_id = h.id "
-        "ORDER BY h.rank, m.last_order_on DESC NULLS LAST, h.id OFFSET skipped LIMIT most",
-        "kehu_scoped",
-        owners=MY_OWNERS,
+        # Where search texts may be looked up for a word: its rarest parts, since a frequent one (com, ing) costs much
+        # and narrows little.
+        "search_parts_of(of_word text) RETURNS text LANGUAGE plpgsql STABLE",
+        "BEGIN RETURN (SELECT string_agg(format('c.search_text LIKE %L', '%' || s.part || '%'), ' AND ') FROM "
+        "(SELECT p.part FROM (SELECT DISTINCT substr(of_word, i, 3) AS part "
+        "FROM generate_series(1, length(of_word) - 2) AS i) AS p LEFT JOIN search_parts AS k ON k.part = p.part "
+        "WHERE p.part ~ '^[a-z0-9]{{3}}$' ORDER BY coalesce(k.customers, 0), p.part LIMIT {parts}) AS s); END",
+        "kehu_worker",
+        parts=_MOST_PARTS,
     )
     yield from _containing("customers_containing_scoped", _MINE, "kehu_scoped")
     yield from _containing("customers_containing_all", _EVERYBODY, "kehu_admin, kehu_worker")
@@ -80,30 +85,35 @@ def functions() -> Iterator[str]:
 def _containing(name: str, owned: sql.Composable, roles: str) -> Iterator[str]:
     """Rank 2 for who has every word where one begins (patterns `starts`), 3 for who has them inside (`inside`).
 
-    `whole` are the words that are longer than their patterns.
+    Looked up are the rarest parts of `words` and the patterns `held`, or `begun` where words begin; `compared` are the
+    patterns that then still have to hold.
     """
     yield from definer(
-        "{name}(starts text[], inside text[], whole text[], most integer) RETURNS TABLE (id bigint, rank integer) "
-        "LANGUAGE plpgsql STABLE",
-        "{declared} begun text; found bigint[]; got integer; BEGIN {owned} mine := mine || coalesce("
-        "(SELECT string_agg(format(' AND strpos(c.search_text, %L) > 0', w), '') FROM unnest(whole) AS w), ''); "
-        "SELECT string_agg(format('%s LIKE %L', looked, p), ' AND ') INTO begun FROM unnest(starts) AS p; "
-        "SELECT string_agg(format('%s LIKE %L', looked, p), ' AND ') INTO held FROM unnest(inside) AS p; "
-        # Several words seldom leave too many: one look at the index then says both.
-        "IF cardinality(inside) > 1 THEN "
-        "RETURN QUERY EXECUTE 'SELECT c.id, CASE WHEN ' || begun || ' THEN 2 ELSE 3 END FROM public.customers AS c "
-        "WHERE ' || held || mine || ' LIMIT ' || most; "
-        "GET DIAGNOSTICS got = ROW_COUNT; IF got < most OR inside = starts THEN RETURN; END IF; END IF; "
-        "EXECUTE 'SELECT array_agg(s.id) FROM (SELECT c.id FROM public.customers AS c WHERE ' || begun || mine || "
-        "' LIMIT ' || most || ') AS s' INTO found; "
-        "RETURN QUERY SELECT f, 2 FROM unnest(found) AS f; "
-        "IF inside <> starts AND coalesce(cardinality(found), 0) < most AND got IS NULL THEN "
-        "RETURN QUERY EXECUTE 'SELECT c.id, 3 FROM public.customers AS c WHERE ' || held || mine || "
-        "' AND c.id <> ALL(coalesce($1, ''{{}}'')) LIMIT ' || most USING found; END IF; END",
+        "{name}(starts text[], inside text[], words text[], held text[], begun text[], compared text[], most integer) "
+        "RETURNS TABLE (id bigint, rank integer) LANGUAGE plpgsql STABLE",
+        "{declared} starting text; parts text; looked text; ids bigint[]; ranks integer[]; BEGIN {owned} "
+        "SELECT string_agg(format(' AND %s LIKE %L', {whole}, p), '') INTO starting FROM unnest(starts) AS p; "
+        "IF few THEN "
+        "SELECT string_agg(format(' AND %s LIKE %L', {whole}, p), '') INTO looked FROM unnest(inside) AS p; "
+        "ELSE SELECT string_agg(' AND ' || search_parts_of(w), '') INTO parts FROM unnest(words) AS w; "
+        "SELECT concat(parts, (SELECT string_agg(format(' AND c.search_text LIKE %L', p), '') FROM unnest(held) AS p), "
+        "(SELECT string_agg(format(' AND %s LIKE %L', {whole}, p), '') FROM unnest(compared) AS p)) INTO looked; "
+        "END IF; "
+        "EXECUTE 'SELECT array_agg(s.id), array_agg(s.rank) FROM (SELECT c.id, ' || CASE WHEN starts = inside THEN '2' "
+        "ELSE 'CASE WHEN true' || starting || ' THEN 2 ELSE 3 END' END || ' AS rank FROM public.customers AS c "
+        "WHERE true' || looked || mine || ' LIMIT ' || most || ') AS s' INTO ids, ranks; "
+        # So many hold it that those where a word begins may be missing: they are looked for by themselves.
+        "IF cardinality(ids) >= most AND 3 = ANY(ranks) THEN IF NOT few THEN "
+        "SELECT concat(parts, string_agg(format(' AND c.search_text LIKE %L', p), '')) INTO looked "
+        "FROM unnest(begun) AS p; END IF; "
+        "RETURN QUERY EXECUTE 'SELECT c.id, 2 FROM public.customers AS c WHERE true' || looked || starting || mine "
+        "|| ' LIMIT ' || most; END IF; "
+        "RETURN QUERY SELECT * FROM unnest(ids, ranks); END",
         roles,
         name=name,
         owned=owned,
         declared=_DECLARED,
+        whole=_WHOLE,
     )
 
 
@@ -114,17 +124,25 @@ def _similar(name: str, owned: sql.Composable, roles: str) -> Iterator[str]:
     """
     yield from definer(
         "{name}(words text[], most integer) RETURNS TABLE (id bigint) LANGUAGE plpgsql STABLE",
-        "{declared} trusting boolean; BEGIN {owned} "
-        "FOREACH trusting IN ARRAY ARRAY[true, false] LOOP "
-        "SELECT string_agg('(' || one.tried || ')', ' AND ') INTO held FROM unnest(words) AS w CROSS JOIN LATERAL "
-        # Eight letters are looked up, the rest is compared: more trigrams cost time and hardly narrow.
-        "(SELECT string_agg(format('(%s LIKE %L AND strpos(c.search_text, %L) > 0)', looked, "
-        r"'% ' || regexp_replace(left(k.word, 8), '([\\%_])', '\\\1', 'g') || '%', ' ' || k.word), ' OR ') AS tried "
-        "FROM (WITH near AS (SELECT v.word FROM public.search_words AS v WHERE w ~ '^[a-z]{{4,24}}$' "
-        "AND v.variants && public.word_variants(w) ORDER BY abs(length(v.word) - length(w)), v.word LIMIT {near}), "
-        "known AS (SELECT FROM public.search_words AS k WHERE k.word = w) "
-        "SELECT near.word FROM near WHERE near.word <> w AND NOT (trusting AND EXISTS (SELECT FROM known)) "
-        "UNION ALL SELECT w WHERE EXISTS (SELECT FROM known) OR NOT EXISTS (SELECT FROM near)) AS k) AS one; "
+        "{declared} held text; trusting boolean; meant text; tried text[]; every text[]; wide boolean; BEGIN {owned} "
+        "FOREACH trusting IN ARRAY ARRAY[true, false] LOOP every := NULL; held := NULL; wide := false; "
+        "FOREACH meant IN ARRAY words LOOP "
+        "SELECT array_agg(CASE WHEN few THEN '' ELSE coalesce(search_parts_of(k.word), format('c.search_text LIKE %L', "
+        r"'% ' || regexp_replace(left(k.word, 8), '([\%_])', '\', 'g') || '%')) || ' AND ' END "
+        "|| format('strpos(c.search_text, %L) > 0', ' ' || k.word)) INTO tried "
+        "FROM (WITH near AS (SELECT v.word FROM public.search_words AS v WHERE meant ~ '^[a-z]{{4,24}}$' "
+        "AND v.variants && public.word_variants(meant) "
+        "ORDER BY abs(length(v.word) - length(meant)), v.word LIMIT {near}), "
+        "known AS (SELECT FROM public.search_words AS k WHERE k.word = meant) "
+        "SELECT near.word FROM near WHERE near.word <> meant AND NOT (trusting AND EXISTS (SELECT FROM known)) "
+        "UNION ALL SELECT meant WHERE EXISTS (SELECT FROM known) OR NOT EXISTS (SELECT FROM near)) AS k; "
+        "held := concat_ws(' AND ', held, '((' || array_to_string(tried, ') OR (') || '))'); "
+        # Alternatives of whole conditions, as long as they are few: each is then one look at the index.
+        "wide := wide OR coalesce(cardinality(every), 1) * cardinality(tried) > {joined}; "
+        "IF wide THEN NULL; ELSIF every IS NULL THEN every := tried; "
+        "ELSE SELECT array_agg(e || ' AND ' || t) INTO every FROM unnest(every) AS e CROSS JOIN unnest(tried) AS t; "
+        "END IF; END LOOP; "
+        "IF NOT wide THEN held := '((' || array_to_string(every, ') OR (') || '))'; END IF; "
         "RETURN QUERY EXECUTE 'SELECT c.id FROM public.customers AS c WHERE ' || held || mine || ' LIMIT ' || most; "
         "IF FOUND THEN RETURN; END IF; END LOOP; END",
         roles,
@@ -132,6 +150,7 @@ def _similar(name: str, owned: sql.Composable, roles: str) -> Iterator[str]:
         owned=owned,
         declared=_DECLARED,
         near=_MOST_NEAR,
+        joined=_MOST_JOINED,
     )
 
 

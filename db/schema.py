@@ -474,6 +474,7 @@ campaign_purchases = schema_derived.campaign_purchases
 campaign_sums = schema_derived.campaign_sums
 daily_sales = schema_derived.daily_sales
 search_words = schema_derived.search_words
+search_parts = schema_derived.search_parts
 
 touched_customers = Table(
     "touched_customers",

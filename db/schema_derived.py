@@ -151,3 +151,13 @@ search_words = Table(
     Index("search_words_variants_idx", "variants", postgresql_using="gin"),
     info={"rule": "hidden"},
 )
+
+# Three letters or digits, and how many of a sample of customers have them in their search text.
+search_parts = Table(
+    "search_parts",
+    metadata,
+    Column("part", Text(collation="C"), nullable=False),
+    Column("customers", Integer, nullable=False),
+    PrimaryKeyConstraint("part"),
+    info={"rule": "hidden"},
+)

@@ -11,31 +11,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from psycopg import sql
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
     Date,
     FromClause,
-    Text,
     column,
     func,
-    literal,
     or_,
     select,
-    union_all,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from db import needles, schema, search_around, text
 from db.connection import bounded
 from db.errors import Unavailable
-from db.needles import LEAST_DIALLED, LEAST_INSIDE, MOST_TRIGRAMS, Needle, needle
+from db.needles import LEAST_DIALLED, LEAST_INSIDE, Needle, needle
 from db.permissions import Permission, Viewer
 from db.search_around import between
 
-MOST_HITS = 300
-"""A search counts and ranks at most this many customers; beyond it the total is "more than"."""
+MOST_HITS = needles.MOST_HITS
 ENOUGH_HITS = 5
 """With fewer, what is nearly so is looked for too."""
 MOST_INITIALS = 6
@@ -87,15 +83,13 @@ def find(conn: Connection, *, viewer: Viewer, words: str) -> Hits | None:
     wanted = needle(words)
     if wanted is None:
         return None
-    ranges = _ranges(wanted)
-    ranks = _beginnings(conn, wanted, ranges)
-    around = search_around.find(conn, masked=viewer.masked, wanted=wanted, typed=words, most=MOST_HITS)
+    ranks, around = _beginnings(conn, viewer, wanted, words)
     by = {i: what for i, what in around.by.items() if i not in ranks}
     own = list(ranks)
     for customer_id, rank in around.ranks.items():
         ranks[customer_id] = min(rank, ranks.get(customer_id, rank))
     if len(own) > MOST_HITS or around.matching is not None:
-        return _many(ranks, own, around, ranges, by)
+        return _many(ranks, own, around, _ranges(wanted), by)
     # Whoever types a whole e-mail address means it.
     if viewer.masked or ("@" in wanted.text and Rank.EXACT in ranks.values()):
         return Hits(ranks, by=by)
@@ -135,25 +129,40 @@ def _many(
     return Hits({i: ranks[i] for i in best}, True, or_(*matching, every), or_(*matching, fitting), by=by)
 
 
+def _kind(viewer: Viewer) -> str:
+    return "scoped" if viewer.scoped else "all"
+
+
+def _asking(statement: sql.SQL, function: str, *kinds: str) -> dict[str, str]:
+    """The statement that calls a function of db/rights_search.py or db/rights_beginnings.py, by whose rows it sees."""
+    return {kind: statement.format(sql.Identifier("public", f"{function}_{kind}")).as_string() for kind in kinds}
+
+
 # --- beginnings ------------------------------------------------------------------------------------------------------
+
+_BEGUN = ("name_key", "email_key", "pinyin_key", "initials_key", "phone_key", "phone_reversed")
+"""In the order that db/rights_beginnings.py has them."""
+
+
+def _begun(wanted: Needle) -> dict[str, str]:
+    """The stored keys that the kind of input may begin, and what they begin with; each has its own b-tree."""
+    if wanted.number:
+        dialled = wanted.dialled
+        return {"phone_key": dialled, "phone_reversed": dialled[::-1]} if len(dialled) >= LEAST_DIALLED else {}
+    found = {"name_key": wanted.text}
+    if "@" in wanted.text:
+        return found | {"email_key": wanted.text}
+    if not text.has_han(wanted.text):
+        found["email_key"] = wanted.text
+        if wanted.tight:
+            found["pinyin_key"] = wanted.tight
+        if 0 < len(wanted.tight) <= MOST_INITIALS:
+            found["initials_key"] = wanted.tight
+    return found
 
 
 def _ranges(wanted: Needle) -> list[tuple[ColumnElement[str], str]]:
-    """The stored columns and what they may begin with, by kind of input; each has its own b-tree."""
-    c = schema.customers.c
-    if wanted.number:
-        dialled = wanted.dialled
-        return [(c.phone_key, dialled), (c.phone_reversed, dialled[::-1])] if len(dialled) >= LEAST_DIALLED else []
-    if "@" in wanted.text:
-        return [(c.email_key, wanted.text), (c.name_key, wanted.text)]
-    found: list[tuple[ColumnElement[str], str]] = [(c.name_key, wanted.text)]
-    if not text.has_han(wanted.text):
-        found.append((c.email_key, wanted.text))
-        if wanted.tight:
-            found.append((c.pinyin_key, wanted.tight))
-        if 0 < len(wanted.tight) <= MOST_INITIALS:
-            found.append((c.initials_key, wanted.tight))
-    return found
+    return [(schema.customers.c[key], begins) for key, begins in _begun(wanted).items()]
 
 
 def _numbers(wanted: Needle) -> list[str]:
@@ -161,28 +170,44 @@ def _numbers(wanted: Needle) -> list[str]:
     return [wanted.number] if wanted.number else sorted({wanted.text, wanted.text.upper(), wanted.typed})
 
 
-def _beginnings(conn: Connection, wanted: Needle, ranges: Sequence[tuple[ColumnElement[str], str]]) -> dict[int, int]:
-    """Rank 0 and 1, best first; one more than MOST_HITS says that there are others."""
-    c, k = schema.customers.c, schema.customer_keys.c
-    branches = [
-        select(c.id, func.least(literal(1), func.abs(func.length(column) - len(prefix))).label("rank"))
-        .where(between(column, prefix), c.archived_at.is_(None))
-        .order_by(column)
-        .limit(MOST_HITS + 1)
-        for column, prefix in ranges
-    ]
-    own = schema.customers
-    branches.append(
-        select(k.customer_id, literal(0))
-        .select_from(schema.customer_keys.join(own, c.id == k.customer_id))
-        .where(k.value.in_(_numbers(wanted)), c.archived_at.is_(None))
-        .limit(MOST_HITS + 1)
-    )
-    if wanted.number:
-        branches.append(select(c.id, literal(0)).where(c.id == int(wanted.number[:18]), c.archived_at.is_(None)))
-    found = union_all(*(select(b.subquery()) for b in branches)).subquery()
-    ranked = select(found.c[0], func.min(found.c[1])).group_by(found.c[0]).order_by(func.min(found.c[1]), found.c[0])
-    return {customer_id: rank for customer_id, rank in conn.execute(ranked.limit(MOST_HITS + 1))}
+def _beginnings(
+    conn: Connection, viewer: Viewer, wanted: Needle, typed: str
+) -> tuple[dict[int, int], search_around.Around]:
+    """Customers of rank 0 and 1, best first, and what is around them; one more than MOST_HITS says there are others."""
+    begun, contacts = _begun(wanted), search_around.begun(wanted)
+    given = {
+        "starts": [begun.get(k, "") for k in _BEGUN] + [contacts.get(k, "") for k in search_around.BEGUN],
+        "numbers": _numbers(wanted),
+        "number": int(wanted.number[:18]) if wanted.number else None,
+        "tags": search_around.tag_keys(wanted, typed),
+    }
+    rows = conn.exec_driver_sql(_BEGINNING["masked" if viewer.masked else _kind(viewer)], given).all()
+    ranks = {row.id: row.rank for row in [row for row in rows if not row.by][: MOST_HITS + 1]}
+    found = [row for row in rows if row.by]
+    return ranks, search_around.found(found, masked=viewer.masked, wanted=wanted, typed=typed, most=MOST_HITS)
+
+
+_BEGINNING = _asking(
+    sql.SQL(
+        "SELECT id, rank, by, value, seen "
+        "FROM {}(%(starts)s::text[], %(numbers)s::text[], %(number)s::bigint, %(tags)s::text[])"
+    ),
+    "customers_beginning",
+    *("all", "scoped", "masked"),
+)
+
+
+def best(conn: Connection, hits: Hits, *, scoped: bool, offset: int, limit: int) -> list[int]:
+    """The customers of a piece of the hits: by rank, then by the last purchase."""
+    given = {"ids": list(hits.ranks), "ranks": list(hits.ranks.values()), "offset": offset, "limit": limit}
+    return list(conn.exec_driver_sql(_RANKED["scoped" if scoped else "all"], given).scalars())
+
+
+_RANKED = _asking(
+    sql.SQL("SELECT id FROM {}(%(ids)s::bigint[], %(ranks)s::integer[], %(offset)s::integer, %(limit)s::integer)"),
+    "customers_ranked",
+    *("all", "scoped"),
+)
 
 
 def latest_buyers(*, scoped: bool) -> FromClause:
@@ -204,22 +229,30 @@ def _inside(conn: Connection, viewer: Viewer, wanted: Needle) -> list[tuple[int,
     least = LEAST_INSIDE if wanted.number else 2
     if len(words) == 1 and len(words[0]) < least and not text.has_han(words[0]):
         return []
-    starts, inside, whole = [], [], []
-    for word in map(text.spaced, words):
-        if wanted.number:
-            # Beginnings of phones are found already; the end of a number tells more of it than how it begins.
-            starts.append(f"%{word[-MOST_TRIGRAMS:]}%")
-            inside.append(starts[-1])
-        else:
-            starts.append(f"% {needles.begun(word)}%")
-            inside.append(needles.inside(word))
-        if len(word) > MOST_TRIGRAMS:
-            whole.append(word)
-    function = func.customers_containing_scoped if viewer.scoped else func.customers_containing_all
-    hits = function(*(literal(listed, ARRAY(Text)) for listed in (starts, inside, whole)), MOST_HITS + 1).table_valued(
-        "id", "rank"
-    )
-    return [(customer_id, rank) for customer_id, rank in conn.execute(select(hits.c.id, hits.c.rank))]
+    spaced = [text.spaced(word) for word in words]
+    looked_up = needles.looked_up(spaced)
+    inside = [needles.inside(word) for word in spaced]
+    given = {
+        # Beginnings of phones are found already: a number is looked for anywhere.
+        "starts": inside if wanted.number else [needles.starting(word) for word in spaced],
+        "inside": inside,
+        "words": list(looked_up.words),
+        "held": list(looked_up.held),
+        "begun": list(looked_up.held if wanted.number else looked_up.begun),
+        "compared": list(looked_up.compared),
+        "most": MOST_HITS + 1,
+    }
+    return [(row.id, row.rank) for row in conn.exec_driver_sql(_CONTAINING[_kind(viewer)], given)]
+
+
+_CONTAINING = _asking(
+    sql.SQL(
+        "SELECT id, rank FROM {}(%(starts)s::text[], %(inside)s::text[], "
+        "%(words)s::text[], %(held)s::text[], %(begun)s::text[], %(compared)s::text[], %(most)s::integer)"
+    ),
+    "customers_containing",
+    *("all", "scoped"),
+)
 
 
 # --- nearly so -------------------------------------------------------------------------------------------------------
@@ -241,9 +274,13 @@ def _similar(conn: Connection, viewer: Viewer, wanted: Needle) -> list[int]:
 
 
 def _called_similarly(conn: Connection, viewer: Viewer, words: Sequence[str]) -> list[int]:
-    function = func.customers_similar_scoped if viewer.scoped else func.customers_similar_all
-    hits = function(literal(list(words), ARRAY(Text)), MOST_SIMILAR + 1).table_valued("id")
-    return list(conn.scalars(select(hits.c.id)))
+    given = {"words": list(words), "most": MOST_SIMILAR + 1}
+    return list(conn.exec_driver_sql(_SIMILAR[_kind(viewer)], given).scalars())
+
+
+_SIMILAR = _asking(
+    sql.SQL("SELECT id FROM {}(%(words)s::text[], %(most)s::integer)"), "customers_similar", *("all", "scoped")
+)
 
 
 def _sounding(conn: Connection, pinyin: str) -> list[int]:

@@ -364,8 +364,13 @@ def test_masked_roles_learn_nothing_by_searching_sorting_or_filtering(
             "SELECT before_personal FROM public.changes",
             "SELECT value FROM public.customer_keys",
             "SELECT reason FROM public.change_sets",
-            "SELECT id FROM public.customers_containing_all('{zekret}', '{zekret}', '{}', 10)",
-            "SELECT id FROM public.customers_containing_scoped('{zekret}', '{zekret}', '{}', 10)",
+            "SELECT id FROM public.customers_containing_all('{zekret}', '{zekret}', '{}', '{}', '{}', '{}', 10)",
+            "SELECT id FROM public.customers_containing_scoped('{zekret}', '{zekret}', '{}', '{}', '{}', '{}', 10)",
+            "SELECT id FROM public.customers_beginning_all('{zekretbo}', '{}', NULL, '{}')",
+            "SELECT id FROM public.customers_beginning_scoped('{zekretbo}', '{}', NULL, '{}')",
+            "SELECT customer_id FROM public.customer_figures_scoped('{1}')",
+            "SELECT part FROM public.search_parts",
+            "SELECT public.search_parts_of('zekretbo')",
             "SELECT id FROM public.customers_similar_all('{zekretbo}', 10)",
             "SELECT id FROM public.customers_similar_scoped('{zekretbo}', 10)",
             "SELECT word FROM public.search_words",
@@ -395,11 +400,10 @@ def test_scoped_roles_learn_nothing_from_the_search_functions(people: make.Peopl
             ("zekret", [planted["ann"].customer]),
             ("zekret%' OR true --", []),
         ):
-            asked = {"n": f"%{needle}%"}
-            ids = conn.execute(
-                text("SELECT id FROM customers_containing_scoped(ARRAY[:n], ARRAY[:n], '{}', 10)"), asked
-            )
-            assert ids.scalars().all() == mine
+            for looked in ("'{}', '{}', '{}', ARRAY[:n]", "ARRAY[:w], ARRAY[:n], ARRAY[:n], '{}'"):
+                containing = f"SELECT id FROM customers_containing_scoped(ARRAY[:n], ARRAY[:n], {looked}, 10)"  # noqa: S608
+                asked = {"n": f"%{needle}%"} | ({"w": needle} if ":w" in looked else {})
+                assert conn.execute(text(containing), asked).scalars().all() == mine
         for word, mine in (
             ("zekretann", [planted["ann"].customer]),
             ("zekretanx", [planted["ann"].customer]),
@@ -412,13 +416,21 @@ def test_scoped_roles_learn_nothing_from_the_search_functions(people: make.Peopl
             "SELECT my_customers_tagged('plainbo vip')",
             "SELECT my_customers_tagged($t$' OR true --$t$)",
             "SELECT id FROM customers_ranked_scoped(ARRAY[:theirs], ARRAY[0], 0, 10)",
+            "SELECT customer_id FROM customer_figures_scoped(ARRAY[:theirs])",
+            "SELECT id FROM customers_beginning_scoped(array_fill('zekretbo'::text, '{11}'), '{}', NULL, '{plainbo}')",
+            "SELECT id FROM customers_beginning_scoped('{}', '{900011}', NULL, '{}')",
+            "SELECT id FROM customers_beginning_scoped('{}', '{}', :theirs, '{}')",
             "SELECT i FROM my_customers_contacted('-infinity', '-infinity') AS i WHERE i = :theirs",
             "SELECT id FROM latest_buyers_scoped(1000) WHERE id = :theirs",
         ):
             ids = conn.execute(text(statement), {"theirs": planted["bo"].customer} if ":theirs" in statement else {})
             assert ids.scalars().all() == [], statement
     for statement in (
-        "SELECT id FROM customers_containing_all('{zekret}', '{zekret}', '{}', 10)",
+        "SELECT id FROM customers_containing_all('{zekret}', '{zekret}', '{}', '{}', '{}', '{}', 10)",
+        "SELECT id FROM customers_beginning_all('{zekretbo}', '{}', NULL, '{}')",
+        "SELECT id FROM customers_ranked_all('{1}', '{0}', 0, 10)",
+        "SELECT part FROM search_parts",
+        "SELECT search_parts_of('zekretbo')",
         "SELECT id FROM customers_similar_all('{zekretbo}', 10)",
         "SELECT word FROM search_words",
         "SELECT word_variants('zekretbo')",

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 
 import pytest
-from sqlalchemy import text
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select, text
 
-from db import connection, customer, customers, derived, needles, search, search_keys
+from db import connection, customer, customers, derived, needles, schema, search, search_keys
+from db import text as kehu_text
 from db.connection import begin, begin_owner
 from db.customers import Filters, Page
 from db.embedded import Server
@@ -178,20 +181,73 @@ def test_more_than_are_ranked_are_narrowed_by_the_database(
 def test_a_stage_that_takes_too_long_is_left_out_and_said(people: make.People, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "INSIDE_MS", 1)
     with begin_owner() as conn:
+        body = conn.scalar(text("SELECT pg_get_functiondef('public.customers_containing_all'::regproc)")) or ""
         conn.exec_driver_sql(
-            "CREATE OR REPLACE FUNCTION public.customers_containing_all(starts text[], inside text[], whole text[], "
-            "most integer) RETURNS TABLE (id bigint, rank integer) LANGUAGE sql STABLE "
-            "AS 'SELECT 1::bigint, 2 FROM pg_sleep(0.2)'"
+            "CREATE OR REPLACE FUNCTION public.customers_containing_all(starts text[], inside text[], words text[], "
+            "held text[], begun text[], compared text[], most integer) RETURNS TABLE (id bigint, rank integer) "
+            "LANGUAGE sql STABLE AS 'SELECT 1::bigint, 2 FROM pg_sleep(0.2)'"
         )
-        body = conn.scalar(text("SELECT pg_get_functiondef('public.customers_containing_scoped'::regproc)")) or ""
     try:
         found = page(people.root, "zhang")
         assert (found.left_out, set(found.rows["name"])) == (True, {"張國榮", "张国立"})
         assert page(people.root, "qqqq").left_out
     finally:
         with begin_owner() as conn:
-            everybody = body.replace("customers_containing_scoped", "customers_containing_all")
-            conn.exec_driver_sql(everybody, execution_options={"no_parameters": True})
+            conn.exec_driver_sql(body, execution_options={"no_parameters": True})
+
+
+TYPED = st.one_of(
+    st.sampled_from(
+        ["zhang", "smith", "mma", "son", "diner", "明月", "餐饮", "国", "张国", "example", "com", "%", "_", "o'n"]
+    ),
+    st.text(alphabet="abcehimnostz國国张明月餐@.%_\\\\' 1380", min_size=1, max_size=12),
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=st.lists(TYPED, min_size=1, max_size=3))
+def test_what_is_looked_up_by_parts_is_what_the_texts_hold(people: make.People, words: list[str]) -> None:
+    wanted = needles.needle(" ".join(words))
+    if wanted is None:
+        return
+    spaced = [kehu_text.spaced(word) for word in wanted.words]
+    with begin(people.root) as conn:
+        every = conn.execute(select(schema.customers.c.id, schema.customers.c.search_text)).all()
+        found = search._inside(conn, people.root, wanted)
+    assert len({i for i, _rank in found}) == len(found)
+    held = dict(found)
+    if wanted.number or (len(spaced) == 1 and len(spaced[0]) < 2 and not kehu_text.has_han(spaced[0])):
+        return  # numbers have their own test; one letter is looked for at beginnings alone
+
+    def holds(searched: str, word: str, *, begun: bool) -> bool:
+        short = len(word) < needles.LEAST_INSIDE or kehu_text.has_han(word[:1])
+        return (" " + word if begun or short else word) in searched
+
+    expected = {}
+    for customer_id, searched in every:
+        if all(holds(searched, word, begun=False) for word in spaced):
+            expected[customer_id] = 2 if all(holds(searched, word, begun=True) for word in spaced) else 3
+    assert held == expected
+
+
+def test_a_word_is_looked_up_by_its_rarest_parts(people: make.People) -> None:
+    with begin_owner() as conn:
+        query = text("SELECT part, customers FROM search_parts")
+        counted = {part: n for part, n in conn.execute(query)}
+        assert counted["smi"] == 3  # Emma C. Smith, Smithers and Blacksmith
+        assert all(part.isascii() and len(part) == 3 for part in counted)
+        conn.exec_driver_sql("UPDATE search_parts SET customers = 1000 WHERE part = 'smi'")
+        looked_up = conn.scalar(text("SELECT search_parts_of('blacksmi')"))
+        assert looked_up == "c.search_text LIKE '%ack%' AND c.search_text LIKE '%bla%'"
+        search_keys.count_parts(conn)
+        assert {part: n for part, n in conn.execute(query)} == counted
+
+
+def test_zeros_are_dialled_before_a_number_and_part_of_one(people: make.People) -> None:
+    assert names(people.root, "0086 138 0013") == ["張國榮"]
+    assert names(people.root, "0138") == ["張國榮"]  # inside
+    assert names(people.root, "0013 8000") == ["張國榮"]
+    assert needles.Needle("", (), "000191").dialled == "000191"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from db import connection, migrate
 from db.embedded import Server
 from tests import make
 from tests.demo_database import demo_database, demo_url  # noqa: F401  (fixtures)
-from tests.engine import serving
+from tests.engine import copying, serving
 
 _numbers = itertools.count(1)
 
@@ -59,8 +59,7 @@ def template(server: Server) -> str:
 
 def _create(server: Server, name: str, template: str | None) -> None:
     with psycopg.connect(_libpq(server.url("kehu")), autocommit=True) as conn:
-        made_from = psycopg.sql.SQL("TEMPLATE {}").format(psycopg.sql.Identifier(template or "template0"))
-        conn.execute(psycopg.sql.SQL("CREATE DATABASE {} {}").format(psycopg.sql.Identifier(name), made_from))
+        conn.execute(copying(name, template or "template0"))
 
 
 def _libpq(url: str) -> str:

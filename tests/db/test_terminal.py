@@ -34,7 +34,7 @@ from db.terminal import customers as terminal_customers
 from db.terminal import history as terminal_history
 from db.terminal.command import Usage
 from tests import make
-from tests.engine import forget, serving
+from tests.engine import copying, forget, serving
 
 ROOT = Path(__file__).parent.parent.parent
 MANUAL = ROOT / "docs" / "cli.md"
@@ -991,8 +991,7 @@ def database(server: Server, name: str, template: str) -> Iterator[None]:
     """A database made from a template; DATABASE_URL names it inside the block."""
     own, admin = f"{name}_{os.getpid()}", make_url(server.url("kehu")).set(drivername="postgresql")
     with psycopg.connect(admin.render_as_string(hide_password=False), autocommit=True) as conn:
-        made_from = (sql.Identifier(own), sql.Identifier(template))
-        conn.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*made_from))
+        conn.execute(copying(own, template))
         try:
             with serving(server.url(own)):
                 yield

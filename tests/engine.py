@@ -14,7 +14,7 @@ from db import connection
 def copying(name: str, template: str) -> sql.Composed:
     """The statement that makes a database like another one.
 
-    Files are copied: through the log, which is PostgreSQL's default, a small database costs three times the processor.
+    Files are copied: through the log, which is PostgreSQL's default, a small one costs up to three times the processor.
     """
     words = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
     return words.format(sql.Identifier(name), sql.Identifier(template))

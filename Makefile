@@ -12,6 +12,8 @@ PIP := $(PY) -m pip --disable-pip-version-check
 # are newer than the files.
 FOR_RUN := $(VENV)/installed-run
 FOR_DEV := $(VENV)/installed-dev
+# Tests run in as many processes as there are processors, four at most, each with a PostgreSQL of its own.
+SHARED_OUT := -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 # An environment whose Python has gone (upgraded, copied from another machine) is made anew.
 $(shell [ ! -e $(VENV) ] || $(PY) -m pip --version >/dev/null 2>&1 || rm -f $(FOR_RUN) $(FOR_DEV))
@@ -35,7 +37,7 @@ cli: $(FOR_RUN) ## the command line: make cli ARGS='--help'
 	@$(PY) -m db $(ARGS)
 
 test: $(FOR_DEV) system lint ## everything: lint, types, all tests
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest $(SHARED_OUT) $(ARGS)
 
 lint: $(FOR_DEV) ## ruff and mypy
 	$(PY) -m ruff check .

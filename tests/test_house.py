@@ -195,7 +195,7 @@ COMPOSERS = {
     "db/changes.py",
     "db/connection.py",
     "db/demo.py",
-    "db/derived.py",
+    "db/derived_statements.py",
     "db/rights.py",
     "db/rights_sql.py",
     "db/schema.py",

@@ -25,7 +25,7 @@ from sqlalchemy.pool import NullPool
 from db import connection, passwords, schema
 from db.embedded import Server
 from tests import make
-from tests.engine import serving
+from tests.engine import copying, serving
 
 ROOT = Path(__file__).parent.parent.parent
 PASSWORD = "long enough for tests"
@@ -122,8 +122,7 @@ def site(server: Server, template: str, tmp_path_factory: pytest.TempPathFactory
     name = f"site_{os.getpid()}_{next(_numbers)}"
     home = make_url(server.url("kehu")).set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(home, autocommit=True) as conn:
-        words = psycopg.sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        conn.execute(words.format(psycopg.sql.Identifier(name), psycopg.sql.Identifier(template)))
+        conn.execute(copying(name, template))
     url = server.url(name)
     with pytest.MonkeyPatch.context() as patch, serving(url):
         patch.setattr(passwords, "BCRYPT_COST", 4)

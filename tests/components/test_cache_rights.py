@@ -19,7 +19,8 @@ from db.errors import KehuError
 from db.permissions import Role, Viewer
 from tests import conftest, make
 from tests.components.test_data import session_of
-from tests.db.test_rights import RULES, Planted, _said, entry_points, plant
+from tests.db.entry_points import RULES, _said, entry_points
+from tests.db.planted import Planted, plant
 
 # The rows of files are read by no screen; what runs as the gate is never cached.
 FILES = ("customers.export", "exports.rows", "segments.export")

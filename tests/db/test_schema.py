@@ -17,7 +17,7 @@ from db import connection, preferences, rights, saved_segments, saved_views, sch
 from db.embedded import Server
 from db.permissions import DATABASE_ROLE, SEARCH_PATH, WORKER, WRITING_ROLE, Viewer
 from tests import conftest, make
-from tests.db.test_rights import Planted, plant
+from tests.db.planted import Planted, plant
 
 JOBS = Path(db.__file__).parent / "migrations" / "versions" / "2026_11_22_jobs.sql"
 OURS = {"ours": ["public", "scoped", "masked", "jobs"]}

@@ -36,7 +36,7 @@ from db.permissions import GATE, Viewer
 from db.words import LANGUAGES, catalogue
 from pages import BY_PATH, SCREENS
 from tests import make
-from tests.engine import serving
+from tests.engine import copying, serving
 
 TIMEOUT = 60
 REFUSAL = "Your role does not include this screen. Ask an administrator if you need it."
@@ -75,9 +75,8 @@ def database(server: Server, template: str) -> Iterator[make.People]:
     """A database for the tests of a module, with the cast of tests/make.py; DATABASE_URL names it meanwhile."""
     name = f"pages_{os.getpid()}_{next(_numbers)}"
     home = make_url(server.url("kehu")).set(drivername="postgresql").render_as_string(hide_password=False)
-    made = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
     with psycopg.connect(home, autocommit=True) as conn:
-        conn.execute(made)
+        conn.execute(copying(name, template))
     with serving(server.url(name)):
         yield make.people()
     with psycopg.connect(home, autocommit=True) as conn:

@@ -1,0 +1,291 @@
+"""The statements of db/derived.py: made anew, refreshed, and where the tables differ from what they come from."""
+
+from __future__ import annotations
+
+from typing import LiteralString
+
+from psycopg import sql
+
+_FACTS = sql.SQL("""
+    SELECT count(*)::integer AS orders,
+        coalesce(sum(amount) FILTER (WHERE currency = %(currency)s), 0) AS revenue,
+        (count(*) FILTER (WHERE currency <> %(currency)s))::integer AS other_currency_orders,
+        min(placed_on) AS first_order_on,
+        max(placed_on) AS last_order_on,
+        coalesce(bit_xor(hashtextextended(concat_ws(' ', id, placed_on, placed_at, currency, amount), 0)), 0)
+            AS orders_digest,
+        coalesce(array_agg(placed_on ORDER BY placed_on), ARRAY[]::date[]) AS days
+    FROM orders
+""")
+
+# Orders with what each is the first of: of all of its customer's, of its day, its ISO week, its month.
+_PLACES = """
+    SELECT customer_id, placed_on, currency, amount,
+        (before IS NULL)::integer AS is_new,
+        (before IS DISTINCT FROM placed_on)::integer AS of_day,
+        (before IS NULL OR before < date_trunc('week', placed_on::timestamp))::integer AS of_week,
+        (before IS NULL OR before < date_trunc('month', placed_on::timestamp))::integer AS of_month
+    FROM (
+        SELECT *, lag(placed_on) OVER (PARTITION BY customer_id ORDER BY placed_on, placed_at, id) AS before
+        FROM orders {of}
+    ) AS following
+"""
+
+_DAY_COLUMNS = sql.SQL("orders, revenue, new_customers, first_of_day, first_of_week, first_of_month")
+
+_UPSERT_METRICS = sql.SQL("""
+    ON CONFLICT (customer_id) DO UPDATE SET
+        first_order_on = excluded.first_order_on,
+        last_order_on = excluded.last_order_on,
+        orders = excluded.orders,
+        revenue = excluded.revenue,
+        other_currency_orders = excluded.other_currency_orders,
+        orders_digest = excluded.orders_digest,
+        rolled_owner_id = excluded.rolled_owner_id,
+        rolled_region = excluded.rolled_region,
+        refreshed_at = excluded.refreshed_at
+""")
+
+_UPSERT_DAYS = sql.SQL("""
+    ON CONFLICT (day, owner_id, region, currency) DO UPDATE SET
+        orders = excluded.orders,
+        revenue = excluded.revenue,
+        new_customers = excluded.new_customers,
+        first_of_day = excluded.first_of_day,
+        first_of_week = excluded.first_of_week,
+        first_of_month = excluded.first_of_month
+""")
+
+REBUILD = """
+WITH facts AS MATERIALIZED (
+    SELECT c.id, c.owner_id, c.region, f.*
+    FROM customers AS c
+    CROSS JOIN LATERAL ({facts} WHERE customer_id = c.id) AS f
+),
+metrics AS (
+    INSERT INTO customer_metrics (customer_id, first_order_on, last_order_on, orders, revenue, other_currency_orders,
+        orders_digest, rolled_owner_id, rolled_region, refreshed_at)
+    SELECT id, first_order_on, last_order_on, orders, revenue, other_currency_orders, orders_digest, owner_id, region,
+        %(now)s
+    FROM facts
+    {upsert_metrics}
+    RETURNING 1
+),
+gone AS (
+    DELETE FROM customer_metrics AS m WHERE NOT EXISTS (SELECT FROM customers AS c WHERE c.id = m.customer_id)
+),
+days_of AS (
+    INSERT INTO order_days (customer_id, days) SELECT id, days FROM facts
+    ON CONFLICT (customer_id) DO UPDATE SET days = excluded.days
+),
+days_gone AS (
+    DELETE FROM order_days AS d WHERE NOT EXISTS (SELECT FROM customers AS c WHERE c.id = d.customer_id)
+),
+sums AS MATERIALIZED (
+    SELECT p.placed_on AS day, f.owner_id, f.region, p.currency, count(*)::integer AS orders,
+        sum(p.amount) AS revenue, sum(p.is_new)::integer AS new_customers, sum(p.of_day)::integer AS first_of_day,
+        sum(p.of_week)::integer AS first_of_week, sum(p.of_month)::integer AS first_of_month
+    FROM ({places}) AS p
+    JOIN facts AS f ON f.id = p.customer_id
+    GROUP BY 1, 2, 3, 4
+),
+days AS (
+    INSERT INTO daily_sales (day, owner_id, region, currency, {day_columns})
+    SELECT day, owner_id, region, currency, {day_columns} FROM sums
+    {upsert_days}
+    RETURNING 1
+),
+emptied AS (
+    DELETE FROM daily_sales AS d WHERE NOT EXISTS (
+        SELECT FROM sums AS s
+        WHERE (s.day, s.owner_id, s.region, s.currency) = (d.day, d.owner_id, d.region, d.currency)
+    )
+)
+SELECT (SELECT count(*) FROM metrics) AS customers, (SELECT count(*) FROM days) AS days
+"""
+
+# `same` is true when the orders are those that the metrics were made of: then the customer can at most have moved, and
+# what it adds to daily_sales is subtracted there and added here. Otherwise what it added before is no longer known, and
+# the sums of its keys are taken anew: right for orders that came or went, at the cost of reading those keys' orders.
+# The digest tells orders with equal totals apart; a hash that another PostgreSQL computes otherwise costs only time.
+REFRESH = """
+WITH taken AS (
+    DELETE FROM touched_customers
+    WHERE id IN (SELECT id FROM touched_customers ORDER BY id LIMIT %(limit)s)
+    RETURNING customer_id
+),
+work AS MATERIALIZED (
+    SELECT t.customer_id, c.id IS NOT NULL AS stands, c.owner_id, c.region, f.*,
+        m.customer_id IS NOT NULL AS rolled, m.rolled_owner_id, m.rolled_region,
+        (m.orders, m.revenue, m.other_currency_orders, m.first_order_on, m.last_order_on, m.orders_digest)
+        IS NOT DISTINCT FROM
+        (f.orders, f.revenue, f.other_currency_orders, f.first_order_on, f.last_order_on, f.orders_digest) AS same
+    FROM (SELECT DISTINCT customer_id FROM taken) AS t
+    LEFT JOIN customers AS c ON c.id = t.customer_id
+    LEFT JOIN customer_metrics AS m ON m.customer_id = t.customer_id
+    CROSS JOIN LATERAL ({facts} WHERE customer_id = t.customer_id) AS f
+),
+moved AS MATERIALIZED (
+    SELECT customer_id, owner_id, region, rolled_owner_id, rolled_region
+    FROM work
+    WHERE stands
+        AND (NOT rolled OR same AND (owner_id, region) IS DISTINCT FROM (rolled_owner_id, rolled_region))
+),
+stale AS MATERIALIZED (
+    SELECT rolled_owner_id AS owner_id, rolled_region AS region FROM work WHERE rolled AND NOT same
+    UNION
+    SELECT owner_id, region FROM work WHERE rolled AND NOT same AND stands
+),
+placed AS MATERIALIZED (
+    SELECT m.customer_id, s.owner_id, s.region
+    FROM customer_metrics AS m
+    JOIN stale AS s ON s.owner_id = m.rolled_owner_id AND s.region = m.rolled_region
+    WHERE NOT EXISTS (SELECT FROM work AS w WHERE w.customer_id = m.customer_id)
+    UNION ALL
+    SELECT w.customer_id, s.owner_id, s.region
+    FROM work AS w
+    JOIN stale AS s ON s.owner_id = w.owner_id AND s.region = w.region
+    WHERE w.stands
+),
+ranked AS MATERIALIZED (
+    SELECT o.*
+    FROM (SELECT customer_id FROM moved UNION SELECT customer_id FROM placed) AS p
+    CROSS JOIN LATERAL ({places_of_p}) AS o
+),
+pieces AS (
+    SELECT r.placed_on AS day, side.owner_id, side.region, r.currency, side.sign AS orders,
+        side.sign * r.amount AS revenue, side.sign * r.is_new AS new_customers, side.sign * r.of_day AS first_of_day,
+        side.sign * r.of_week AS first_of_week, side.sign * r.of_month AS first_of_month
+    FROM ranked AS r
+    JOIN moved AS m ON m.customer_id = r.customer_id
+    CROSS JOIN LATERAL (
+        VALUES (m.owner_id, m.region, 1), (m.rolled_owner_id, m.rolled_region, -1)
+    ) AS side (owner_id, region, sign)
+    WHERE side.owner_id IS NOT NULL
+        AND NOT EXISTS (SELECT FROM stale AS s WHERE s.owner_id = side.owner_id AND s.region = side.region)
+    UNION ALL
+    SELECT r.placed_on, p.owner_id, p.region, r.currency, 1, r.amount, r.is_new, r.of_day, r.of_week, r.of_month
+    FROM ranked AS r
+    JOIN placed AS p ON p.customer_id = r.customer_id
+    UNION ALL
+    SELECT d.day, d.owner_id, d.region, d.currency, -d.orders, -d.revenue, -d.new_customers, -d.first_of_day,
+        -d.first_of_week, -d.first_of_month
+    FROM daily_sales AS d
+    JOIN stale AS s ON s.owner_id = d.owner_id AND s.region = d.region
+),
+change AS (
+    SELECT day, owner_id, region, currency, sum(orders)::integer AS orders, sum(revenue) AS revenue,
+        sum(new_customers)::integer AS new_customers, sum(first_of_day)::integer AS first_of_day,
+        sum(first_of_week)::integer AS first_of_week, sum(first_of_month)::integer AS first_of_month
+    FROM pieces
+    GROUP BY 1, 2, 3, 4
+    HAVING (sum(orders), sum(revenue), sum(new_customers), sum(first_of_day), sum(first_of_week), sum(first_of_month))
+        <> (0, 0, 0, 0, 0, 0)
+),
+outcome AS MATERIALIZED (
+    SELECT c.day, c.owner_id, c.region, c.currency, coalesce(d.orders, 0) + c.orders AS orders,
+        coalesce(d.revenue, 0) + c.revenue AS revenue,
+        coalesce(d.new_customers, 0) + c.new_customers AS new_customers,
+        coalesce(d.first_of_day, 0) + c.first_of_day AS first_of_day,
+        coalesce(d.first_of_week, 0) + c.first_of_week AS first_of_week,
+        coalesce(d.first_of_month, 0) + c.first_of_month AS first_of_month
+    FROM change AS c
+    LEFT JOIN daily_sales AS d
+        ON (d.day, d.owner_id, d.region, d.currency) = (c.day, c.owner_id, c.region, c.currency)
+),
+days AS (
+    INSERT INTO daily_sales (day, owner_id, region, currency, {day_columns})
+    SELECT day, owner_id, region, currency, {day_columns} FROM outcome WHERE orders <> 0
+    {upsert_days}
+),
+emptied AS (
+    DELETE FROM daily_sales AS d
+    USING outcome AS x
+    WHERE x.orders = 0 AND (d.day, d.owner_id, d.region, d.currency) = (x.day, x.owner_id, x.region, x.currency)
+),
+gone AS (
+    DELETE FROM customer_metrics AS m USING work AS w WHERE m.customer_id = w.customer_id AND NOT w.stands
+),
+days_of AS (
+    INSERT INTO order_days (customer_id, days) SELECT customer_id, w.days FROM work AS w WHERE stands
+    ON CONFLICT (customer_id) DO UPDATE SET days = excluded.days
+),
+days_gone AS (
+    DELETE FROM order_days AS d USING work AS w WHERE d.customer_id = w.customer_id AND NOT w.stands
+),
+metrics AS (
+    INSERT INTO customer_metrics (customer_id, first_order_on, last_order_on, orders, revenue, other_currency_orders,
+        orders_digest, rolled_owner_id, rolled_region, refreshed_at)
+    SELECT customer_id, first_order_on, last_order_on, orders, revenue, other_currency_orders, orders_digest, owner_id,
+        region, %(now)s
+    FROM work
+    WHERE stands
+    {upsert_metrics}
+)
+SELECT (SELECT count(*) FROM taken) AS taken, (SELECT array_agg(customer_id) FROM work) AS customers
+"""
+
+WRONG_CUSTOMERS = """
+SELECT p.customer_id
+FROM (
+    SELECT coalesce(c.id, m.customer_id, d.customer_id) AS customer_id, c.id IS NOT NULL AS stands, c.owner_id,
+        c.region, m.first_order_on, m.last_order_on, m.orders, m.revenue, m.other_currency_orders, m.rolled_owner_id,
+        m.rolled_region, d.days
+    FROM customers AS c
+    FULL JOIN customer_metrics AS m ON m.customer_id = c.id
+    FULL JOIN order_days AS d ON d.customer_id = coalesce(c.id, m.customer_id)
+    WHERE coalesce(c.id, m.customer_id, d.customer_id) %% %(one_in)s = %(turn)s
+) AS p
+CROSS JOIN LATERAL ({facts} WHERE customer_id = p.customer_id) AS f
+WHERE NOT EXISTS (SELECT FROM touched_customers AS t WHERE t.customer_id = p.customer_id)
+    AND (NOT p.stands
+        OR (p.owner_id, p.region, f.orders, f.revenue, f.other_currency_orders, f.first_order_on, f.last_order_on,
+            f.days)
+        IS DISTINCT FROM (p.rolled_owner_id, p.rolled_region, p.orders, p.revenue, p.other_currency_orders,
+            p.first_order_on, p.last_order_on, p.days))
+ORDER BY 1
+"""
+
+WRONG_DAYS = """
+WITH busy AS (
+    SELECT DISTINCT m.rolled_owner_id AS owner_id, m.rolled_region AS region
+    FROM touched_customers AS t
+    JOIN customer_metrics AS m ON m.customer_id = t.customer_id
+),
+buyers AS MATERIALIZED (
+    SELECT DISTINCT customer_id FROM orders WHERE (placed_on - DATE '2000-01-01') %% %(one_in)s = %(turn)s
+),
+sums AS (
+    SELECT o.placed_on AS day, m.rolled_owner_id AS owner_id, m.rolled_region AS region, o.currency,
+        count(*) AS orders, sum(o.amount) AS revenue, sum(o.is_new) AS new_customers, sum(o.of_day) AS first_of_day,
+        sum(o.of_week) AS first_of_week, sum(o.of_month) AS first_of_month
+    FROM buyers AS p
+    CROSS JOIN LATERAL ({places_of_p}) AS o
+    JOIN customer_metrics AS m ON m.customer_id = p.customer_id
+    WHERE (o.placed_on - DATE '2000-01-01') %% %(one_in)s = %(turn)s
+    GROUP BY 1, 2, 3, 4
+),
+stored AS (
+    SELECT * FROM daily_sales WHERE (day - DATE '2000-01-01') %% %(one_in)s = %(turn)s
+)
+SELECT day, owner_id, region, currency
+FROM sums AS s
+FULL JOIN stored AS d USING (day, owner_id, region, currency)
+WHERE (s.orders, s.revenue, s.new_customers, s.first_of_day, s.first_of_week, s.first_of_month)
+    IS DISTINCT FROM (d.orders, d.revenue, d.new_customers, d.first_of_day, d.first_of_week, d.first_of_month)
+    AND (owner_id, region) NOT IN (SELECT owner_id, region FROM busy)
+ORDER BY 1, 2, 3, 4
+"""
+
+
+def statement(template: LiteralString) -> str:
+    """One of these statements, its shared pieces filled in."""
+    written = sql.SQL(template).format(
+        facts=_FACTS,
+        places=sql.SQL(_PLACES).format(of=sql.SQL("")),
+        places_of_p=sql.SQL(_PLACES).format(of=sql.SQL("WHERE customer_id = p.customer_id")),
+        day_columns=_DAY_COLUMNS,
+        upsert_metrics=_UPSERT_METRICS,
+        upsert_days=_UPSERT_DAYS,
+    )
+    return written.as_string()

@@ -51,7 +51,8 @@ def _upload(customer_id: int, viewer: Viewer, *, full: bool) -> None:
     limits = _("At most {mb} MB a file and {files} files a customer: {kinds}.").format(
         mb=attachments.MOST_MEGABYTES, files=attachments.MOST_FILES, kinds=", ".join(MEDIA_TYPES)
     )
-    st.caption(limits)
+    kept = _("A deleted file can be brought back for {n} days, by Undo.").format(n=attachments.KEPT_DELETED.days)
+    st.caption(f"{limits} {kept}")
     refused = st.session_state.pop(f"{KEY}_refused", None)
     if refused:
         st.error(wording.sentence(refused))

@@ -22,6 +22,25 @@ ICONS = {
 }
 
 
+# What a screen reader calls the field and its button is English, or nothing, since our words stand there by style.
+_SCRIPT = """
+export default function (component) {
+  const { name } = component.data
+  const put = () => {
+    for (const part of document.querySelectorAll('[data-testid="stFileUploaderDropzone"] :is(input, button)')) {
+      part.setAttribute('aria-label', name)
+    }
+  }
+  window.kehuNaming?.disconnect()
+  window.kehuNaming = new MutationObserver(put)
+  window.kehuNaming.observe(document.body, { childList: true, subtree: true })
+  put()
+  return () => window.kehuNaming.disconnect()
+}
+"""
+_naming = st.components.v2.component("kehu_naming", js=_SCRIPT)
+
+
 def draw(customer_id: int, viewer: Viewer, *, zone: str) -> None:
     """The tab: what may be uploaded, by whom it may, and all files."""
     rows = data.read(attachments.files, viewer=viewer, customer_id=customer_id)
@@ -118,3 +137,5 @@ def _in_the_users_words() -> None:
         f'{field} button p::after{{content:"{choose}";font-size:0.875rem;visibility:visible}}'
         f'{field}:has([aria-invalid=true])::after{{content:"{failed}";color:light-dark(#B42318,#FDA29B)}}</style>'
     )
+    with st.container(key="kehu_named"):
+        _naming(key="kehu_named_hand", data={"name": choose}, height=1)

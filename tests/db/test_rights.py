@@ -574,7 +574,7 @@ RULES: dict[str, Rule] = {
     "customer.order_lines": _rule(P.CUSTOMERS_READ, customer_id=_customer, order_id=lambda ids: ids.order),
     "customer.purchases": _rule(P.CUSTOMERS_READ, customer_id=_customer),
     "customer.save": _rule(P.CUSTOMERS_EDIT, customer_id=_customer, version=3, values={"name": "x"}),
-    "customer.top_categories": _rule(P.CUSTOMERS_READ, customer_id=_customer),
+    "customer.top_categories": _rule(P.CUSTOMERS_READ, customer_id=_customer, currency="USD"),
     "customers.export": _rule(P.CUSTOMERS_EXPORT, today=TODAY, filters=Filters()),
     "customers.owners": _rule(P.USERS_READ),
     "customers.page": _rule(P.CUSTOMERS_READ, today=TODAY),

@@ -71,7 +71,7 @@ def _upload(customer_id: int, viewer: Viewer, *, full: bool) -> None:
         mb=attachments.MOST_MEGABYTES, files=attachments.MOST_FILES, kinds=", ".join(MEDIA_TYPES)
     )
     kept = _("A deleted file can be brought back for {n} days, by Undo.").format(n=attachments.KEPT_DELETED.days)
-    st.caption(f"{limits} {kept}")
+    st.caption(f"{limits}  \n{kept}")
     refused = st.session_state.pop(f"{KEY}_refused", None)
     if refused:
         st.error(wording.sentence(refused))

@@ -70,7 +70,7 @@ def draw(known: Choices, *, masked: bool, sorts: Mapping[str, str]) -> Asked:
         bind="query-params",
         max_chars=200,
         icon=":material/search:",
-        placeholder=searched(masked=masked),
+        placeholder=wording.searched(masked=masked),
         help=_("Names and contacts are hidden from your role; search by number or tag.") if masked else None,
     )
     with st.container(horizontal=True, vertical_alignment="bottom", key="kehu_filters"):
@@ -85,13 +85,6 @@ def draw(known: Choices, *, masked: bool, sorts: Mapping[str, str]) -> Asked:
     below = st.container()
     _chips(filters, known)
     return Asked(filters, sort, descending, first, last, below)
-
-
-def searched(*, masked: bool) -> str:
-    """What the words of a search are looked for in, wherever customers are searched."""
-    if masked:
-        return _("Number or tag")
-    return _("Name, company, pinyin, phone, e-mail, number, contact or tag")
 
 
 def _count(known: Choices) -> int:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import streamlit as st
 
-from components import customer_filters, format, history_lines, places, task_list, wording
+from components import format, history_lines, places, task_list, wording
 from db import clock
 from db.words import _
 
@@ -34,7 +34,7 @@ def search() -> None:
             key="today_words",
             max_chars=200,
             icon=":material/search:",
-            placeholder=customer_filters.searched(masked=False),
+            placeholder=wording.searched(masked=False),
             label_visibility="collapsed",
         )
         sent = st.form_submit_button(_("Search"), key="today_search")

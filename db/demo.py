@@ -106,7 +106,9 @@ def write(conn: Connection, demo: Demo, *, actor: Viewer, source: str, progress:
     users = _write_users(conn, recorded)
     progress(0.12, _("{n} customers").format(n=f"{len(demo.customers):,}"))
     ids = _write_customers(conn, recorded, demo, users)
-    demo_around.write(conn, recorded, demo.customers, ids, users, today=clock.today(demo_data.ZONE))
+    spent = demo.orders.groupby("household")["amount"].sum().sort_values(ascending=False, kind="stable")
+    best = [int(household) for household in spent.index[: demo_around.BEST]]
+    demo_around.write(conn, recorded, demo.customers, ids, users, today=clock.today(demo_data.ZONE), best=best)
 
     def tell(sentence: str, done: int, total: int, start: float, end: float) -> None:
         progress(start + (end - start) * done / total, sentence.format(done=f"{done:,}", total=f"{total:,}"))

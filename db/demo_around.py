@@ -27,6 +27,8 @@ TALKED_TO = 30
 """Of each salesperson, so many of the first customers with a telephone have talks, the first third of them notes."""
 WITH_FILES = 3
 """Of each salesperson, so many of the first customers with a telephone have files."""
+BEST = 40
+"""Of those who bought most, whom people look at first, so many have a bit of everything."""
 OF_A_MANAGER = 4
 """Tasks that each manager has at customers of the team."""
 _CONSENTED_PERCENT, _TAGGED_PERCENT, _ADDRESS_PERCENT = 30, 25, 20
@@ -136,9 +138,10 @@ def write(
     users: Mapping[str, int],
     *,
     today: date,
+    best: Sequence[int] = (),
 ) -> None:
     """Insert all of it into the change set; `ids` are household → customer, `users` username → user."""
-    for table, rows in made(customers, users, today=today).items():
+    for table, rows in made(customers, users, today=today, best=best).items():
         own = written.keys(table) if table in written.OF else lambda row: {}
         contents = [row.pop("content") for row in rows] if table == "attachments" else []
         keyed = [{"customer_id": ids[row.pop("household")]} | row | own(row) for row in rows]
@@ -152,9 +155,14 @@ def write(
 
 
 def made(
-    customers: Sequence[Mapping[str, Any]], users: Mapping[str, int], *, today: date
+    customers: Sequence[Mapping[str, Any]], users: Mapping[str, int], *, today: date, best: Sequence[int] = ()
 ) -> dict[str, list[dict[str, Any]]]:
-    """The rows of each table, with `household` in place of the customer's id; those of files with their `content`."""
+    """The rows of each table, with `household` in place of the customer's id; those of files with their `content`.
+
+    `best` are households that have a bit of everything.
+    """
+    sure = set(best)
+    those = [c for c in customers if c["household"] in sure and c["owner"]]
     author = {c["household"]: users[c["owner"]] if c["owner"] else NOBODY for c in customers}
     companies = [c for c in customers if c["kind"] == "company"]
     mine = {
@@ -162,14 +170,17 @@ def made(
         for person in USERS
         if person.role is Role.SALES
     }
-    talked = [c for theirs in mine.values() for c in theirs[:TALKED_TO]]
-    noted = [c for theirs in mine.values() for c in theirs[: TALKED_TO // 3]]
-    filed = [c for theirs in mine.values() for c in theirs[:WITH_FILES]]
+    talked, noted, filed = (
+        list({c["household"]: c for c in (*those, *(c for theirs in mine.values() for c in theirs[:most]))}.values())
+        for most in (TALKED_TO, TALKED_TO // 3, WITH_FILES)
+    )
     rows: dict[str, list[dict[str, Any]]] = {
         "contacts": [row for c in companies for row in _contacts(c)],
-        "addresses": [row for c in customers for row in _addresses(c)],
-        "consents": [row for c in customers for row in _consents(c, author[c["household"]], today)],
-        "customer_tags": [row for c in customers for row in _tags(c)],
+        "addresses": [row for c in customers for row in _addresses(c, sure=c["household"] in sure)],
+        "consents": [
+            row for c in customers for row in _consents(c, author[c["household"]], today, sure=c["household"] in sure)
+        ],
+        "customer_tags": [row for c in customers for row in _tags(c, sure=c["household"] in sure)],
         "attachments": [row for c in filed for row in _files(c, author[c["household"]], today)],
         "interactions": [row for c in talked for row in _talks(c, author[c["household"]], today)],
         "notes": [_note(c, author[c["household"]], today) for c in noted],
@@ -210,9 +221,9 @@ def _contacts(customer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"household": household} | row | contacts.keys(row)
 
 
-def _addresses(customer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _addresses(customer: Mapping[str, Any], *, sure: bool) -> Iterator[dict[str, Any]]:
     household, company = customer["household"], customer["kind"] == "company"
-    if not company and draw(household, "address", 100) >= _ADDRESS_PERCENT:
+    if not (company or sure) and draw(household, "address", 100) >= _ADDRESS_PERCENT:
         return
     for n, kind in enumerate(("delivery", "billing") if company else ("home",)):
         street, number = _said(customer, pick(household + n, "street", _STREETS)), 1 + draw(household, "number", 200)
@@ -230,9 +241,9 @@ def _addresses(customer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _consents(customer: Mapping[str, Any], author: int, today: date) -> Iterator[dict[str, Any]]:
+def _consents(customer: Mapping[str, Any], author: int, today: date, *, sure: bool) -> Iterator[dict[str, Any]]:
     household = customer["household"]
-    if draw(household, "consents", 100) >= _CONSENTED_PERCENT:
+    if not sure and draw(household, "consents", 100) >= _CONSENTED_PERCENT:
         return
     for channel in ("phone", "mail", "wechat")[: 1 + draw(household, "channels", 3)]:
         states = ("given", "given", "given", "refused", "withdrawn")
@@ -246,10 +257,10 @@ def _consents(customer: Mapping[str, Any], author: int, today: date) -> Iterator
         }
 
 
-def _tags(customer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _tags(customer: Mapping[str, Any], *, sure: bool) -> Iterator[dict[str, Any]]:
     household = customer["household"]
     chosen = {pick(household, "company tag", _COMPANY_TAGS)} if customer["kind"] == "company" else set()
-    if draw(household, "tags", 100) < _TAGGED_PERCENT:
+    if sure or draw(household, "tags", 100) < _TAGGED_PERCENT:
         chosen |= {pick(household, "tag", _TAGS), pick(household, "second tag", _TAGS)}
     for tag in sorted(chosen):
         row = tags.row(household, tag)

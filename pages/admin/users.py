@@ -4,18 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from components import (
-    controls,
-    customer_filters,
-    data,
-    page,
-    rights_view,
-    tables,
-    user_actions,
-    user_form,
-    user_view,
-    wording,
-)
+from components import controls, data, page, rights_view, tables, user_actions, user_form, user_view, wording
 from components.signin import role_name
 from db import text, users, visibility
 from db.errors import Conflict, Invalid, KehuError
@@ -101,7 +90,7 @@ def sight() -> None:
         bind="query-params",
         max_chars=200,
         icon=":material/search:",
-        placeholder=customer_filters.searched(masked=False),
+        placeholder=wording.searched(masked=False),
     )
     if not words:
         st.caption(_("Find a customer to see which users may look at it, and why."))

@@ -57,6 +57,14 @@ def test_it_follows_from_the_numbers_and_the_day_alone(people: Any, rows: Any) -
         assert some[table] == [row for row in rows[table] if row["household"] <= 20]
 
 
+def test_whom_people_look_at_first_has_a_bit_of_everything(people: Any) -> None:
+    best = [c["household"] for c in people if c["owner"]][-5:]
+    rows = demo_around.made(people, USERS, today=TODAY, best=best)
+    for table in ("addresses", "consents", "customer_tags", "attachments", "interactions", "notes"):
+        assert set(best) <= {row["household"] for row in rows[table]}, table
+    assert len({row["household"] for row in rows["notes"]}) == len(rows["notes"]), "nobody twice"
+
+
 def test_nobody_can_be_reached(rows: Any) -> None:
     phones = [row["phone"].replace(" ", "") for row in rows["contacts"]]
     assert all(p.startswith(("+8612009", "+120655501")) for p in phones)

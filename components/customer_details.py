@@ -25,6 +25,6 @@ def draw(customer: Any, viewer: Viewer, consents: Mapping[str, Any], *, zone: st
         consent_view.card(customer.id, viewer, consents, zone=zone, today=today)
     # On a phone whom to call comes first.
     with right, st.container(key="kehu_beside_details"):
-        reach.people(customer.id, viewer)
-        reach.places(customer.id, viewer)
+        reach.people(customer.id, viewer, zone=zone)
+        reach.places(customer.id, viewer, zone=zone)
     customer_figures.seen_by(customer, viewer)

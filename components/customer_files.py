@@ -22,6 +22,25 @@ ICONS = {
 }
 
 
+# What a screen reader calls the field and its button is English, or nothing, since our words stand there by style.
+_SCRIPT = """
+export default function (component) {
+  const { name } = component.data
+  const put = () => {
+    for (const part of document.querySelectorAll('[data-testid="stFileUploaderDropzone"] :is(input, button)')) {
+      part.setAttribute('aria-label', name)
+    }
+  }
+  window.kehuNaming?.disconnect()
+  window.kehuNaming = new MutationObserver(put)
+  window.kehuNaming.observe(document.body, { childList: true, subtree: true })
+  put()
+  return () => window.kehuNaming.disconnect()
+}
+"""
+_naming = st.components.v2.component("kehu_naming", js=_SCRIPT)
+
+
 def draw(customer_id: int, viewer: Viewer, *, zone: str) -> None:
     """The tab: what may be uploaded, by whom it may, and all files."""
     rows = data.read(attachments.files, viewer=viewer, customer_id=customer_id)
@@ -51,7 +70,8 @@ def _upload(customer_id: int, viewer: Viewer, *, full: bool) -> None:
     limits = _("At most {mb} MB a file and {files} files a customer: {kinds}.").format(
         mb=attachments.MOST_MEGABYTES, files=attachments.MOST_FILES, kinds=", ".join(MEDIA_TYPES)
     )
-    st.caption(limits)
+    kept = _("A deleted file can be brought back for {n} days, by Undo.").format(n=attachments.KEPT_DELETED.days)
+    st.caption(f"{limits}  \n{kept}")
     refused = st.session_state.pop(f"{KEY}_refused", None)
     if refused:
         st.error(wording.sentence(refused))
@@ -117,3 +137,5 @@ def _in_the_users_words() -> None:
         f'{field} button p::after{{content:"{choose}";font-size:0.875rem;visibility:visible}}'
         f'{field}:has([aria-invalid=true])::after{{content:"{failed}";color:light-dark(#B42318,#FDA29B)}}</style>'
     )
+    with st.container(key="kehu_named"):
+        _naming(key="kehu_named_hand", data={"name": choose}, height=1)

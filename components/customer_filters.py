@@ -70,7 +70,7 @@ def draw(known: Choices, *, masked: bool, sorts: Mapping[str, str]) -> Asked:
         bind="query-params",
         max_chars=200,
         icon=":material/search:",
-        placeholder=_("Number or tag") if masked else _("Name, pinyin, e-mail, phone, number, contact or tag"),
+        placeholder=wording.searched(masked=masked),
         help=_("Names and contacts are hidden from your role; search by number or tag.") if masked else None,
     )
     with st.container(horizontal=True, vertical_alignment="bottom", key="kehu_filters"):

@@ -18,6 +18,7 @@ from components import (
     data,
     page,
     undo_since_view,
+    wording,
 )
 from db import customer, customers, history
 from db.permissions import Viewer
@@ -71,7 +72,9 @@ def _purchases(opened: Opened) -> None:
     with left:
         customer_tabs.months(data.read(customer.monthly, currency=currency, **one), currency=currency)
     with right:
-        customer_tabs.categories(data.read(customer.top_categories, **one), currency=currency)
+        customer_tabs.categories(data.read(customer.top_categories, currency=currency, **one), currency=currency)
+    if opened.found.other_currency_orders:
+        st.caption(wording.left_out(opened.found.other_currency_orders))
     number = controls.page_number("customer_orders_page", opened.found.id)
     rows, total = data.read(customer.purchases, offset=(number - 1) * ORDERS, limit=ORDERS, **one)
     if rows.empty:  # a link to a page that is no longer there

@@ -14,7 +14,7 @@ from db.errors import Invalid
 from db.permissions import Permission, Viewer
 from db.words import N_, _
 
-STATES = {"open": N_("To be done"), "done": N_("Done")}
+STATES = {"open": N_("To be done"), "done": N_("Finished")}
 
 
 def form(*, viewer: Viewer, customer_id: int, today: date) -> Mapping[str, Any] | None:

@@ -5,85 +5,24 @@ Which view is open stands in the address as `customers_view`; what it is narrowe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
 
-from components import controls, customer_filters, data, list_columns, page, wording
+from components import controls, customer_filters, data, list_columns, page, view_clash, view_words, wording
 from components.customer_filters import KEY, Asked, Choices
+from components.view_words import read
 from db import saved_views, view_params
 from db.column_names import shown
-from db.customer_filters import BEFORE, MOST_DAYS, MOST_FILTER_TAGS, MOST_REVENUE, RECENCY, WITHIN
-from db.errors import NotFound
+from db.customer_filters import BEFORE, WITHIN
+from db.errors import Conflict, NotFound
 from db.permissions import Viewer
 from db.saved_views import View
 from db.words import _
 
 PARAMETER = f"{KEY}_view"
 _OPENED = f"{PARAMETER}_opened"
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What of a view's parameters there is for this reader, and in words what was left out."""
-
-    params: Mapping[str, str]
-    left_out: Sequence[str]
-
-
-def read(view: View, known: Choices, *, sorts: Mapping[str, str]) -> Reading:
-    """Hold a view's parameters against what there is. What is unknown is left out and said, never silently."""
-    kept: dict[str, str] = {}
-    left: list[str] = []
-    for name, value in view.params.items():
-        fits = _fitting(name, value, known, sorts)
-        if fits:
-            kept[name] = fits
-        if fits != value:
-            gone = ", ".join(tag for tag in value.split(",") if tag not in known.tags) if name == "tags" else value
-            left.append(f"{_called(name)}: {wording.translated(gone)}")
-    return Reading(kept, (*left, *(f"{_called(name)} ({_('hidden from your role')})" for name in view.withheld)))
-
-
-def _fitting(name: str, value: str, known: Choices, sorts: Mapping[str, str]) -> str:
-    """The value, or what of it there is; '' for nothing."""
-    listed: dict[str, Sequence[str] | Mapping[str, str]] = {
-        "owner": known.owners,
-        "team": known.teams if len(known.teams) > 1 else (),
-        "stage": known.stages,
-        "region": known.regions,
-        "source": known.sources,
-        "ordered": RECENCY,
-        "contacted": RECENCY,
-        "archived": ("yes",),
-        "descending": ("true",),
-        "sort": sorts,
-    }
-    if name in listed:
-        return value if value in listed[name] else ""
-    if name == "tags":
-        return ",".join([tag for tag in value.split(",") if tag in known.tags][:MOST_FILTER_TAGS])
-    if name.startswith("revenue_"):
-        return value if controls.whole(value, MOST_REVENUE) is not None else ""
-    if name.endswith("_days"):
-        return value if controls.whole(value, MOST_DAYS) is not None else ""
-    return value if name == view_params.SEARCH else ""
-
-
-def _called(name: str) -> str:
-    names = {
-        "search": _("Search"),
-        "owner": _("Owner"),
-        "team": _("Team"),
-        "stage": _("Stage"),
-        "region": _("Region"),
-        "source": _("Source"),
-        "tags": _("Tags"),
-        "sort": _("Sort by"),
-    }
-    return names.get(name, _("Filter"))
 
 
 # --- opening ---------------------------------------------------------------------------------------------------------
@@ -111,6 +50,7 @@ def follow(viewer: Viewer, known: Choices, *, sorts: Mapping[str, str]) -> View 
         return None
     if st.session_state.get(_OPENED) != written:
         st.session_state[_OPENED] = written
+        view_clash.forget()
         others = {name for name in st.query_params if name.startswith(f"{KEY}_")} - {PARAMETER, f"{KEY}_page"}
         if not others:
             customer_filters.hold([held(read(found, known, sorts=sorts).params)])
@@ -135,6 +75,7 @@ def held(params: Mapping[str, str]) -> dict[str, Any]:
 
 def _open(view_id: int, holding: Mapping[str, Any]) -> None:
     st.session_state[_OPENED] = st.query_params[PARAMETER] = str(view_id)
+    view_clash.forget()
     customer_filters.hold([holding])
 
 
@@ -153,9 +94,10 @@ def draw(
 ) -> tuple[str, ...]:
     """The views, the columns and what there is to say of the open view; gives the columns to show."""
     reading = read(view, known, sorts=sorts) if view else None
-    of_view = f"{view.id}_{view.version}" if view else ""
+    opened = view_clash.opened(view) if view and view.mine else view
+    of_view = f"{opened.id}_{opened.version}" if opened else ""
     with asked.last:
-        columns = list_columns.choose(viewer, of_view=of_view, columns=view.columns if view else None)
+        columns = list_columns.choose(viewer, of_view=of_view, columns=opened.columns if opened else None)
     now = view_params.params_of(asked.filters, asked.sort, asked.descending)
     changed, left = False, list(reading.left_out) if reading else []
     if view and reading:
@@ -168,9 +110,14 @@ def draw(
         label = wording.plain(view.name) + (f" · {_('changed')}" if changed else "")
     with asked.first, st.popover(label, icon=":material/bookmarks:", key=f"kehu_views_{of_view}"):
         _listed(viewer, known, view, sorts=sorts)
-        if view and view.mine:
-            _manage(viewer, view, now, columns, changed=changed or bool(left))
+        if view and opened and view.mine:
+            _manage(viewer, view, opened, now, columns, changed=changed or bool(left))
         _keep(viewer, now, columns)
+        _deleted(viewer)
+    clash = view_clash.found(view) if view else None
+    if view and clash:
+        with asked.below:
+            _both_sides(viewer, view, clash, known, sorts=sorts)
     if left:
         said = _("Not among what you can filter by, so left out of this view: {what}.")
         asked.below.warning(wording.sentence(said.format(what=wording.listed(dict.fromkeys(left)))))
@@ -216,27 +163,21 @@ def _listed(viewer: Viewer, known: Choices, view: View | None, *, sorts: Mapping
 _ICONS = {"private": ":material/bookmark:", "team": ":material/group:", "shared": ":material/public:"}
 
 
-def _manage(viewer: Viewer, view: View, now: dict[str, str], columns: tuple[str, ...], *, changed: bool) -> None:
-    """What its owner does with the open view."""
-
-    def save(values: dict[str, Any], done: str) -> None:
-        with page.guard():
-            set_id = data.write(
-                saved_views.save, actor=viewer, view_id=view.id, version=view.version, values=values, screen="customers"
-            )
-            if set_id:
-                controls.saved(set_id, done)
-
+def _manage(
+    viewer: Viewer, view: View, opened: View, now: dict[str, str], columns: tuple[str, ...], *, changed: bool
+) -> None:
+    """What its owner does with the open view; the form is that of the view as it was `opened`."""
     st.divider()
-    of = f"{view.id}_{view.version}"
+    of = f"{opened.id}_{opened.version}"
     if changed and st.button(_("Update view"), icon=":material/save:", type="primary", key=f"{PARAMETER}_update"):
-        own: dict[str, Any] = {} if view.columns is None else {"columns": list(columns)}
-        save({"params": now} | own, _("View updated."))
+        own: dict[str, Any] = {} if opened.columns is None else {"columns": list(columns)}
+        _save(viewer, view, {"params": now} | own, _("View updated."))
     with st.expander(_("Name and sharing"), icon=":material/edit:", key=f"{PARAMETER}_details_{of}"):
-        given = _form(of, view=view, send=_("Save"))
+        given = _form(viewer, of, view=opened, send=_("Save"))
         if given is not None:
             given["columns"] = list(columns) if given["columns"] else None
-            save(given, _("View changed."))
+            before = view_clash.contents(opened)
+            _save(viewer, view, {c: v for c, v in given.items() if v != before[c]}, _("View changed."))
     if st.button(_("Delete view"), icon=":material/delete:", key=f"{PARAMETER}_delete"):
         with page.guard():
             set_id = data.write(saved_views.archive, actor=viewer, view_id=view.id, screen="customers")
@@ -244,9 +185,73 @@ def _manage(viewer: Viewer, view: View, now: dict[str, str], columns: tuple[str,
             controls.saved(set_id, _("View “{name}” deleted.").format(name=wording.plain(view.name)))
 
 
+def _save(viewer: Viewer, view: View, values: dict[str, Any], done: str, *, over: int | None = None) -> None:
+    """Save what was changed since the view was opened; or `over` the version whose values stood beside one's own."""
+    opened = view_clash.opened(view)
+    seen: dict[str, Any] = {"version": opened.version, "opened": view_clash.contents(opened)}
+    with page.guard():
+        try:
+            set_id = data.write(
+                saved_views.save,
+                actor=viewer,
+                view_id=view.id,
+                values=values,
+                screen="customers",
+                **(seen if over is None else {"version": over}),
+            )
+        except Conflict as error:
+            if not error.rows:
+                raise
+            view_clash.remember(view, error, values, done)
+            st.rerun()
+        merged = [] if over is not None else view_clash.merged(view, values)
+        view_clash.saved()
+        if merged:
+            names = wording.listed(_column_names()[column] for column in merged)
+            done += " " + _("Meanwhile somebody else changed {fields}; both are kept.").format(fields=names)
+        if set_id:
+            controls.saved(set_id, done)
+
+
+def _both_sides(
+    viewer: Viewer, view: View, clash: view_clash.Clash, known: Choices, *, sorts: Mapping[str, str]
+) -> None:
+    """What one wanted to save and what somebody else has saved; one of them is kept."""
+    names = list_columns.offered(viewer)
+
+    def told(row: Mapping[str, Any], side: str) -> str:
+        return view_words.told(row["column"], row[side], known, sorts=sorts, names=names)
+
+    sides = [(_column_names()[row["column"]], told(row, "mine"), told(row, "theirs")) for row in clash.error.rows]
+    theirs = held(read(view, known, sorts=sorts).params)
+    if view_clash.draw(clash, sides, take_theirs=_open, args=(view.id, theirs)):
+        _save(viewer, view, dict(clash.values), clash.done, over=clash.error.details["version"])
+
+
+def _column_names() -> dict[str, str]:
+    return {"name": _("Name"), "visibility": _("Who sees it"), "params": _("Filters"), "columns": _("Columns")}
+
+
+def _deleted(viewer: Viewer) -> None:
+    """One's own views that were deleted, each to be had back."""
+    gone = data.read(saved_views.deleted, viewer=viewer)
+    if not gone:
+        return
+    with st.expander(_("Deleted lately"), icon=":material/history:", key=f"{PARAMETER}_deleted"):
+        st.caption(_("Your last {n} deleted views; a click restores one.").format(n=saved_views.MOST_DELETED))
+        for each in gone:
+            key, icon = f"{PARAMETER}_restore_{each.id}", ":material/restore_from_trash:"
+            if st.button(wording.plain(each.name), icon=icon, type="tertiary", key=key, help=_("Restore")):
+                with page.guard():
+                    set_id = data.write(
+                        saved_views.archive, actor=viewer, view_id=each.id, archived=False, screen="customers"
+                    )
+                    controls.saved(set_id, _("View “{name}” restored.").format(name=wording.plain(each.name)))
+
+
 def _keep(viewer: Viewer, now: dict[str, str], columns: tuple[str, ...]) -> None:
     with st.expander(_("Save as view"), icon=":material/bookmark_add:", key=f"{PARAMETER}_add"):
-        given = _form("new", send=_("Save view"))
+        given = _form(viewer, "new", send=_("Save view"))
         if given is None:
             return
         given |= {"params": now, "columns": list(columns) if given["columns"] else None}
@@ -256,9 +261,12 @@ def _keep(viewer: Viewer, now: dict[str, str], columns: tuple[str, ...]) -> None
             controls.saved(set_id, _("View “{name}” saved.").format(name=wording.plain(given["name"])))
 
 
-def _form(of: str, *, send: str, view: View | None = None) -> dict[str, Any] | None:
+def _form(viewer: Viewer, of: str, *, send: str, view: View | None = None) -> dict[str, Any] | None:
     """Name, who sees it, whether it has columns of its own; gives them when they are sent."""
-    reach = {"private": _("Only me"), "team": _("My team"), "shared": _("Everybody")}
+    reach = view_words.reach()
+    others = view is not None and (view.visibility == "team" or view.owner_id != viewer.user_id)
+    if not (others or data.read(saved_views.has_team, viewer=viewer)):
+        del reach["team"]
     with st.form(f"{PARAMETER}_form_{of}", border=False):
         given = {
             "name": st.text_input(

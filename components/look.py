@@ -16,9 +16,11 @@ _CSS = """
   /* Who one is stands at the sidebar's foot. */
   [data-testid="stSidebarUserContent"] { min-height: calc(100dvh - 5rem); padding-bottom: 1rem; display: flex; }
   [data-testid="stSidebarUserContent"] > div { flex: 1; display: flex; }
-  .st-key-kehu_errand, .st-key-kehu_fold, .st-key-kehu_themed { position: absolute; width: 0; height: 0; }
+  .st-key-kehu_errand, .st-key-kehu_fold, .st-key-kehu_themed, .st-key-kehu_named {
+    position: absolute; width: 0; height: 0;
+  }
   /* Nor do they leave a gap, which would move the screen when they go. */
-  [data-testid="stLayoutWrapper"]:has(> :is(.st-key-kehu_errand, .st-key-kehu_fold)) {
+  [data-testid="stLayoutWrapper"]:has(> :is(.st-key-kehu_errand, .st-key-kehu_fold, .st-key-kehu_named)) {
     position: absolute; width: 0 !important; overflow: hidden;
   }
   /* The theme's grey of small print is too pale for many eyes (WCAG 2, 4.5 : 1). */

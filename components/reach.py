@@ -21,7 +21,7 @@ from db.permissions import Permission, Viewer
 from db.words import _
 
 
-def people(customer_id: int, viewer: Viewer) -> None:
+def people(customer_id: int, viewer: Viewer, *, zone: str) -> None:
     """The contact people, each with the ways to reach them."""
     found = data.read(contacts.people, viewer=viewer, customer_id=customer_id)
     may_write = viewer.can(Permission.CUSTOMERS_EDIT)
@@ -40,10 +40,10 @@ def people(customer_id: int, viewer: Viewer) -> None:
                 )
                 controls.saved(done, _("Contact deleted."))
     if may_write:
-        row_form.draw(_contact_sheet(customer_id, viewer), customer_id)
+        row_form.draw(_contact_sheet(customer_id, viewer), customer_id, viewer=viewer, zone=zone)
 
 
-def places(customer_id: int, viewer: Viewer) -> None:
+def places(customer_id: int, viewer: Viewer, *, zone: str) -> None:
     """The addresses."""
     found = data.read(addresses.places, viewer=viewer, customer_id=customer_id)
     may_write = viewer.can(Permission.CUSTOMERS_EDIT)
@@ -62,7 +62,7 @@ def places(customer_id: int, viewer: Viewer) -> None:
                 )
                 controls.saved(done, _("Address deleted."))
     if may_write:
-        row_form.draw(_address_sheet(customer_id, viewer), customer_id)
+        row_form.draw(_address_sheet(customer_id, viewer), customer_id, viewer=viewer, zone=zone)
 
 
 def contact_labels() -> dict[str, str]:

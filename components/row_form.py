@@ -1,5 +1,6 @@
 """The dialog that adds or edits one row below a customer, an address or a contact: problems at their fields, both sides
-of a stale save to choose from. What is open stands in the session, so that it is there again after each drawing.
+of a stale save to choose from. What is open stands in the session, so that it is there again after each drawing; what
+is typed is kept as a draft, also when the dialog is closed without saving.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from typing import Any
 
 import streamlit as st
 
-from components import controls, page, wording
+from components import controls, drafts, page, wording
 from db.errors import Conflict, Invalid
+from db.permissions import Viewer
 from db.words import _
 
 KEY = "customer_row"
+SAVE_KEYS = "Ctrl+Enter"
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ def open_row(what: str, customer_id: int, row: Any) -> None:
 def _open(what: str, customer_id: int, row_id: int | None, version: int, values: Mapping[str, Any]) -> None:
     turn = st.session_state.get(f"{KEY}_turn", 0) + 1
     st.session_state[f"{KEY}_turn"] = turn
+    drafts.opened(KEY)
     st.session_state[KEY] = {
         "what": what,
         "customer": customer_id,
@@ -65,36 +69,45 @@ def _open(what: str, customer_id: int, row_id: int | None, version: int, values:
 
 
 def close() -> None:
-    """Forget the dialog and what was typed into it."""
+    """Forget the dialog; what was typed into it stays as a draft."""
     st.session_state.pop(KEY, None)
 
 
-def draw(sheet: Sheet, customer_id: int) -> None:
+def draw(sheet: Sheet, customer_id: int, *, viewer: Viewer, zone: str) -> None:
     """Show the dialog when it is open for this customer."""
     found = st.session_state.get(KEY)
     if found and (found["what"], found["customer"]) == (sheet.what, customer_id):
-        page.dialog(sheet.title, on_dismiss=close)(_content)(sheet)
+        page.dialog(sheet.title, on_dismiss=close)(_content)(sheet, viewer, zone)
 
 
-def _content(sheet: Sheet) -> None:
+def _content(sheet: Sheet, viewer: Viewer, zone: str) -> None:
     found = st.session_state.get(KEY)
-    if not found:
+    if not found or (found["clash"] and not _chosen(sheet, found)):
         return
-    if found["clash"] and not _chosen(sheet, found):
+    form = _draft_of(found)
+    waiting, draft = drafts.begun(KEY, form, viewer=viewer, zone=zone)
+    if waiting:
         return
-    values = _form(sheet, found)
-    if values is None:
+    if draft:
+        found["typed"] = {c: v for c, v in draft.values.items() if isinstance(v, str | bool)}
+        if found["row"] is not None:  # what others saved since is merged, or both sides are shown
+            found["version"] = draft.version
+    typed, sent = _form(sheet, found)
+    changed = {c: v for c, v in typed.items() if v != found["opened"].get(c, "")}
+    if not sent:
+        drafts.follow(KEY, form, changed, viewer=viewer, version=found["version"])
         return
     try:
-        done, said = sheet.save(found["row"], found["version"], values)
+        done, said = sheet.save(found["row"], found["version"], changed if found["row"] else typed)
     except Invalid as error:
         found["problems"] = error.fields or {"": error.message}
         st.rerun()
     except Conflict as error:
         if not error.rows:
             raise
-        found |= {"clash": error, "typed": values, "problems": {}}
+        found |= {"clash": error, "typed": changed, "problems": {}}
         st.rerun()
+    drafts.done(KEY, form, viewer=viewer)
     close()
     if done is None:
         st.toast(said)
@@ -102,34 +115,36 @@ def _content(sheet: Sheet) -> None:
     controls.saved(done, said)
 
 
-def _form(sheet: Sheet, found: dict[str, Any]) -> dict[str, str | bool] | None:
-    """The fields; gives what was changed once it is sent."""
+def _draft_of(found: Mapping[str, Any]) -> str:
+    """What the draft of the open dialog is called: by the row, or of a new one by its customer."""
+    new = found["row"] is None
+    return f"new_{found['what']}:{found['customer']}" if new else f"{found['what']}:{found['row']}"
+
+
+def _form(sheet: Sheet, found: dict[str, Any]) -> tuple[dict[str, str | bool], bool]:
+    """The fields; gives what stands in them, and whether it is to be saved."""
     turn = st.session_state[f"{KEY}_turn"]  # each opening and each choice has its own widgets
     start = found["opened"] | found.get("typed", {})
     problems: Mapping[str, str] = found["problems"]
     typed: dict[str, str | bool] = {}
-    with st.form(f"{KEY}_form", border=False, enter_to_submit=False):
-        for column, names in sheet.choices.items():
-            typed[column] = _choice(sheet.named(column), names, start.get(column), f"{KEY}_{column}_{turn}")
+    for column, names in sheet.choices.items():
+        typed[column] = _choice(sheet.named(column), names, start.get(column), f"{KEY}_{column}_{turn}")
+        _problem(problems, column)
+    grid = st.grid(columns="auto", min_column_width=190)
+    for column in (c for c in sheet.labels if c not in sheet.choices):
+        wide = column in sheet.multiline
+        label = f"{sheet.named(column)} *" if column in sheet.required else sheet.named(column)
+        key, start_with = f"{KEY}_{column}_{turn}", str(start.get(column, ""))
+        told = _("At most {n} characters.").format(n=f"{sheet.limits[column]:,}")
+        with (st if wide else grid).container(gap="xsmall"):
+            if wide:
+                typed[column] = st.text_area(label, start_with, key=key, help=told, height=80)
+            else:
+                typed[column] = st.text_input(label, start_with, key=key, help=told)
             _problem(problems, column)
-        grid = st.grid(columns="auto", min_column_width=190)
-        for column in (c for c in sheet.labels if c not in sheet.choices):
-            wide = column in sheet.multiline
-            label = f"{sheet.named(column)} *" if column in sheet.required else sheet.named(column)
-            key, start_with = f"{KEY}_{column}_{turn}", str(start.get(column, ""))
-            told = _("At most {n} characters.").format(n=f"{sheet.limits[column]:,}")
-            with (st if wide else grid).container(gap="xsmall"):
-                if wide:
-                    typed[column] = st.text_area(label, start_with, key=key, help=told, height=80)
-                else:
-                    typed[column] = st.text_input(label, start_with, key=key, help=told)
-                _problem(problems, column)
-        typed["main"] = st.checkbox(sheet.main, bool(start.get("main")), key=f"{KEY}_main_{turn}")
-        _problem(problems, "")
-        sent = st.form_submit_button(_("Save"), type="primary", key=f"{KEY}_save")
-    if not sent:
-        return None
-    return {c: v for c, v in typed.items() if found["row"] is None or v != found["opened"].get(c)}
+    typed["main"] = st.checkbox(sheet.main, start.get("main") is True, key=f"{KEY}_main_{turn}")
+    _problem(problems, "")
+    return typed, st.button(_("Save"), type="primary", key=f"{KEY}_save", shortcut=SAVE_KEYS)
 
 
 def _choice(label: str, names: Mapping[str, str], chosen: str | None, key: str) -> str:

@@ -34,7 +34,7 @@ def search() -> None:
             key="today_words",
             max_chars=200,
             icon=":material/search:",
-            placeholder=_("Name, pinyin, e-mail, phone or household number"),
+            placeholder=wording.searched(masked=False),
             label_visibility="collapsed",
         )
         sent = st.form_submit_button(_("Search"), key="today_search")

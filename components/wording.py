@@ -115,6 +115,13 @@ def demo(shift_days: int | None) -> str:
     )
 
 
+def searched(*, masked: bool) -> str:
+    """What the words of a search are looked for in, wherever customers are searched."""
+    if masked:
+        return _("Number or tag")
+    return _("Name, company, pinyin, phone, e-mail, number, contact or tag")
+
+
 def left_out(orders: int) -> str:
     """What the revenue does not hold: orders in other currencies are counted, never converted."""
     return ngettext(

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import BigInteger, Connection, and_, func, insert, literal, select, tuple_
+from sqlalchemy import delete as sa_delete
+from sqlalchemy.dialects.postgresql import ARRAY
 
-from db import changes, customer_rows, schema, text, written
+from db import changes, clock, customer_rows, schema, text, written
 from db.connection import bump
-from db.errors import Invalid, NotFound
+from db.errors import Conflict, Invalid, NotFound
 from db.file_types import MEDIA_TYPES, media_type
 from db.permissions import Permission, Viewer
 from db.words import _
@@ -20,6 +25,11 @@ MOST_MEGABYTES = 10
 MOST_BYTES = MOST_MEGABYTES * 1024 * 1024
 MOST_FILES = 200
 MOST_NAME = 200
+KEPT_DELETED = timedelta(days=90)
+"""How long the bytes of a deleted file stay, so that undo brings it back."""
+MOST_REMOVED = 500
+"""Contents removed by one transaction."""
+ADVISORY_LOCK = 7_203_461
 _NO_NAME = re.compile(r'[/\\:*?"<>|]')
 
 
@@ -104,11 +114,56 @@ def add(
 def delete(
     conn: Connection, *, actor: Viewer, customer_id: int, attachment_id: int, source: str = "screen", screen: str = ""
 ) -> int:
-    """Take a file off the customer; its bytes stay, so that undo brings it back. Raises NotFound, Refused."""
+    """Take a file off the customer; its bytes stay for KEPT_DELETED, for undo. Raises NotFound, Refused."""
     actor.require(Permission.CUSTOMERS_EDIT)
     set_id = customer_rows.starter(conn, actor, "attachment.delete", source, screen)()
     changes.delete(conn, set_id, "attachments", [{"customer_id": customer_id, "id": attachment_id}])
     return set_id
+
+
+def require_contents(conn: Connection, keys: Sequence[tuple[int, int]]) -> None:
+    """Before files (customer and id) are brought back: raises Conflict when the bytes of one are gone.
+
+    Those that are there stay until the commit: discard_removed waits for it.
+    """
+    conn.execute(select(func.pg_advisory_xact_lock_shared(ADVISORY_LOCK)))
+    c = schema.attachment_contents.c
+    wanted = (
+        func.unnest(
+            literal([key[0] for key in keys], ARRAY(BigInteger)), literal([key[1] for key in keys], ARRAY(BigInteger))
+        )
+        .table_valued("customer_id", "id", name="wanted")
+        .render_derived()
+    )
+    of = wanted.join(schema.attachment_contents, and_(c.customer_id == wanted.c.customer_id, c.id == wanted.c.id))
+    if (conn.scalar(select(func.count()).select_from(of)) or 0) < len(keys):
+        raise Conflict(
+            _(
+                "The content of this file is gone: a deleted file is kept for {n} days. Add the file again if you "
+                "still have it."
+            ).format(n=KEPT_DELETED.days),
+            gone=True,
+        )
+
+
+def discard_removed(conn: Connection, *, actor: Viewer) -> int:
+    """Remove bytes, at most MOST_REMOVED, of files that were taken off longer than KEPT_DELETED ago; gives how many.
+
+    A file that was brought back and deleted again counts from the last time. For the worker.
+    """
+    actor.require(Permission.METRICS_REFRESH)
+    conn.execute(select(func.pg_advisory_xact_lock(ADVISORY_LOCK)))
+    c, a = schema.attachment_contents.c, schema.attachments.c
+    h, s = schema.changes.c, schema.change_sets.c
+    standing = select(a.id).where(a.customer_id == c.customer_id, a.id == c.id)
+    lately = (
+        select(h.id)
+        .join(schema.change_sets, s.id == h.change_set_id)
+        .where(h.table_name == schema.attachments.name, h.row_id == c.id, h.action == "delete")
+        .where(s.made_at > clock.now() - KEPT_DELETED)
+    )
+    old: Any = select(c.customer_id, c.id).where(~standing.exists(), ~lately.exists()).limit(MOST_REMOVED)
+    return conn.execute(sa_delete(schema.attachment_contents).where(tuple_(c.customer_id, c.id).in_(old))).rowcount
 
 
 def file_name(name: str) -> str:

@@ -163,15 +163,21 @@ def order_lines(conn: Connection, *, viewer: Viewer, customer_id: int, order_id:
     return pd.DataFrame(rows.fetchall(), columns=list(rows.keys()))
 
 
-def top_categories(conn: Connection, *, viewer: Viewer, customer_id: int, limit: int = 8) -> pd.DataFrame:
-    """The product categories this customer spent most on: category, orders, amount."""
+def top_categories(
+    conn: Connection, *, viewer: Viewer, customer_id: int, currency: str, limit: int = 8
+) -> pd.DataFrame:
+    """The product categories this customer spent most on, by the orders in one currency: category, orders, amount."""
     viewer.require(Permission.CUSTOMERS_READ)
-    i, p = schema.order_items.c, schema.products.c
+    i, p, o = schema.order_items.c, schema.products.c, schema.orders.c
     amount = func.sum(i.amount).label("amount")
     rows = conn.execute(
         select(p.category, func.count(i.order_id.distinct()).label("orders"), amount)
-        .select_from(schema.order_items.join(schema.products, p.id == i.product_id))
-        .where(i.customer_id == customer_id, p.category != "")
+        .select_from(
+            schema.order_items.join(schema.products, p.id == i.product_id).join(
+                schema.orders, (o.customer_id == i.customer_id) & (o.id == i.order_id)
+            )
+        )
+        .where(i.customer_id == customer_id, p.category != "", o.currency == currency)
         .group_by(p.category)
         .order_by(amount.desc(), p.category)
         .limit(limit)

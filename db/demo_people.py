@@ -67,26 +67,6 @@ USERS = (
 )
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A task that each salesperson of the demo has; `days` from the day of the load on, None without a day."""
-
-    title: str
-    kind: str
-    days: int | None
-    priority: str = "normal"
-
-
-TASKS = (
-    Plan("Call back about the coupon", "call", -2, "high"),
-    Plan("寄新品目录，确认收货地址", "mail", 0),
-    Plan("Ask how the last delivery went", "call", 0),
-    Plan("拜访：谈明年的订货", "meeting", 3),
-    Plan("Prepare an offer for the spring", "todo", 12, "low"),
-    Plan("生日祝福", "todo", None),
-)
-"""Each at another of the salesperson's first customers with a telephone."""
-
 _UNOWNED_PERCENT = 6
 _NO_PHONE_PERCENT = 5
 _NO_EMAIL_PERCENT = 8
@@ -141,10 +121,10 @@ def customer(household: int) -> dict[str, str]:
 
     Phone and e-mail are each of one household only; a few have none, as in any real list.
     """
-    chinese = _draw(household, "script", 2) == 0
-    is_company = _draw(household, "kind", 1000) < _COMPANY_PER_MILLE
-    name = _shop(household, chinese) if is_company else _name(household, chinese)
-    employed = not is_company and _draw(household, "employed", 100) < _EMPLOYER_PERCENT
+    chinese = draw(household, "script", 2) == 0
+    is_company = draw(household, "kind", 1000) < _COMPANY_PER_MILLE
+    name = _shop(household, chinese) if is_company else name_of(household, chinese)
+    employed = not is_company and draw(household, "employed", 100) < _EMPLOYER_PERCENT
     region = _skewed(household, "region", tuple(REGIONS))
     return {
         "kind": "company" if is_company else "person",
@@ -160,11 +140,11 @@ def customer(household: int) -> dict[str, str]:
 
 def owner(household: int, region: str) -> str | None:
     """The username of the salesperson who serves a household of this region; None for one that nobody has taken."""
-    if _draw(household, "owned", 100) < _UNOWNED_PERCENT:
+    if draw(household, "owned", 100) < _UNOWNED_PERCENT:
         return None
     team = next(name for name, regions in TEAMS.items() if region in regions)
     members = [person for person in USERS if person.team == team and person.share]
-    ticket = _draw(household, "owner", sum(person.share for person in members))
+    ticket = draw(household, "owner", sum(person.share for person in members))
     for person in members:
         if ticket < person.share:
             return person.username
@@ -172,20 +152,21 @@ def owner(household: int, region: str) -> str | None:
     raise AssertionError("the ticket is smaller than the sum of the shares")
 
 
-def _draw(household: int, what: str, n: int) -> int:
+def draw(household: int, what: str, n: int) -> int:
     """A number 0 … n-1: evenly spread, the same on every machine and in every version."""
     digest = blake2b(f"{what} {household}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") % n
 
 
-def _pick(household: int, what: str, choices: Sequence[T]) -> T:
-    return choices[_draw(household, what, len(choices))]
+def pick(household: int, what: str, choices: Sequence[T]) -> T:
+    """One of the choices, as evenly."""
+    return choices[draw(household, what, len(choices))]
 
 
 def _skewed(household: int, what: str, choices: Sequence[T]) -> T:
     """The first choice is taken about twice as often as the last."""
     weights = [2 * len(choices) - i for i in range(len(choices))]
-    ticket = _draw(household, what, sum(weights))
+    ticket = draw(household, what, sum(weights))
     for choice, weight in zip(choices, weights, strict=True):
         if ticket < weight:
             return choice
@@ -193,38 +174,39 @@ def _skewed(household: int, what: str, choices: Sequence[T]) -> T:
     raise AssertionError("the ticket is smaller than the sum of the weights")
 
 
-def _name(household: int, chinese: bool) -> str:
+def name_of(household: int, chinese: bool) -> str:
+    """What somebody is called; any number names one."""
     if not chinese:
-        return f"{_pick(household, 'given', LATIN_GIVEN)} {_pick(household, 'surname', LATIN_SURNAMES)}"
-    rarity = _draw(household, "rarity", 100)
+        return f"{pick(household, 'given', LATIN_GIVEN)} {pick(household, 'surname', LATIN_SURNAMES)}"
+    rarity = draw(household, "rarity", 100)
     surnames = (
         _COMMON if rarity < 55 else _LESS_COMMON if rarity < 88 else _READ_OTHERWISE if rarity < 96 else _COMPOUND
     )
-    surname = _pick(household, "surname", surnames)
-    if _draw(household, "length", 100) < 30:
-        return surname + _pick(household, "given", _GIVEN)
-    return surname + _pick(household, "first", _FIRST) + _pick(household, "second", _SECOND)
+    surname = pick(household, "surname", surnames)
+    if draw(household, "length", 100) < 30:
+        return surname + pick(household, "given", _GIVEN)
+    return surname + pick(household, "first", _FIRST) + pick(household, "second", _SECOND)
 
 
 def _shop(household: int, chinese: bool) -> str:
     if chinese:
-        return _pick(household, "shop place", SHOP_PLACES) + _pick(household, "shop kind", SHOP_KINDS)
-    return f"{_pick(household, 'shop place', LATIN_SHOP_PLACES)} {_pick(household, 'shop kind', LATIN_SHOP_KINDS)}"
+        return pick(household, "shop place", SHOP_PLACES) + pick(household, "shop kind", SHOP_KINDS)
+    return f"{pick(household, 'shop place', LATIN_SHOP_PLACES)} {pick(household, 'shop kind', LATIN_SHOP_KINDS)}"
 
 
 def _email(household: int, name: str) -> str:
-    if _draw(household, "no email", 100) < _NO_EMAIL_PERCENT:
+    if draw(household, "no email", 100) < _NO_EMAIL_PERCENT:
         return ""
     read = text.pinyin(name) or ".".join(re.findall("[a-z]+", text.match_key(name)))
-    domain = _pick(household, "domain", ("example.com", "example.org", "example.net"))
+    domain = pick(household, "domain", ("example.com", "example.org", "example.net"))
     return f"{read}{household}@{domain}"
 
 
 def _phone(household: int, chinese: bool) -> str:
-    if _draw(household, "no phone", 100) < _NO_PHONE_PERCENT:
+    if draw(household, "no phone", 100) < _NO_PHONE_PERCENT:
         return ""
     if chinese:
-        parts = ("120", f"0{_draw(household, 'phone', 1000):03d}", f"{household:04d}")
-        return _pick(household, "phone form", _CHINESE_PHONES).format(*parts)
+        parts = ("120", f"0{draw(household, 'phone', 1000):03d}", f"{household:04d}")
+        return pick(household, "phone form", _CHINESE_PHONES).format(*parts)
     parts = (_AREA_CODES[household // 100], "555", f"01{household % 100:02d}")
-    return _pick(household, "phone form", _LATIN_PHONES).format(*parts)
+    return pick(household, "phone form", _LATIN_PHONES).format(*parts)

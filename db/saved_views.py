@@ -21,6 +21,10 @@ MOST_NAME = 60
 MOST_VIEWS = 100
 """Views of one user that are not archived."""
 MOST_LISTED = 500
+MOST_DELETED = 10
+"""Of one's own deleted views, the last ones are offered to be restored."""
+FORM = ("name", "visibility", "params", "columns")
+"""What of a view its owner changes."""
 _NAME_KEY = "saved_views_owner_id_name_key"
 _V = schema.saved_views.c
 
@@ -43,18 +47,37 @@ class View:
     mine: bool
 
 
-def listed(conn: Connection, *, viewer: Viewer, archived: bool = False) -> tuple[View, ...]:
+def listed(conn: Connection, *, viewer: Viewer) -> tuple[View, ...]:
     """The viewer's own views, then their team's, then the shared ones, each by name; at most MOST_LISTED."""
     viewer.require(Permission.VIEWS_EDIT)
     own = _V.owner_id == viewer.user_id
-    state = _V.archived_at.is_not(None) if archived else _V.archived_at.is_(None)
     place = case((own, 0), (_V.visibility == "team", 1), else_=2)
-    query = _kept().where(state, or_(own, _V.visibility != "private"))
+    query = _kept().where(_V.archived_at.is_(None), or_(own, _V.visibility != "private"))
     rows = conn.execute(query.order_by(place, func.lower(_V.name), _V.id).limit(MOST_LISTED)).mappings()
     return tuple(_view(row, viewer) for row in rows)
 
 
 listed.personal = True  # type: ignore[attr-defined]  # each user's own: never cached for another
+
+
+def deleted(conn: Connection, *, viewer: Viewer) -> tuple[View, ...]:
+    """The viewer's own views that were deleted, the last one first; at most MOST_DELETED."""
+    viewer.require(Permission.VIEWS_EDIT)
+    query = _kept().where(_V.archived_at.is_not(None), _V.owner_id == viewer.user_id)
+    rows = conn.execute(query.order_by(_V.archived_at.desc(), _V.id.desc()).limit(MOST_DELETED)).mappings()
+    return tuple(_view(row, viewer) for row in rows)
+
+
+deleted.personal = True  # type: ignore[attr-defined]
+
+
+def has_team(conn: Connection, *, viewer: Viewer) -> bool:
+    """Whether there is a team to share a view with."""
+    viewer.require(Permission.VIEWS_EDIT)
+    return bool(conn.scalar(select(func.my_team())))
+
+
+has_team.personal = True  # type: ignore[attr-defined]
 
 
 def get(conn: Connection, *, viewer: Viewer, view_id: int) -> View:
@@ -103,16 +126,19 @@ def save(
     view_id: int,
     version: int,
     values: Mapping[str, Any],
+    opened: Mapping[str, Any] | None = None,
     source: str = "screen",
     screen: str = "",
 ) -> int | None:
     """Change `name`, `params`, `columns` or `visibility`, whichever stand in `values`; gives the change set.
 
-    None when nothing differs. Raises Invalid, Refused, NotFound, and Conflict when it was changed since `version`.
+    None when nothing differs. `opened` is what the editor saw at `version`: what others changed since and the editor
+    did not is kept. Raises Invalid, Refused, NotFound, and Conflict (rows of column, mine, theirs; details version)
+    when both changed the same, or without `opened` when it was changed since.
     """
     actor.require(Permission.VIEWS_EDIT)
-    now = _mine(conn, actor, view_id, version)
-    if unknown := values.keys() - {"name", "params", "columns", "visibility"}:
+    now = _mine(conn, actor, view_id)
+    if unknown := values.keys() - set(FORM):
         raise Invalid(_("A view has no “{name}”.").format(name=min(unknown)[:60]))
     patch: dict[str, Any] = {}
     if "name" in values:
@@ -126,6 +152,8 @@ def save(
     patch = {name: value for name, value in patch.items() if value != now[name]}
     if not patch:
         return None
+    if now["version"] != version:
+        _refuse_clash(now, patch, opened or {})
     set_id = _start(conn, actor, "view.save", source, screen)
     with _one_of_a_name(conn):
         changes.update(conn, set_id, "saved_views", [{"id": view_id, **patch}])
@@ -140,7 +168,7 @@ def archive(
     Raises Refused, NotFound, Invalid when it stands there already, or there is no room or name left.
     """
     actor.require(Permission.VIEWS_EDIT)
-    now = _mine(conn, actor, view_id, None)
+    now = _mine(conn, actor, view_id)
     if (now["archived_at"] is not None) == archived:
         raise Invalid(_("This view is deleted already.") if archived else _("This view is not deleted."))
     if not archived:
@@ -193,7 +221,32 @@ def _require_room(conn: Connection, owner_id: int) -> None:
         raise Invalid(_("You keep {most} views, which is the most. Delete one first.").format(most=MOST_VIEWS))
 
 
-def _mine(conn: Connection, actor: Viewer, view_id: int, version: int | None) -> dict[str, Any]:
+def _refuse_clash(now: Mapping[str, Any], patch: Mapping[str, Any], opened: Mapping[str, Any]) -> None:
+    """Raises Conflict with both sides of what the editor changes and others changed since it was opened."""
+    mine, theirs = _told({**now, **patch}), _told(now)
+    touched = {"params" if column == "params_personal" else column for column in patch}
+    clash = [c for c in FORM if c in touched and (c not in opened or _told(opened)[c] != theirs[c])]
+    if clash:
+        raise Conflict(
+            _("This view was changed meanwhile. Nothing was saved yet; choose what to keep."),
+            rows=[{"column": c, "mine": mine[c], "theirs": theirs[c]} for c in clash],
+            version=now["version"],
+        )
+
+
+def _told(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a row its owner changes, in the form of a View."""
+    params = {**(row.get("params") or {}), **(row.get("params_personal") or {})}
+    columns = row.get("columns")
+    return {
+        "name": row.get("name"),
+        "visibility": row.get("visibility"),
+        "params": {name: value for name, value in params.items() if value is not None},
+        "columns": None if columns is None else list(columns),
+    }
+
+
+def _mine(conn: Connection, actor: Viewer, view_id: int) -> dict[str, Any]:
     """The row, locked, which the actor may change."""
     if not 0 < view_id <= changes.LARGEST_ID:
         raise _unseen(view_id)
@@ -202,8 +255,6 @@ def _mine(conn: Connection, actor: Viewer, view_id: int, version: int | None) ->
         raise _unseen(view_id)
     if row is None or (row["owner_id"] != actor.user_id and actor.role is not Role.ADMIN):
         raise Refused(_("Only its owner changes a view. Save it under a name of your own."))
-    if version is not None and row["version"] != version:
-        raise Conflict(_("This view was changed meanwhile. Nothing was saved; look at it and save again."))
     return dict(row)
 
 

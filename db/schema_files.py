@@ -40,7 +40,8 @@ attachments = Table(
 )
 
 # History holds no bytes: they are written once and stay when the file is deleted, so that undo brings back what can be
-# opened. No foreign key, which would hold the row above or its customer in place for the sake of what is left of them.
+# opened, until db/attachments.py removes them. No foreign key, which would hold the row above or its customer in place
+# for the sake of what is left of them.
 attachment_contents = Table(
     "attachment_contents",
     metadata,

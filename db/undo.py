@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Connection, Select, Table, and_, func, insert
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import IntegrityError
 
-from db import changes, clock, contacts, customers, keyed, schema, tags, written
+from db import attachments, changes, clock, contacts, customers, keyed, schema, tags, written
 from db.connection import bump, widen
 from db.errors import Conflict, Invalid, NotFound, Refused
 from db.permissions import Permission, Role, Viewer
@@ -266,6 +266,8 @@ def _remove(
 
 def _insert_again(conn: Connection, set_id: int, step: _Step) -> int:
     _refuse_orphans(conn, step)
+    if step.table is schema.attachments:
+        attachments.require_contents(conn, [(row["customer_id"], row["row_id"]) for row in step.rows])
     images = []
     for row in step.rows:
         image = row["before"] | row["before_personal"] | _key(step.table, row)

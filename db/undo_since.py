@@ -35,6 +35,7 @@ class Why(StrEnum):
     CREATED = "created"
     RIGHT = "right"
     STUCK = "stuck"
+    GONE = "gone"
 
 
 REASONS: Mapping[Why, str] = {
@@ -43,6 +44,7 @@ REASONS: Mapping[Why, str] = {
     Why.CREATED: N_("made the customer, who stays"),
     Why.RIGHT: N_("your role may not do this, and so not take it back"),
     Why.STUCK: N_("was changed since by what stays"),
+    Why.GONE: N_("deleted a file whose content is not kept any more"),
 }
 
 
@@ -265,7 +267,7 @@ def _take_back(
         except (Conflict, Invalid, NotFound, Refused) as error:
             if not leave_conflicts:
                 raise _naming(error, step) from error
-            stuck.append(replace(step, why=Why.STUCK))
+            stuck.append(replace(step, why=Why.GONE if error.details.get("gone") else Why.STUCK))
             conflicts += error.rows if isinstance(error, Conflict) else []
         else:
             done.append(one)

@@ -123,6 +123,7 @@ LIMITS: dict[str, tuple[int, ...]] = {
         bulk_actions.MOST_NAMES,
         saved_views.MOST_NAME,
         saved_views.MOST_VIEWS,
+        saved_views.MOST_DELETED,
         column_names.MOST_COLUMNS,
     ),
     "said": (
@@ -144,6 +145,7 @@ LIMITS: dict[str, tuple[int, ...]] = {
         around_words.MOST_SOURCE,
         attachments.MOST_MEGABYTES,
         attachments.MOST_FILES,
+        attachments.KEPT_DELETED.days,
         event_words.MOST_SUBJECT,
         event_words.MOST_BODY,
         event_words.MOST_MINUTES,

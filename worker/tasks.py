@@ -15,7 +15,7 @@ from procrastinate.middleware import AsyncCallNext
 from procrastinate.worker import Worker
 from psycopg.conninfo import make_conninfo
 
-from db import clock, connection, derived, drafts, partitions, scores, settings
+from db import attachments, clock, connection, derived, drafts, partitions, scores, settings
 from db.connection import begin
 from db.errors import Unavailable
 from db.permissions import DATABASE_ROLE, WORKER
@@ -143,6 +143,21 @@ def discard_old_drafts(timestamp: int) -> None:
         gone = drafts.discard_old(conn, actor=WORKER)
     if gone:
         log.info("old drafts removed", extra={"rows": gone})
+
+
+@app.periodic(cron="57 2 * * *", queueing_lock="discard_removed_files")
+@app.task(name="discard_removed_files", queue="default", retry=again)
+def discard_removed_files(timestamp: int) -> None:
+    """Daily: the bytes of files that were deleted so long ago that they are not brought back any more."""
+    total = 0
+    while not stopping.is_set():
+        with begin(WORKER, write=True) as conn:
+            gone = attachments.discard_removed(conn, actor=WORKER)
+        total += gone
+        if not gone:
+            break
+    if total:
+        log.info("deleted files removed", extra={"rows": total})
 
 
 @app.periodic(cron="17 2 * * *", queueing_lock="delete_old_jobs")

@@ -90,7 +90,7 @@ def sight() -> None:
         bind="query-params",
         max_chars=200,
         icon=":material/search:",
-        placeholder=_("Name, pinyin, e-mail, phone or household number"),
+        placeholder=wording.searched(masked=False),
     )
     if not words:
         st.caption(_("Find a customer to see which users may look at it, and why."))

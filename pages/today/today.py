@@ -24,7 +24,8 @@ left, right = st.columns([3, 2], gap="medium")
 with left:
     with st.container(horizontal=True, vertical_alignment="bottom", key="kehu_filters"):
         names = {"mine": _("Mine"), "team": _("The team's") if leads else _("All at my customers")}
-        whose = controls.switch("today_whose", _("Whose tasks"), list(names), names.__getitem__, default="mine")
+        usual = "team" if leads else "mine"
+        whose = controls.switch("today_whose", _("Whose tasks"), list(names), names.__getitem__, default=usual)
         person = ""
         if whose == "team" and leads:
             people = {str(i): wording.person(name) for i, name in owners.items()}

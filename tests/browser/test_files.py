@@ -36,6 +36,10 @@ def page(new_context: Callable[..., BrowserContext], site: Site) -> Page:
 def test_a_file_goes_in_and_comes_out_as_it_was(site: Site, page: Page, customer_id: int) -> None:
     page.goto(f"{site.address}/customer?id={customer_id}&customer_tab=files")
     field = page.get_by_test_id("stFileUploaderDropzoneInput")
+    expect(field).to_have_attribute("aria-label", "Choose a file")
+    expect(page.get_by_test_id("stFileUploaderDropzone").get_by_role("button").last).to_have_accessible_name(
+        "Choose a file"
+    )
     body = "报价\n".encode()
     with page.expect_request("**/_stcore/upload_file/**") as put:
         field.set_input_files({"name": "报价 单.txt", "mimeType": "text/plain", "buffer": body})
@@ -72,12 +76,20 @@ def test_a_contact_is_added_in_the_dialog_which_keeps_what_was_typed(site: Site,
     dialog.get_by_role("button", name="Save").click()
     expect(dialog).to_have_count(0)
     expect(page.get_by_role("link", name="+86 138 0013 8000")).to_have_attribute("href", "tel:+8613800138000")
-    # Closed without saving, it is empty the next time.
+    # Closed without saving, it is offered the next time, and can be dropped.
     add.click()
     dialog.get_by_role("textbox", name="Full name").fill("never saved")
+    dialog.get_by_role("textbox", name="Phone").focus()
+    expect(dialog.get_by_text("Kept as a draft; only you can see it.")).to_be_visible()
     dialog.get_by_role("button", name="Close").click()
     expect(dialog).to_have_count(0)
     add.click()
+    dialog.get_by_role("button", name="Continue").click()
+    expect(dialog.get_by_role("textbox", name="Full name")).to_have_value("never saved")
+    dialog.get_by_role("button", name="Close").click()
+    expect(dialog).to_have_count(0)
+    add.click()
+    dialog.get_by_role("button", name="Discard").click()
     expect(dialog.get_by_role("textbox", name="Full name")).to_have_value("")
     with site.database() as conn:
         assert conn.scalars(select(schema.contacts.c.name)).all() == ["欧阳明月"]

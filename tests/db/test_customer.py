@@ -80,7 +80,7 @@ def test_everything_that_is_read_of_a_customer(people: make.People) -> None:
             conn.scalar(insert(schema.products).values(sku=s, name=s, category=c).returning(schema.products.c.id))
             for s, c in (("Tea", "Drinks"), ("Ink", "Paper"), ("?", ""))
         ]
-        for order, product, amount in ((0, 0, 3), (0, 1, 2), (1, 0, 7), (1, 2, 9)):
+        for order, product, amount in ((0, 0, 3), (0, 1, 2), (1, 0, 7), (1, 2, 9), (3, 1, 9)):
             line = {"customer_id": customer_id, "order_id": orders[order], "product_id": products[product]}
             conn.execute(insert(schema.order_items).values(**line, quantity=1, amount=amount, coupon_discount="0.25"))
         stamps = {"created_at": clock.now(), "updated_at": clock.now()}
@@ -112,8 +112,10 @@ def test_everything_that_is_read_of_a_customer(people: make.People) -> None:
         ["Tea", Decimal("3.00"), Decimal("0.25")],
         ["Ink", Decimal("2.00"), Decimal("0.25")],
     ]
-    top = read(customer.top_categories, ann, customer_id=customer_id)
+    top = read(customer.top_categories, ann, customer_id=customer_id, currency="USD")
     assert top.values.tolist() == [["Drinks", 2, Decimal("10.00")], ["Paper", 1, Decimal("2.00")]]
+    euros = read(customer.top_categories, ann, customer_id=customer_id, currency="EUR")
+    assert euros.values.tolist() == [["Paper", 1, Decimal("9.00")]], "never added to the dollars"
     months = read(customer.monthly, ann, customer_id=customer_id, currency="USD")
     assert months.values.tolist() == [
         [date(2026, 9, 1), 1, Decimal("5.00")],
@@ -133,7 +135,7 @@ def test_a_customer_without_anything_has_empty_frames_with_their_columns(people:
     assert (one.orders, one.revenue, one.first_order_on, one.stage) == (0, 0, None, "prospect")
     reads: dict[Callable[..., Any], dict[str, Any]] = {
         customer.order_lines: {"order_id": 1},
-        customer.top_categories: {},
+        customer.top_categories: {"currency": "USD"},
         customer.monthly: {"currency": "USD"},
         customer.campaigns: {},
         customer.notes: {},

@@ -57,9 +57,14 @@ def get(viewer: Viewer, view_id: int) -> View:
         return saved_views.get(conn, viewer=viewer, view_id=view_id)
 
 
-def listed(viewer: Viewer, **values: Any) -> list[str]:
+def listed(viewer: Viewer) -> list[str]:
     with begin(viewer) as conn:
-        return [view.name for view in saved_views.listed(conn, viewer=viewer, **values)]
+        return [view.name for view in saved_views.listed(conn, viewer=viewer)]
+
+
+def deleted(viewer: Viewer) -> list[str]:
+    with begin(viewer) as conn:
+        return [view.name for view in saved_views.deleted(conn, viewer=viewer)]
 
 
 def test_a_view_is_kept_changed_and_every_step_is_undone(people: make.People) -> None:
@@ -74,7 +79,7 @@ def test_a_view_is_kept_changed_and_every_step_is_undone(people: make.People) ->
     found = get(ann, view_id)
     assert (found.name, found.params, found.columns, found.visibility) == ("West", {"region": "West"}, None, "shared")
     gone = do(saved_views.archive, ann, view_id=view_id)
-    assert (listed(ann), listed(ann, archived=True)) == ([], ["West"])
+    assert (listed(ann), deleted(ann)) == ([], ["West"])
     with pytest.raises(Invalid, match="deleted already"):
         do(saved_views.archive, ann, view_id=view_id)
     do(undo, ann, change_set_id=gone, source="screen")

@@ -227,18 +227,20 @@ def test_the_team_for_who_leads_one_and_each_of_its_people(people: make.People) 
     planned(people.ann, of_ann, "ann's")
     planned(people.mia, of_bo, "from mia", whose=people.bo)
     app = opened(people.mia)
+    with speaking("en"):
+        control(app, "today_whose").set_value("mine")
+        sound(app.run())
     assert titles(app) == []
     assert "No open tasks." in body(app)
-    with speaking("en"):
-        control(app, "today_whose").set_value("team")
-        sound(app.run())
+    assert app.query_params == {"today_whose": "mine"}
+    app = opened(people.mia)  # who leads others begins with what is to be done by them
     assert titles(app) == ["Due today", "ann's", "from mia"]
     assert "due today · Bo, from Mia" in body(app)
     with speaking("en"):
         control(app, "today_person").set_value(str(people.bo.user_id))
         sound(app.run())
     assert titles(app) == ["Due today", "from mia"]
-    assert app.query_params == {"today_whose": "team", "today_person": str(people.bo.user_id)}
+    assert app.query_params == {"today_person": str(people.bo.user_id)}
 
 
 def test_who_sells_sees_what_others_left_at_their_customers(people: make.People) -> None:

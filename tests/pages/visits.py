@@ -41,7 +41,7 @@ from tests.engine import copying, serving
 TIMEOUT = 60
 REFUSAL = "Your role does not include this screen. Ask an administrator if you need it."
 SIGN_IN = "Sign in to work with your customers."
-UNSEEN = {"kehu_errand", "kehu_fold", "kehu_themed"}
+UNSEEN = {"kehu_errand", "kehu_fold", "kehu_named", "kehu_themed"}
 BROKEN = "Something went wrong on our side. Try again; if it stays, tell an administrator this number: {id}."
 
 # What somebody might type or paste into any field, and how it is stored.

@@ -105,7 +105,7 @@ def everybody(session: Session) -> str:
 
 
 def expected(session: Session, typed: Sequence[str]) -> Iterator[Query]:
-    """The queries with what the list must show, asked of the database beforehand; those that change nothing left out."""
+    """The queries with what the list must show, asked of the database beforehand; without those that change nothing."""
     viewer = session.viewer
     every = everybody(session)
     for query in typed:

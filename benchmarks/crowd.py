@@ -122,13 +122,25 @@ class Server:
         used = self._process.cpu_times()
         return float(used.user + used.system)
 
-    def runs(self) -> list[dict[str, Any]]:
-        """The log's lines of runs, and of errors."""
+    def said(self) -> list[dict[str, Any]]:
+        """The lines of its log: runs, and errors."""
         found = []
         for line in self._log.read_text(errors="replace").splitlines():
             with suppress(ValueError):
                 found.append(json.loads(line))
         return [line for line in found if isinstance(line, dict)]
+
+    def runs(self) -> int:
+        """How many runs of screens and fragments there were so far."""
+        return sum("queries" in line for line in self.said())
+
+
+def waited() -> float:
+    """Seconds so far in which something on this machine had to wait for a processor; 0 where nobody counts them."""
+    with suppress(OSError):
+        some = Path("/proc/pressure/cpu").read_text(encoding="ascii").splitlines()[0]
+        return int(some.rpartition("=")[2]) / 1e6
+    return 0.0
 
 
 @dataclass(frozen=True)
@@ -140,6 +152,8 @@ class Part:
     acts: Sequence[Act]
     seconds: float
     processor: float
+    waited: float
+    runs: int
 
 
 class Crowd:
@@ -173,7 +187,7 @@ class Crowd:
     def _live(self) -> None:
         try:
             self._loop.run_until_complete(self._all())
-        except BaseException as error:  # noqa: BLE001 — told in the thread that waits
+        except BaseException as error:  # told in the thread that waits
             self._failed = error
         finally:
             self._here.set()
@@ -237,7 +251,7 @@ def measure(username: str, *, others: int = USERS, n: int = QUERIES, every: floa
             alone = _part(server, desk, queries[WARM_UP:half], (), every)
             among = _part(server, desk, queries[half:], visitors(server.address, others), every)
         parts = [alone, among]
-        logged = [line for line in server.runs() if line.get("level") in ("ERROR", "CRITICAL")]
+        logged = [line for line in server.said() if line.get("level") in ("ERROR", "CRITICAL")]
     return {
         "user": username,
         "debounce_ms": waits,
@@ -268,11 +282,11 @@ def _part(
     with Crowd(others, every) as crowd:
         if others:
             time.sleep(every)  # by then each of them has done something
-        acted, began, used = len(crowd.acts), time.monotonic(), server.seconds()
+        acted, runs, used, short, began = len(crowd.acts), server.runs(), server.seconds(), waited(), time.monotonic()
         shown = [desk.ask(query) for query in queries]
-        spent, seconds = server.seconds() - used, time.monotonic() - began
+        seconds, short, used = time.monotonic() - began, waited() - short, server.seconds() - used
         acts = crowd.acts[acted:]
-    return Part(len(others), shown, acts, seconds, spent)
+    return Part(len(others), shown, acts, seconds, used, short, server.runs() - runs)
 
 
 def spread(times: Sequence[float]) -> dict[str, float]:
@@ -303,7 +317,10 @@ def _figures(part: Part, waits: int) -> dict[str, Any]:
         "acts": spread([act.ms for act in part.acts]),
         "by_act": {what: spread(times) for what, times in sorted(by_act.items())},
         "seconds": round(part.seconds, 1),
-        "processor": round(part.processor / part.seconds, 3) if part.seconds else None,
+        "processor": round(part.processor / part.seconds, 3) if part.seconds else 0.0,
+        "waited": round(part.waited / part.seconds, 3) if part.seconds else 0.0,
+        "runs": part.runs,
+        "processor_ms_per_run": round(part.processor * 1000 / part.runs, 1) if part.runs else None,
     }
 
 
@@ -325,13 +342,15 @@ def show(found: Mapping[str, Any]) -> None:
         f"searches in a browser as {found['user']}: ms from the last key to the hits, less the debounce of "
         f"{found['debounce_ms']} ms; load average {found['load_average']}"
     )
-    print(f"{'others':>7}{'queries':>9}{'p50':>8}{'p95':>8}{'max':>8}{'not shown':>11}   server's processor")
+    print(f"{'others':>7}{'queries':>9}{'p50':>8}{'p95':>8}{'max':>8}{'not shown':>11}   the server")
     alone, among = found["parts"]
     for part in (alone, among):
         search = part["search"]
         print(
             f"{part['others']:>7}{search['n']:>9}{search.get('p50', '–'):>8}{search.get('p95', '–'):>8}"
-            f"{search.get('max', '–'):>8}{part['not_shown']:>11}   {part['processor']:.0%} of one core"
+            f"{search.get('max', '–'):>8}{part['not_shown']:>11}   {part['processor']:.0%} of one processor, "
+            f"{part['processor_ms_per_run']} ms of it for each of {part['runs']} reruns; something on this machine "
+            f"waited for a processor {part['waited']:.0%} of the time"
         )
     if alone["search"]["n"] and among["search"]["n"]:
         ratios = " / ".join(f"{among['search'][k] / alone['search'][k]:.2f}" for k in ("p50", "p95", "max"))

@@ -72,6 +72,7 @@ class Visitor:
     customers: Sequence[int]
     seed: int = 0
     box: Box | None = None
+    _params: dict[str, str] = field(default_factory=dict)
     _pages: dict[str, str] = field(default_factory=dict)
     _socket: ClientConnection | None = None
 
@@ -93,13 +94,14 @@ class Visitor:
 
     async def open(self, path: str, params: dict[str, str]) -> Act:
         """Another screen, as a click in the sidebar opens it."""
-        self.box = None
+        self.box, self._params = None, params
         return await self._run(path, params, page=self._pages[path])
 
     async def search(self, words: str) -> Act:
         """What the browser sends when the typing pauses: the box's value, for the fragment alone."""
         assert self.box, "the list is not open"
-        return await self._run(LOOKUP, {SEARCH: words} if words else {}, page=self._pages[LIST], box=(self.box, words))
+        params = self._params | ({SEARCH: words} if words else {})
+        return await self._run(LOOKUP, params, page=self._pages[LIST], box=(self.box, words))
 
     async def stay(self, every: float, report: Callable[[Act], None], save: Callable[[Viewer], None]) -> None:
         """Do something `every` so many seconds, the first at a moment of one's own; until cancelled."""

@@ -19,7 +19,7 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
-from benchmarks import cases, searches
+from benchmarks import browser, cases, crowd, searches
 from benchmarks.plans import LARGE, Scan, Statement, recorded
 from benchmarks.plans import scans as plans_of
 from components import data, visit
@@ -50,11 +50,15 @@ def main() -> int:
     parser.add_argument("--screen", default="", help="path of a screen; by default all of them")
     parser.add_argument("--plans", action="store_true", help="list whole reads of large tables; exit code 1 for one")
     parser.add_argument("--search", action="store_true", help="searches alone: times, recall, the naive form beside it")
+    parser.add_argument("--crowd", action="store_true", help="searches in a browser, alone and among 20 who act")
+    parser.add_argument("--queries", type=int, default=crowd.QUERIES, help=f"of --crowd, each time ({crowd.QUERIES})")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     asked = parser.parse_args()
     os.environ["KEHU_NO_CACHE"] = "1"
     logging.disable(logging.WARNING)  # Streamlit misses a browser in every run
     users = _users(asked.user)
+    if asked.crowd:
+        return _crowd(users, asked.queries, as_json=asked.json)
     if asked.search:
         for name in users:
             if (session := _session(name)).viewer.can(Permission.PERSONAL_READ):
@@ -87,6 +91,21 @@ def main() -> int:
     else:
         _print(found, asked.plans)
     return 1 if wrong else 0
+
+
+def _crowd(users: list[str], queries: int, *, as_json: bool) -> int:
+    """The first of them who sees names searches in a browser; gives 1 when something went wrong meanwhile."""
+    name = next((u for u in users if _session(u).viewer.can(Permission.PERSONAL_READ)), users[0])
+    try:
+        found = crowd.measure(name, n=queries)
+    except browser.Missing as error:
+        sys.exit(str(error))
+    if as_json:
+        json.dump(found, sys.stdout, indent=1, ensure_ascii=False)
+        print()
+    else:
+        crowd.show(found)
+    return 1 if found["errors"] else 0
 
 
 def _users(name: str) -> list[str]:

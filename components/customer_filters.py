@@ -60,9 +60,9 @@ class Asked:
     below: DeltaGenerator
 
 
-def draw(known: Choices, *, masked: bool, sorts: Mapping[str, str]) -> Asked:
-    """The search, the filters and the order; gives them. Every value stands in the URL."""
-    words = st.text_input(
+def search(place: DeltaGenerator, *, masked: bool) -> str:
+    """The box to search in; gives what is typed. It stands in the URL, as the filters do."""
+    words: str | None = place.text_input(
         _("Search"),
         key=f"{KEY}_search",
         type="search",
@@ -73,12 +73,23 @@ def draw(known: Choices, *, masked: bool, sorts: Mapping[str, str]) -> Asked:
         placeholder=wording.searched(masked=masked),
         help=_("Names and contacts are hidden from your role; search by number or tag.") if masked else None,
     )
+    return words or ""
+
+
+def searched() -> str:
+    """What the box holds, or is about to hold, before it is drawn."""
+    held = st.session_state.get(f"{KEY}_search", st.query_params.get(f"{KEY}_search"))
+    return held if isinstance(held, str) else ""
+
+
+def draw(known: Choices, *, words: str, sorts: Mapping[str, str]) -> Asked:
+    """The filters and the order, beside the words of the search; gives all of them. Every value stands in the URL."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="kehu_filters"):
         first = st.container(width="content")
         n = _count(known)
         label = _("Filters ({n})").format(n=n) if n else _("Filters")
         with st.popover(label, icon=":material/filter_list:", key=f"{KEY}_filters"):
-            filters = _within(words or "", known)
+            filters = _within(words, known)
         sort = controls.order(f"{KEY}_sort", _("Sort by"), list(sorts), sorts.__getitem__)
         descending = st.toggle(_("Descending"), key=f"{KEY}_descending", bind="query-params")
         last = st.container(width="content")

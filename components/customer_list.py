@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from components import list_columns, tables
+from components import controls, list_columns, tables
 from db import needles
 from db.column_names import USUAL, WITHHELD
 from db.custom_values import Field
+from db.customers import PAGE, Page
 from db.words import _
 
 
@@ -64,6 +65,14 @@ def remarks(*, similar: bool, left_out: bool) -> None:
         st.caption(_("Little was found as typed, so what is spelt or sounds alike is shown too."))
     if left_out:
         st.warning(_("Looking inside words took too long and was stopped. Type more of the word."))
+
+
+def foot(found: Page, number: int, *, clicked: bool) -> None:
+    """Which rows these are, how to see more of one as long as none was clicked, and the other pages."""
+    st.caption(tables.position((number - 1) * PAGE, len(found.rows), found.total, more=found.more), width="content")
+    if not clicked:
+        st.caption(_("Click a row to see the customer."), width="content")
+    controls.turner("customers_page", number, -(-found.total // PAGE))
 
 
 def _found_by(wanted: needles.Needle, row: Mapping[Hashable, Any], around: tuple[str, str] | None) -> str:

@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import streamlit as st
 
-from components import custom_fields_view, data, wording
+from components import custom_fields_view, data, exports, wording
 from db import custom_fields, customer_columns, preferences
 from db.column_names import COLUMNS, MOST_COLUMNS, USUAL, WITHHELD, shown
 from db.custom_values import PREFIX, Field
-from db.permissions import Viewer
+from db.customer_filters import Filters
+from db.permissions import Permission, Viewer
 from db.words import _, language
 
 KEY = "customers_columns"
@@ -41,6 +42,13 @@ def usual(viewer: Viewer, columns: Sequence[str]) -> bool:
 def own(viewer: Viewer, columns: Sequence[str]) -> dict[str, Field]:
     """Those of `fields` that stand among these columns; nothing is asked where there is none."""
     return fields(viewer) if any(name.startswith(PREFIX) for name in columns) else {}
+
+
+def export(viewer: Viewer, filters: Filters, columns: Sequence[str]) -> None:
+    """The button that exports the list as it is narrowed, with the columns that were chosen, for who may."""
+    if viewer.can(Permission.CUSTOMERS_EXPORT):
+        chosen = {} if usual(viewer, columns) else {"columns": list(columns)}
+        exports.button("customers", {"filters": vars(filters)} | chosen, viewer=viewer, key="customers_export")
 
 
 def choose(viewer: Viewer, *, of_view: str, columns: Sequence[str] | None) -> tuple[str, ...]:

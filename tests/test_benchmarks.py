@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import cases, plans
+from benchmarks import browser, cases, crowd, plans, visitor
 from benchmarks.plans import Scan, Statement, recorded, scans
 from db import connection, customers, schema, sessions
 from db.connection import begin
@@ -74,9 +74,54 @@ def test_cases_are_of_screens_that_there_are() -> None:
     assert len({(case.screen, case.label) for case in cases.CASES}) == len(cases.CASES)
 
 
+def test_the_crowd_is_mixed_and_does_only_what_its_roles_may(people: make.People) -> None:
+    assert crowd.cast(12) == ["ann", "bo", "cho", "mia", "ann", "ana", "bo", "mark", "cho", "root", "ann", "bo"]
+    for viewer in people.everyone:
+        one = visitor.Visitor("http://127.0.0.1:1", "", viewer, ("a",), (1,))
+        done = {what for what, _params in visitor.ROUND if one._may(what)}
+        screens = done - {visitor.LOOKUP, visitor.SAVE}
+        assert screens == {s.path for s in SCREENS if viewer.can(s.permission) and s.path in dict(visitor.ROUND)}
+        assert (visitor.SAVE in done) is not viewer.masked
+
+
+def test_a_search_in_the_browser_is_held_against_what_the_database_finds(people: make.People) -> None:
+    with connection.begin_owner() as conn:
+        make.customer(conn, people.ann.user_id, name="王小明")
+        make.customer(conn, people.ann.user_id, name="Otto Normal")
+    _token, session = crowd.token("root")
+    assert browser.everybody(session) == "1–2 of 2"
+    found = list(browser.expected(session, ["wangx", "qqqq", "o"]))
+    assert [(q.typed, q.place, q.first) for q in found] == [
+        ("wangx", "1–1 of 1", "王小明"),
+        ("qqqq", "No customer matches. Remove a filter or try another spelling.", ""),
+        ("o", "1–1 of 1", "Otto Normal"),
+    ]
+
+
+def test_a_visit_tells_errors_and_the_percentiles_are_those_of_the_worst() -> None:
+    shown = [
+        browser.Shown(browser.Query("a", "1–1 of 1", "Anna"), 240.0),
+        browser.Shown(browser.Query("b", "1–2 of 2", "Bob"), None, "Something went wrong"),
+    ]
+    acts = [visitor.Act("today", float(ms), ()) for ms in range(1, 100)] + [visitor.Act("today", 500, ("broken",))]
+    part = crowd.Part(20, shown, acts, seconds=10, processor=5, waited=1, runs=100)
+    figures = crowd._figures(part, 200)
+    assert figures["search"] == {"n": 1, "p50": 40.0, "p95": 40.0, "max": 40.0}
+    assert figures["not_shown"] == 1
+    assert figures["acts"] == {"n": 100, "p50": 50.5, "p95": 95.0, "max": 500}
+    assert (figures["processor"], figures["processor_ms_per_run"], figures["waited"]) == (0.5, 50.0, 0.1)
+    errors = crowd._errors([part], ["oops"], [{"level": "ERROR", "error": "ab12"}])
+    assert [error.split(":")[0] for error in errors] == [
+        "in the browser",
+        "“b” did not show 1–2 of 2, Bob, but",
+        "today",
+        "in the log",
+    ]
+
+
 @pytest.mark.processes
 def test_the_bench_explains_itself() -> None:
     command = [sys.executable, "-m", "benchmarks", "--help"]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for option in ("--rounds", "--user", "--screen", "--plans", "--json", "bench-data"):
+    for option in ("--rounds", "--user", "--screen", "--plans", "--crowd", "--queries", "--json", "bench-data"):
         assert option in said

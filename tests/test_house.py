@@ -64,7 +64,13 @@ ALSO = {
     "components/drafts.py": {"db.drafts"},  # hands its functions to read and write
     "components/duplicates_view.py": {"db.duplicates"},  # hands its function to read
     "components/exports.py": {"db.exports", "db.offers"},  # hands their functions to read and write
-    "components/list_columns.py": {"db.custom_fields", "db.customer_columns", "db.preferences"},  # hands them on
+    "components/customer_list.py": {"db.customers"},  # says which rows of its pages these are
+    "components/list_columns.py": {  # hands them on
+        "db.custom_fields",
+        "db.customer_columns",
+        "db.customer_filters",
+        "db.preferences",
+    },
     "components/look.py": {"pages"},  # the theme stands under each screen's path
     "components/next_task.py": {"db.tasks"},  # hands its function to write
     "components/page.py": {"db.sessions", "db.settings"},  # the run's session

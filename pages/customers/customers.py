@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from components import (
     bulk_bar,
@@ -13,13 +16,12 @@ from components import (
     customer_views,
     data,
     explain,
-    exports,
     list_columns,
     page,
     profile,
-    tables,
     wording,
 )
+from components.customer_filters import Asked, Choices
 from db import customer, customers
 from db.customer_filters import EVERYBODY
 from db.customers import PAGE, SORTS
@@ -31,10 +33,7 @@ viewer = page.require(Permission.CUSTOMERS_READ)
 settings, today = page.settings(), page.today()
 stages = {s.value: _(STAGE_NAMES[s]) for s in Stage}
 sorts = dict(zip(SORTS, (_("Name"), _("Revenue"), _("Orders"), _("Last order"), _("Newest")), strict=True))
-actions = page.heading(
-    _("Customers"),
-    explain.context(viewer, explain.whose(viewer), wording.demo(settings.demo_days)),
-)
+actions = page.heading(_("Customers"), explain.context(viewer, explain.whose(viewer), wording.demo(settings.demo_days)))
 
 
 @page.dialog(_("New customer"))
@@ -45,11 +44,29 @@ def new_customer() -> None:
 
 @page.fragment
 def listing() -> None:
-    """The filters and what they find; typing re-runs only this."""
+    """The filters and what they find; typing re-runs only `typing`, a part of this."""
     known = customer_filters.choices(viewer, stages=stages, currency=settings.currency)
     view = customer_views.follow(viewer, known, sorts=sorts)
-    asked_for = customer_filters.draw(known, masked=viewer.masked, sorts=sorts)
+    box = st.container()
+    # An open view says whether it was changed, so there the controls look at each word that is typed.
+    words = customer_filters.searched() if view is None else customer_filters.search(box, masked=viewer.masked)
+    asked_for = customer_filters.draw(known, words=words, sorts=sorts)
     columns = customer_views.draw(viewer, known, asked_for, view, sorts=sorts)
+    if view is None:
+        typing(box, known, asked_for, columns)
+    else:
+        hits(known, asked_for, columns)
+
+
+@page.fragment
+def typing(box: DeltaGenerator, known: Choices, asked_for: Asked, columns: tuple[str, ...]) -> None:
+    """The search box and its hits, under filters that stay as they are."""
+    words = customer_filters.search(box, masked=viewer.masked)
+    hits(known, replace(asked_for, filters=replace(asked_for.filters, search=words)), columns)
+
+
+def hits(known: Choices, asked_for: Asked, columns: tuple[str, ...]) -> None:
+    """The customers that were asked for, what can be done with them, and the one that was clicked."""
     narrowed = asked_for.filters
     question = {"filters": narrowed, "sort": asked_for.sort, "descending": asked_for.descending}
     asked = controls.page_number("customers_page", tuple(question.values()))
@@ -75,11 +92,7 @@ def listing() -> None:
         zone=settings.time_zone,
     )
     with picked.below, st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        place = tables.position((number - 1) * PAGE, len(found.rows), found.total, more=found.more)
-        st.caption(place, width="content")
-        if picked.row is None:
-            st.caption(_("Click a row to see the customer."), width="content")
-        controls.turner("customers_page", number, -(-found.total // PAGE))
+        customer_list.foot(found, number, clicked=picked.row is not None)
         with st.container(horizontal=True, width="content"):
             bulk_bar.draw(
                 viewer,
@@ -90,21 +103,13 @@ def listing() -> None:
                 said=customer_filters.sentence(narrowed, known),
             )
             explain.share(viewer)
-            if viewer.can(Permission.CUSTOMERS_EXPORT):
-                chosen_columns = {} if list_columns.usual(viewer, columns) else {"columns": list(columns)}
-                exported = {"filters": vars(narrowed)} | chosen_columns
-                exports.button("customers", exported, viewer=viewer, key="customers_export")
+            list_columns.export(viewer, narrowed, columns)
     if picked.row is not None:
         chosen = int(found.rows.iloc[picked.row]["id"])
         one = data.read(customer.get, viewer=viewer, customer_id=chosen, today=today)
+        name, currency = stages[one.stage], settings.currency
         with picked.beside:
-            profile.quick_view(
-                one,
-                stage_name=stages[one.stage],
-                currency=settings.currency,
-                today=today,
-                hidden=viewer.masked,
-            )
+            profile.quick_view(one, stage_name=name, currency=currency, today=today, hidden=viewer.masked)
 
 
 if viewer.can(Permission.CUSTOMERS_EDIT):

@@ -151,12 +151,6 @@ def _foretell(found: Preview, kind: str) -> None:
             st.caption(sentence.format(n=format.number(count), most=tags.MOST_TAGS))
 
 
-def _apart(kind: str, n: int) -> str:
-    if kind == RESTORE:
-        return ngettext("{n} is on the lists already.", "{n} are on the lists already.", n)
-    return ngettext("{n} is archived and stays as it is.", "{n} are archived and stay as they are.", n)
-
-
 def _standing(kind: str, n: int) -> str:
     if kind == ASSIGN:
         return ngettext("{n} belongs to this person already.", "{n} belong to this person already.", n)

@@ -50,13 +50,14 @@ def card(customer_id: int, viewer: Viewer, now: Mapping[str, consents.Consent], 
 
 def _line(channel: str, consent: Any, *, zone: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(_(CHANNEL_NAMES[channel]), width=130)
-        state = STATE_NAMES.get(consent.state, NOT_ASKED)
-        st.badge(_(state), color=COLOURS[consent.state])  # type: ignore[arg-type]
-        if consent.happened_at:
-            day = format.day(consent.happened_at.astimezone(ZoneInfo(zone)).date())
-            said = wording.line(day, wording.plain(consent.source))
-            st.caption(said, width="content")
+        st.markdown(_(CHANNEL_NAMES[channel]), width=110)
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key=f"{KEY}_line_{channel}"):
+            state = STATE_NAMES.get(consent.state, NOT_ASKED)
+            st.badge(_(state), color=COLOURS[consent.state])  # type: ignore[arg-type]
+            if consent.happened_at:
+                day = format.day(consent.happened_at.astimezone(ZoneInfo(zone)).date())
+                said = wording.line(day, wording.plain(consent.source))
+                st.caption(said, width="content")
 
 
 def _before(customer_id: int, viewer: Viewer, *, zone: str) -> None:
@@ -66,7 +67,7 @@ def _before(customer_id: int, viewer: Viewer, *, zone: str) -> None:
         return
     with st.expander(_("All that was said")):
         for row in tables.each(rows.head(SHOWN)):
-            what = f"{_(CHANNEL_NAMES[row.channel])}: {_(STATE_NAMES[row.state])}"
+            what = wording.labelled(_(CHANNEL_NAMES[row.channel]), _(STATE_NAMES[row.state]))
             who = wording.plain(wording.actor(row.author))
             source = _("hidden from your role") if viewer.masked else wording.plain(row.source)
             st.caption(wording.line(what, format.instant(row.happened_at, zone), source, who))

@@ -19,7 +19,7 @@ def details(values: dict[str, Any], *, viewer: Viewer) -> None:
     fields = data.read(custom_fields.in_use, viewer=viewer)
     if not fields:
         return
-    with st.grid(columns="auto", min_column_width=140, gap="small"):
+    with st.grid(columns="auto", min_column_width=180, gap="small"):
         for key, field in fields.items():
             with st.container(gap=None):
                 st.caption(wording.plain(field.label))

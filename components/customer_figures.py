@@ -77,4 +77,4 @@ def seen_by(customer: Any, viewer: Viewer) -> None:
     """Who sees this customer, and why, in one line: by role and team; nobody is named but the owner."""
     told = visibility.by_role(customer.owner, customer.team)
     why = _("Why you see it: {reason}.").format(reason=visibility.why(viewer, customer.owner_id))
-    st.caption(":material/visibility: " + wording.sentence(f"{told} {why}"))
+    st.caption(":material/visibility: " + wording.sentence(wording.run_on(told, why)))

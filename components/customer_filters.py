@@ -17,6 +17,7 @@ from db.words import _, ngettext
 
 KEY = "customers"
 WIDTH = 230
+GAP = 14
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def search(place: DeltaGenerator, *, masked: bool) -> str:
         icon=":material/search:",
         placeholder=wording.searched(masked=masked),
         help=_("Names and contacts are hidden from your role; search by number or tag.") if masked else None,
+        label_visibility="visible" if masked else "collapsed",  # only with it there is a place for the help
     )
     return words or ""
 
@@ -90,12 +92,23 @@ def draw(known: Choices, *, words: str, sorts: Mapping[str, str]) -> Asked:
         label = _("Filters ({n})").format(n=n) if n else _("Filters")
         with st.popover(label, icon=":material/filter_list:", key=f"{KEY}_filters"):
             filters = _within(words, known)
-        sort = controls.order(f"{KEY}_sort", _("Sort by"), list(sorts), sorts.__getitem__)
-        descending = st.toggle(_("Descending"), key=f"{KEY}_descending", bind="query-params")
+        sort, descending = _order(sorts)
         last = st.container(width="content")
     below = st.container()
     _chips(filters, known)
     return Asked(filters, sort, descending, first, last, below)
+
+
+def _order(sorts: Mapping[str, str]) -> tuple[str, bool]:
+    """What the list is sorted by, and whether downwards; folded, with both on the button."""
+    by = controls.held(f"{KEY}_sort")
+    down = str(st.session_state.get(f"{KEY}_descending", st.query_params.get(f"{KEY}_descending"))).lower() == "true"
+    label = sorts.get(str(by), next(iter(sorts.values())))
+    icon = ":material/arrow_downward:" if down else ":material/arrow_upward:"
+    with st.popover(label, icon=icon, key=f"{KEY}_order", help=_("What the list is sorted by")):
+        sort = controls.order(f"{KEY}_sort", _("Sort by"), list(sorts), sorts.__getitem__)
+        descending = st.toggle(_("Descending"), key=f"{KEY}_descending", bind="query-params")
+    return sort, descending
 
 
 def _count(known: Choices) -> int:
@@ -129,15 +142,16 @@ def _within(words: str, known: Choices) -> Filters:
         region = _one("region", _("Region"), known.regions, _("All regions"))
         source = _one("source", _("Source"), known.sources, _("All sources")) if known.sources else ""
         lists = {"yes": _("Only the archived ones")}
-        archived = _one("archived", _("On the lists"), lists, _("Those on the lists"))
-    chosen = controls.several(
-        f"{KEY}_tags",
-        _("Tags, all of them"),
-        list(known.tags),
-        known.tags.__getitem__,
-        most=MOST_FILTER_TAGS,
-        placeholder=_("Choose tags") if known.tags else _("No customer has a tag yet"),
-    )
+        archived = _one("archived", _("Archive"), lists, _("Without the archived ones"))
+    with st.container(width=2 * WIDTH + GAP):
+        chosen = controls.several(
+            f"{KEY}_tags",
+            _("Tags, all of them"),
+            list(known.tags),
+            known.tags.__getitem__,
+            most=MOST_FILTER_TAGS,
+            placeholder=_("Choose tags") if known.tags else _("No customer has a tag yet"),
+        )
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="kehu_filters_revenue"):
         low, high = (
             controls.whole_number(f"{KEY}_revenue_{end}", label, most=MOST_REVENUE, placeholder="–", width=WIDTH)
@@ -173,7 +187,7 @@ def _one(name: str, label: str, named: Mapping[str, str], everything: str) -> st
 def _lately(name: str, label: str, never: str) -> tuple[str, int]:
     """How long ago: one of the modes ('' for whenever) and its days."""
     default = _DEFAULT[f"{name}_days"]
-    modes = {WITHIN: _("Within the last … days"), BEFORE: _("Not in the last … days"), NEVER: never}
+    modes = {WITHIN: _("In the last … days"), BEFORE: _("Not for … days"), NEVER: never}
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key=f"kehu_filters_{name}"):
         mode = controls.select(f"{KEY}_{name}", label, list(modes), _("Whenever"), modes.__getitem__, width=WIDTH)
         if mode not in (WITHIN, BEFORE):

@@ -117,7 +117,7 @@ def _choice(row: Mapping[str, Any], fields: Fields) -> str:
 
     def named(side: str) -> str:
         shown = wording.plain(value_told(field, row[side])) or "–"
-        return f"{_('Mine') if side == 'mine' else _('Theirs')}: {shown}"
+        return wording.labelled(_("Mine") if side == "mine" else _("Theirs"), shown)
 
     label = customer_inputs.labels(fields).get(row["column"], row["column"])
     key = f"{KEY}_clash_{row['column']}"

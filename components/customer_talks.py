@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from components import controls, customer_tabs, data, next_task, note_field, page, talk_form, timeline_view
+from components import controls, customer_tabs, data, next_task, note_field, page, talk_form, timeline_view, wording
 from db import customer, interactions
 from db import timeline as events
 from db.errors import Invalid
@@ -62,7 +62,7 @@ def timeline(*, viewer: Viewer, customer_id: int, zone: str) -> None:
     if found.rows.empty:
         nothing = _("Nothing of this kind has happened yet.") if part else _("Nothing has happened here yet.")
         next_step = _("Log a call with the button above.") if may_write else ""
-        st.info(f"{nothing} {next_step}")
+        st.info(wording.run_on(nothing, next_step))
         return
     gone = timeline_view.draw(found.rows, zone=zone, may_write=may_write, hidden=viewer.masked)
     timeline_view.foot(number, PAGE, len(found.rows), found.totals, part)

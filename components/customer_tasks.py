@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from components import controls, data, format, task_actions, task_form, task_list
+from components import controls, data, format, task_actions, task_form, task_list, wording
 from db import tasks
 from db.errors import Invalid
 from db.permissions import Permission, Viewer
@@ -53,7 +53,7 @@ def listed(*, viewer: Viewer, customer_id: int, today: date, zone: str) -> None:
     if shown.rows.empty:
         may = viewer.can(Permission.TASKS_EDIT)
         nothing = _("No task has been finished here yet.") if bucket else _("Nothing is to be done here.")
-        st.info(f"{nothing} {_('Add the next task with the button above.') if may and not bucket else ''}".strip())
+        st.info(wording.run_on(nothing, _("Add the next task with the button above.") if may and not bucket else ""))
         return
     asked = task_list.draw(
         shown.rows,

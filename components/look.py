@@ -34,17 +34,30 @@ _CSS = """
   [data-testid="InputInstructions"] { display: none; }
   /* To copy: who looks for it does not hover. */
   body [data-testid="stCode"] :is(div:has(button), button) { visibility: visible; opacity: 1; }
-  /* As tall as the buttons beside them, so that their names stand on one line. */
-  [data-testid="stSelectbox"] [role="group"] { min-height: 40px; }
+  /* All as tall as a button, so that what stands in a row stands on one line. */
+  [data-testid="stSelectbox"] [role="group"] { min-height: 2.5rem; }
   /* Its buttons speak English only, and the whole table is one click away as an export of ours. */
   [data-testid="stElementToolbar"] { display: none; }
-  [data-testid="stButtonGroup"] button { min-height: 40px; }
+  [data-testid="stButtonGroup"] button { min-height: 2.5rem; }
+  /* Latin and Chinese figures stand on one line. */
+  [data-testid="stMetricValue"] { line-height: 1.5; }
+  /* Who says what beside a channel stands in one column with it, also where it folds. */
+  [data-testid="stLayoutWrapper"]:has(> [class*="st-key-customer_consent_line"]) { min-width: 0; flex: 1 1 0; }
+  /* A long address is read whole. */
+  [data-testid="stLinkButton"] p { white-space: normal; overflow-wrap: anywhere; }
+  /* A hit may be a part of a word. */
+  [class*="st-key-said_"] .stMarkdownColoredBackground { padding-left: 0; padding-right: 0; }
+  .st-key-kehu_open_customer a {
+    border: 1px solid light-dark(#E3E8EF, #2A3442); border-radius: 0.5rem; padding: 0.3rem 0.7rem;
+  }
   [data-testid="stPageLink"] a { min-height: 36px; }
   [data-testid="stMarkdownContainer"] table { width: 100%; font-size: 0.95em; }
   [data-testid="stMarkdownContainer"] :is(th, td) { border-left: none !important; border-right: none !important; }
   [data-testid="stMarkdownContainer"] th { font-weight: 500; opacity: 0.75; }
   .st-key-segment_answer [data-testid="stMetricValue"] { font-size: 2.2rem; }
-  [class*="st-key-segment_value"] [data-testid^="stNumberInputStep"] { display: none; }
+  :is([class*="st-key-segment_value"], [class*="st-key-kehu_filters_"]) [data-testid^="stNumberInputStep"] {
+    display: none;
+  }
   [class*="st-key-segment_remove"] { margin-left: auto; }
   /* A cross says it to the eye, the word to a screen reader. */
   [class*="st-key-segment_remove"] [data-testid="stMarkdownContainer"] {
@@ -87,7 +100,8 @@ _CSS = """
   @media (pointer: coarse), (max-width: 640px) {
     body button[data-testid^="stBaseButton"], body [data-testid="stPageLink"] a { min-height: 40px; }
     body :is([data-testid="stPopoverButton"], [data-testid^="stPagination"]) { min-height: 40px; }
-    body [data-testid="stMenuButton"] button { min-height: 40px; }
+    body :is([data-testid="stMenuButton"], [data-testid="stButtonGroup"]) button { min-height: 40px; }
+    body [data-testid="stSelectbox"] [role="group"] { min-height: 40px; }
     body [data-testid^="stPagination"] { min-width: 34px; }
     body [data-testid="stExpandSidebarButton"], [class*="st-key-segment_remove"] button {
       min-width: 40px; min-height: 40px;

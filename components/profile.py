@@ -30,13 +30,22 @@ def top(viewer: Viewer, number: str, *, fresh: str) -> None:
             explain.about(CUSTOMER_METRICS.values(), filters=f"#{wording.plain(number[:20])}", fresh=fresh)
 
 
-def header(customer: Any, stage_name: str, *, sight: bool = False) -> None:
-    """Name, stage, owner, and the ways to reach the customer; with `sight` the way to who sees it."""
+def header(customer: Any, stage_name: str, *, sight: bool = False, page: bool = True) -> None:
+    """Name, stage, owner, and the ways to reach the customer; with `sight` the way to who sees it.
+
+    On its own `page` the name is the title; beside the list the way to the page stands with it.
+    """
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.subheader(wording.plain(customer.name), anchor=False, width="content")
+        if page:
+            st.title(wording.plain(customer.name), anchor=False, width="content")
+        else:
+            st.subheader(wording.plain(customer.name), anchor=False, width="content")
         stage_badge(stage_name, customer.stage)
         if customer.archived_at:
             st.badge(_("Archived"), color="red")
+        if not page:
+            with st.container(width="content", key="kehu_open_customer"):
+                places.link("customer", _("Open"), icon=":material/open_in_full:", id=str(customer.id))
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         owner = wording.plain(wording.person(customer.owner))
         st.caption(_("Owner: {name}").format(name=owner), width="content")
@@ -61,7 +70,7 @@ def figures(customer: Any, *, currency: str, today: date, rhythm: bool = False) 
         "basket": (format.short(basket, "money", currency), ""),
         "last_order": (format.ago(last, today) if last else "–", format.day(last) if last else ""),
     }
-    with st.grid(columns="auto", min_column_width=130, gap="small"):
+    with st.grid(columns="auto", min_column_width=150 if rhythm else 130, gap="small"):
         for key, (value, exact) in shown.items():
             metric = CUSTOMER_METRICS[key]
             told = [_(metric.formula), _("Exactly: {value}").format(value=exact) if exact else ""]
@@ -74,8 +83,11 @@ def figures(customer: Any, *, currency: str, today: date, rhythm: bool = False) 
         st.caption(wording.left_out(customer.other_currency_orders))
 
 
-def fields(customer: Any, *, hidden: bool, empty: bool = True) -> None:
-    """The profile as label and value; withheld ones say so, empty ones show a dash or are left out."""
+def fields(customer: Any, *, hidden: bool, brief: bool = False) -> None:
+    """The profile as label and value; withheld ones say so, empty ones show a dash.
+
+    In `brief` it leaves out what is empty, and what stands in the header above it.
+    """
     withheld = _("hidden from your role")
     demographics = {
         _("Age"): customer.age_band,
@@ -92,13 +104,15 @@ def fields(customer: Any, *, hidden: bool, empty: bool = True) -> None:
         _("Phone"): customer.phone,
         _("Address"): customer.address,
     }
+    if brief and not hidden:
+        del contact[_("E-mail")], contact[_("Phone")]
     rows = {label: withheld if hidden else value for label, value in contact.items()}
     rows |= {_("City"): customer.city, _("Region"): wording.translated(customer.region)}
     rows |= {_("Source"): wording.translated(customer.source)}
     rows |= {label: wording.translated(value) for label, value in demographics.items()}
-    with st.grid(columns="auto", min_column_width=140, gap="small"):
+    with st.grid(columns="auto", min_column_width=130 if brief else 180, gap="small"):
         for label, value in rows.items():
-            if not (value or empty):
+            if brief and not value:
                 continue
             with st.container(gap=None):
                 st.caption(label)
@@ -108,7 +122,6 @@ def fields(customer: Any, *, hidden: bool, empty: bool = True) -> None:
 def quick_view(customer: Any, *, stage_name: str, currency: str, today: date, hidden: bool) -> None:
     """The selected customer beside the list, with the way to the full page."""
     with st.container(border=True):
-        header(customer, stage_name)
-        places.link("customer", _("Open"), icon=":material/open_in_full:", id=str(customer.id))
+        header(customer, stage_name, page=False)
         figures(customer, currency=currency, today=today)
-        fields(customer, hidden=hidden, empty=False)
+        fields(customer, hidden=hidden, brief=True)

@@ -17,7 +17,7 @@ TABS = {"tasks": "tasks", "files": "files"}
 def draw(rows: pd.DataFrame, *, words: str, zone: str) -> None:
     """The hits of a page, each with the way to its customer."""
     for row in tables.each(rows):
-        with st.container(border=True, gap="xsmall"):
+        with st.container(border=True, gap="xsmall", key=f"said_{row.part}_{row.customer_id}_{row.id}"):
             with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
                 tab = TABS.get(row.part)
                 there = {"customer_tab": tab} if tab else {"customer_words": words}
@@ -28,7 +28,7 @@ def draw(rows: pd.DataFrame, *, words: str, zone: str) -> None:
                 icon = timeline_view.ICONS.get(row.kind, ":material/attach_file:")
                 said = wording.line(_(NAMES[row.kind]), when, wording.plain(wording.actor(row.who)))
                 st.caption(f"{icon} {said}", width="content")
-            if row.title and row.title != row.hit:
+            if row.title and row.title != f"{row.before}{row.hit}{row.after}":
                 st.markdown(f"**{wording.plain(row.title)}**")
             st.markdown(_piece(row.before, row.hit, row.after))
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from components import format
 from db import clock
-from db.words import _, ngettext
+from db.words import _, language, ngettext
 
 
 def N_(message: str) -> str:
@@ -55,6 +55,7 @@ _TOGETHER = re.compile(
 _ADDRESS = re.compile(r"(?<=\w)(?=@\w)")
 _INLINE = re.compile(r"([\\`*_{}\[\]<>#|~$:&])")
 _JOINER = "\u2060"  # no width; text.clean() takes it out of what is copied back into a form
+_CLOSE = re.compile(r"(?<=[A-Za-z0-9])(?=[\u4e00-\u9fff])|(?<=[\u4e00-\u9fff])(?=[A-Za-z0-9])")
 _CAMPAIGN = re.compile(r"Campaign (\d+)")
 
 
@@ -69,6 +70,17 @@ def sentence(text: str) -> str:
     What is markup at the beginning of a line alone, or beside brackets, needs no sign within a sentence.
     """
     return _INLINE.sub(r"\\\1", _TOGETHER.sub(_JOINER, _ADDRESS.sub(_JOINER, text)))
+
+
+def run_on(*sentences: str) -> str:
+    """Sentences one after the other; in Chinese as its type is set: no blank after a full stop, one beside Latin."""
+    text = " ".join(filter(None, sentences))
+    return _CLOSE.sub(" ", text.replace("。 ", "。")) if language() == "zh_CN" else text
+
+
+def labelled(label: str, value: str) -> str:
+    """'Mine: Rome', in Chinese with its own colon."""
+    return _("{label}: {value}").format(label=label, value=value)
 
 
 def translated(value: str) -> str:

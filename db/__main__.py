@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from db import connection, words
 from db.embedded import EmbeddedError
 from db.errors import KehuError, Unavailable
-from db.terminal import admin, campaigns, customers, history, segments, tasks
+from db.terminal import admin, bulk, campaigns, care, customers, history, segments, tasks
 from db.terminal.command import Usage
 from db.terminal.output import conflict, encoded
 from db.words import _
@@ -29,6 +29,8 @@ COMMANDS = (
     *admin.COMMANDS,
     *customers.COMMANDS,
     *tasks.COMMANDS,
+    *bulk.COMMANDS,
+    *care.COMMANDS,
     *segments.COMMANDS,
     *campaigns.COMMANDS,
     *history.COMMANDS,
@@ -57,7 +59,11 @@ def parser() -> Parser:
         "users": _("the people who use Kehu"),
         "segment": _("customers who fit a rule"),
         "tasks": _("what is to be done with customers"),
-        "customers": _("what happens with a customer"),
+        "customers": _("what happens with customers"),
+        "contacts": _("the people one talks to at a customer"),
+        "addresses": _("where a customer is"),
+        "consents": _("whether a customer may be called or written to"),
+        "tags": _("the words that customers are found by"),
     }
     for command in COMMANDS:
         group, _blank, name = command.name.rpartition(" ")

@@ -45,12 +45,13 @@ TALLEST = 4_000
 
 @dataclass(frozen=True)
 class View:
-    """One picture: a screen with its parameters, and what to do there before it is taken."""
+    """One picture: a screen with its parameters, what to do there before it is taken, and what to clear away after."""
 
     name: str
     path: str
     query: str = ""
     act: Callable[[Page], None] | None = None
+    after: Callable[[Page], None] | None = None
     only_width: int | None = None
 
     @property
@@ -133,6 +134,35 @@ def _edit(page: Page) -> None:
     page.locator(".st-key-customer_edit button").click()
 
 
+def _wrong_phone(page: Page) -> None:
+    """A form with two mistakes in it, said as one leaves the fields; nothing is saved."""
+    _edit(page)
+    phone = page.locator("[class*=st-key-customer_form_field_phone] input")
+    phone.fill("12")
+    phone.press("Tab")
+    page.locator("[class*=st-key-customer_form_field_email] input").fill("li.na@")
+    page.locator("[class*=st-key-customer_form_field_email] input").press("Tab")
+    page.get_by_test_id("stMarkdownContainer").filter(has_text="@example").wait_for()
+
+
+def _cancel(page: Page) -> None:
+    page.locator("[class*=st-key-customer_form_cancel] button").click()
+
+
+def _views(page: Page) -> None:
+    page.locator("[class*=st-key-kehu_views] [data-testid=stPopoverButton]").first.click()
+    page.locator(".st-key-customers_view_add summary").click()
+
+
+def _columns(page: Page) -> None:
+    page.locator(".st-key-customers_columns [data-testid=stPopoverButton]").click()
+
+
+def _new_customer(page: Page) -> None:
+    page.locator(".st-key-customers_add button").click()
+    page.locator("[class*=st-key-customers_new_save]").wait_for()
+
+
 def _add_field(page: Page) -> None:
     page.locator(".st-key-fields_add button").click()
     page.locator(".st-key-fields_new_save").wait_for()
@@ -178,7 +208,11 @@ MORE = {
     "customers": (
         View("customers-one", "customers", act=_first_row),
         View("customers-search", "customers", "customers_search=wang"),
+        View("customers-similar", "customers", "customers_search=wnag"),
         View("customers-none", "customers", "customers_search=zzzz"),
+        View("customers-views", "customers", _CHIPS, act=_views),
+        View("customers-columns", "customers", act=_columns),
+        View("customers-new", "customers", act=_new_customer),
         View("customers-chips", "customers", _CHIPS),
         View("customers-filters", "customers", _CHIPS, act=_filters),
         View("customers-actions", "customers", act=_actions),
@@ -193,12 +227,14 @@ MORE = {
         View("customer-consent", "customer", "customer_tab=details", act=_record_consent),
         View("customer-history", "customer", "customer_tab=history"),
         View("customer-edit", "customer", act=_edit),
+        View("customer-wrong", "customer", act=_wrong_phone, after=_cancel),
         View("customer-talk", "customer", act=_log_a_call),
         View("customer-task", "customer", act=_next_task),
         View("customer-tags", "customer", act=_tags),
     ),
+    "said": (View("said-found", "said", "said_words=delivery"), View("said-none", "said", "said_words=zzzz")),
     "changes": (View("changes-one", "changes", act=_first_row),),
-    "fields": (View("fields-add", "fields", act=_add_field),),
+    "fields": (View("fields-add", "fields", act=_add_field), View("fields-one", "fields", act=_first_row)),
     "users": (
         View("users-one", "users", act=_first_row),
         View("users-invite", "users", act=_invite),
@@ -267,7 +303,7 @@ _LOOK = r"""
   const blank = drawn(" "), boxes = new Set(["\u{10fffd}", "\u0378", "\u{e0fff}"].map(drawn))
   const characters = new Set(texts.map((t) => t.text).join(""))
   for (const c of characters)
-    if (!/[\s\u200b-\u200f\ufe0f\ufeff]/u.test(c) && (drawn(c) === blank || boxes.has(drawn(c))))
+    if (!/[\s\u200b-\u200f\u2060\ufe0f\ufeff]/u.test(c) && (drawn(c) === blank || boxes.has(drawn(c))))
       wrong.push(`no font has ${c} (${c.codePointAt(0).toString(16)})`)
   for (const e of document.querySelectorAll('[data-testid="stIconMaterial"]'))
     if (seen(e) && e.getBoundingClientRect().width > 60) wrong.push(`an icon is drawn as its name: ${short(e)}`)
@@ -411,7 +447,12 @@ def somebody(url: str) -> tuple[int, frozenset[str]]:
                 "SELECT name FROM customers UNION SELECT city FROM customers UNION SELECT company FROM customers "
                 "UNION SELECT household_kind FROM customers UNION SELECT category FROM products "
                 "UNION SELECT name FROM users UNION SELECT username FROM users UNION SELECT name FROM teams "
-                "UNION SELECT title FROM tasks UNION SELECT body FROM tasks"
+                "UNION SELECT title FROM tasks UNION SELECT body FROM tasks UNION SELECT body FROM notes "
+                "UNION SELECT subject FROM interactions UNION SELECT body FROM interactions UNION SELECT tag FROM "
+                "customer_tags UNION SELECT source FROM consents UNION SELECT name FROM attachments UNION SELECT name "
+                "FROM saved_views UNION SELECT key FROM custom_fields UNION SELECT name FROM custom_fields UNION "
+                "SELECT concat_ws(' ', name, job_title, email, wechat, note) FROM contacts UNION SELECT concat_ws(' ', "
+                "recipient, street, city, region, country) FROM addresses"
             )
         )
         names = frozenset(word.lower() for line in said for word in re.findall(r"[^\W\d_]+", line or ""))
@@ -472,6 +513,9 @@ def _take_as(
                 view.act(page)
                 page.wait_for_timeout(300)
             keep(view.name)
+            if view.after:
+                view.after(page)
+                settle(page)
         except PlaywrightError as error:
             wrong.append(f"{view.name}-{width}-{theme}-{language}: {str(error).splitlines()[0]}")
     context.close()

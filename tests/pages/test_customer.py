@@ -145,7 +145,7 @@ def test_the_page_of_the_orders_is_in_the_link(people: make.People, buyer: int, 
 
 def test_figures_and_ways_to_reach_the_customer(people: make.People, buyer: int) -> None:
     app = opened(people.ann, buyer)
-    assert [heading.value for heading in app.main.subheader] == ["王小明"]
+    assert [heading.value for heading in app.main.title] == ["王小明"]
     assert metrics(app) == {
         "Orders": "43",
         "Revenue": "$537.50",

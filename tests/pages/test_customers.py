@@ -325,7 +325,7 @@ def test_new_customer_opens_and_can_be_taken_back(people: make.People) -> None:
     before = count("change_sets", "customers")
     app = send(opened(people.bo), name=" 张三 ", phone="139 0013 9000", email="zs@Example.com", address="Street 1")
     assert where(app) == "customer"
-    assert [s.value for s in app.main.subheader] == ["张三"]
+    assert [s.value for s in app.main.title] == ["张三"]
     assert "Customer added." in body(app)
     assert count("change_sets", "customers") == (before[0] + 1, before[1] + 1)
     row = stored(int(app.query_params["id"]))

@@ -11,7 +11,7 @@ import pandas as pd
 from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, Select, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from db import customer_columns, customer_filters, schema, text
+from db import custom_filters, customer_columns, customer_filters, schema, text
 from db import search as finding
 from db.customer_filters import EVERYBODY, Filters
 from db.errors import Invalid
@@ -86,6 +86,7 @@ def page(
 ) -> Page:
     """One page of the list. A search without `sort` other than name is ranked, as db/search.py does."""
     viewer.require(Permission.CUSTOMERS_READ)
+    filters = custom_filters.resolved(conn, viewer=viewer, filters=filters)
     if sort not in SORTS:
         raise Invalid(_("The list cannot be sorted by “{sort}”.").format(sort=sort))
     ranked = sort == "name" and not descending
@@ -238,6 +239,7 @@ def export(
 def matching(conn: Connection, viewer: Viewer, today: date, filters: Filters) -> tuple[Select[Any], bool]:
     """`listed` with the search, and whether that found more than MOST_HITS: then these are not all. Raises Invalid."""
     viewer.require(Permission.CUSTOMERS_READ)
+    filters = custom_filters.resolved(conn, viewer=viewer, filters=filters)
     found, own = listed(today, filters, scoped=viewer.scoped), schema.customers.c.id
     hits = finding.find(conn, viewer=viewer, words=_searched_for(filters))
     if hits is None:

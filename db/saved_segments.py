@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, case, func, select
 from sqlalchemy.exc import IntegrityError
 
-from db import changes, clock, schema, segments, text
+from db import changes, clock, custom_fields, schema, segments, text
 from db.errors import Conflict, Invalid, NotFound, Refused
-from db.fields import SCORES
+from db.fields import SCORES, Field
 from db.metrics import STAGE_NAMES, Stage
 from db.permissions import Permission, Role, Viewer
 from db.rules import Group, data_of, parse
@@ -48,8 +49,9 @@ def saved(conn: Connection, *, viewer: Viewer, archived: bool = False, limit: in
     s = schema.segments.c
     state = s.archived_at.is_not(None) if archived else s.archived_at.is_(None)
     mine = case((s.owner_id == viewer.user_id, 0), else_=1)
-    rows = conn.execute(_kept().where(state).order_by(mine, func.lower(s.name), s.id).limit(limit)).mappings()
-    return tuple(_segment(row, viewer) for row in rows)
+    rows = conn.execute(_kept().where(state).order_by(mine, func.lower(s.name), s.id).limit(limit)).mappings().all()
+    known = custom_fields.countable(conn, viewer=viewer, rules=[str(row["rule"]) for row in rows])
+    return tuple(_segment(row, viewer, known) for row in rows)
 
 
 saved.personal = True  # type: ignore[attr-defined]  # each user's own: never cached for another
@@ -63,7 +65,7 @@ def get(conn: Connection, *, viewer: Viewer, segment_id: int) -> Segment:
         row = conn.execute(_kept().where(schema.segments.c.id == segment_id)).mappings().one_or_none()
     if row is None:
         raise NotFound(_("There is no segment {id} that you may see.").format(id=segment_id))
-    return _segment(row, viewer)
+    return _segment(row, viewer, custom_fields.countable(conn, viewer=viewer, rules=[str(row["rule"])]))
 
 
 get.personal = True  # type: ignore[attr-defined]
@@ -98,7 +100,7 @@ def save(
     Raises Invalid, Refused, NotFound, and Conflict when it was changed since.
     """
     actor.require(Permission.SEGMENTS_EDIT)
-    group = segments.checked(actor, rule)
+    group = segments.checked(conn, actor, rule)
     values = _values(name, description) | {"rule": data_of(group), "visibility": "shared" if shared else "private"}
     set_id = changes.start(
         conn,
@@ -185,10 +187,11 @@ def _kept() -> Any:
 _NOBODY = Group("any")
 
 
-def _segment(row: Any, viewer: Viewer) -> Segment:
-    """One rule that cannot be read, written by another version or past Kehu, must not take the others along."""
+def _segment(row: Any, viewer: Viewer, known: Mapping[str, Field]) -> Segment:
+    """One rule that cannot be read must not take the others along: a field of it is gone, or it was written by another
+    version or past Kehu."""
     try:
-        rule, problem = parse(row["rule"]), ""
+        rule, problem = parse(row["rule"], known), ""
     except Invalid as error:
         rule = _NOBODY
         problem = _("The rule of this segment cannot be read. {problem}").format(problem=error.message)

@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-from components import controls, customer_filters, data, list_columns, page, wording
+from components import controls, customer_filters, data, list_columns, own_filters, page, wording
 from components.customer_filters import KEY, Asked, Choices
 from db import saved_views, view_params
 from db.column_names import shown
@@ -41,10 +41,12 @@ def read(view: View, known: Choices, *, sorts: Mapping[str, str]) -> Reading:
         fits = _fitting(name, value, known, sorts)
         if fits:
             kept[name] = fits
-        if fits != value:
+        if fits != value and name.startswith(view_params.OF_FIELD):
+            left.append(_called(name, known))
+        elif fits != value:
             gone = ", ".join(tag for tag in value.split(",") if tag not in known.tags) if name == "tags" else value
-            left.append(f"{_called(name)}: {wording.translated(gone)}")
-    return Reading(kept, (*left, *(f"{_called(name)} ({_('hidden from your role')})" for name in view.withheld)))
+            left.append(f"{_called(name, known)}: {wording.translated(gone)}")
+    return Reading(kept, (*left, *(f"{_called(name, known)} ({_('hidden from your role')})" for name in view.withheld)))
 
 
 def _fitting(name: str, value: str, known: Choices, sorts: Mapping[str, str]) -> str:
@@ -65,14 +67,17 @@ def _fitting(name: str, value: str, known: Choices, sorts: Mapping[str, str]) ->
         return value if value in listed[name] else ""
     if name == "tags":
         return ",".join([tag for tag in value.split(",") if tag in known.tags][:MOST_FILTER_TAGS])
-    if name.startswith("revenue_"):
-        return value if controls.whole(value, MOST_REVENUE) is not None else ""
-    if name.endswith("_days"):
-        return value if controls.whole(value, MOST_DAYS) is not None else ""
+    if name.startswith(view_params.OF_FIELD):
+        return value if own_filters.fits(name.removeprefix(view_params.OF_FIELD), value, known.own) else ""
+    if name.startswith("revenue_") or name.endswith("_days"):
+        return value if controls.whole(value, MOST_DAYS if name.endswith("_days") else MOST_REVENUE) is not None else ""
     return value if name == view_params.SEARCH else ""
 
 
-def _called(name: str) -> str:
+def _called(name: str, known: Choices) -> str:
+    own = {**known.own, **known.withheld}.get(name.removeprefix(view_params.OF_FIELD))
+    if own and name.startswith(view_params.OF_FIELD):
+        return own.label
     names = {
         "search": _("Search"),
         "owner": _("Owner"),
@@ -130,7 +135,9 @@ def held(params: Mapping[str, str]) -> dict[str, Any]:
         if params.get(name) in (WITHIN, BEFORE):
             days = params.get(f"{name}_days", customer_filters.USUAL_DAYS[name])
             found[controls.key_of(f"{KEY}_{name}_days")] = int(days)
-    return found
+    of = view_params.OF_FIELD
+    own = {name.removeprefix(of): value for name, value in params.items() if name.startswith(of)}
+    return found | {controls.key_of(own_filters.NAME): own}
 
 
 def _open(view_id: int, holding: Mapping[str, Any]) -> None:

@@ -107,6 +107,11 @@ def written(one: Asked) -> str:
     return one.mode
 
 
+def number(value: str) -> str:
+    """A number as it is read, with all of its digits."""
+    return f"{Decimal(value):,f}"
+
+
 def _bound(field: Field, typed: str) -> str:
     try:
         found = custom_values.checked({field.key: _optional(field)}, {field.key: typed})[field.key]

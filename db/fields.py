@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Date, Integer, Numeric, case, cast, func, literal, null, select, type_coerce
+from sqlalchemy import ColumnElement, Date, Integer, Numeric, Text, case, cast, func, literal, null, select, type_coerce
 from sqlalchemy.dialects.postgresql import JSONB
 
 from db import custom_values, schema
@@ -272,14 +272,14 @@ def _custom(own: custom_values.Field) -> ColumnElement[Any]:
     held = _c[own.column][own.key]
     if own.type == "choices":
         listed = type_coerce(case((func.jsonb_typeof(held) == "array", held)), JSONB)
-        return type_coerce(func.nullif(listed, cast("[]", JSONB)), JSONB)
+        return type_coerce(func.nullif(listed, literal([], JSONB)), JSONB)
     written = held.astext
     if own.type == "flag":
         return case((written == "true", literal(True)), (written == "false", literal(False)))
     if own.type == "number":
         return case((written.op("~")(_LOOKS["number"]), cast(written, Numeric)))
     if own.type == "date":
-        return case((written.op("~")(_LOOKS["date"]), written)).collate("C")
+        return type_coerce(case((written.op("~")(_LOOKS["date"]), written.collate("C"))), Text())
     return func.nullif(written, "")
 
 

@@ -40,7 +40,13 @@ _WORDS = {
 def adopt(fields: Mapping[str, Field], withheld: Mapping[str, Field]) -> dict[str, str]:
     """What is asked, by key, before the controls are drawn: an address that is new is read, as far as it can be."""
     key, there = controls.key_of(NAME), _in_address()
-    if key not in st.session_state or there != st.session_state.get(f"{NAME}_in_url"):
+    # What was put there since it was drawn, by a view or a chip, goes before an address that is behind.
+    put = key in st.session_state and st.session_state[key] is not st.session_state.get(
+        controls.key_of(f"{NAME}_drawn")
+    )
+    if put:
+        st.session_state[f"{NAME}_in_url"] = there
+    elif key not in st.session_state or there != st.session_state.get(f"{NAME}_in_url"):
         readable = {k: there[k] for k in fields if k in there and not _problem(k, there[k], fields, withheld)}
         st.session_state[key] = dict([*readable.items()][:MOST_FILTERS])
         st.session_state[f"{NAME}_in_url"] = there
@@ -96,8 +102,8 @@ def _set(field: Field, written: str | None) -> None:
     """The controls hold this, or nothing yet."""
     one = custom_filters.read(field, written) if written else Asked(field, MODES[field.type][0])
     st.session_state[_key(field.key, "mode")] = one.mode
-    low, high = one.values if one.mode == RANGE else ("", "")
-    st.session_state[_key(field.key, "words")] = one.values[0] if one.mode in (HAS, IS) and one.values else ""
+    low, high = one.values if one.mode == RANGE and written else ("", "")
+    st.session_state[_key(field.key, "words")] = one.values[0] if one.mode in (HAS, IS) and written else ""
     st.session_state[_key(field.key, "low")], st.session_state[_key(field.key, "high")] = low, high
     st.session_state[_key(field.key, "chosen")] = list(one.values) if one.mode == IN else []
 
@@ -203,10 +209,10 @@ def remarks(fields: Mapping[str, Field], withheld: Mapping[str, Field]) -> None:
     problems = {k: problem for k in there if (problem := _problem(k, there[k], fields, withheld))}
     if not problems:
         return
-    sentences = [wording.sentence(problem) for problem in list(problems.values())[:MOST_SAID]]
+    sentences = list(problems.values())[:MOST_SAID]
     more = "" if len(problems) <= MOST_SAID else _("And {n} more.").format(n=len(problems) - MOST_SAID)
     with st.container(horizontal=True, vertical_alignment="center", key=f"{NAME}_gone"):
-        st.warning(wording.plain(" ".join([_("Left out of this link:"), *sentences, more]).strip()))
+        st.warning(wording.sentence(" ".join([_("Left out of this link:"), *sentences, more]).strip()))
         st.button(_("Hide"), type="tertiary", key=f"{NAME}_hide", on_click=_take_out, args=([*problems],))
 
 

@@ -118,7 +118,7 @@ def _line(line: Line, draft: Draft, fields: list[str], choices: Choices) -> Delt
     with st.container(gap="xsmall", key=f"segment_line_{line.id}"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             _field(line, fields)
-            if line.field:
+            if line.field in line.known:
                 _operator(line)
             if line.takes in ("one", "two", "days", "words"):
                 line.value = _value(line, choices)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as made
 from typing import Any
 
 from db import rules
@@ -23,7 +24,7 @@ class Line:
     field: str = ""
     op: str = ""
     value: Any = None
-    known: Mapping[str, Field] = FIELDS
+    known: Mapping[str, Field] = made(default_factory=lambda: FIELDS)
 
     def choose(self, key: str) -> None:
         """Take another field, with the operator it is asked for most: at least for figures, else the first."""
@@ -71,7 +72,7 @@ class Card:
 
     id: int
     match: str
-    lines: list[Line] = field(default_factory=list)
+    lines: list[Line] = made(default_factory=list)
 
     @property
     def data(self) -> dict[str, Any]:
@@ -85,8 +86,8 @@ class Draft:
 
     id: int
     match: str
-    parts: list[Line | Card] = field(default_factory=list)
-    known: Mapping[str, Field] = field(default_factory=lambda: FIELDS)
+    parts: list[Line | Card] = made(default_factory=list)
+    known: Mapping[str, Field] = made(default_factory=lambda: FIELDS)
 
     def know(self, known: Mapping[str, Field]) -> None:
         """Hold the conditions against the fields that there are now."""

@@ -33,7 +33,7 @@ class Choices:
     def named(self, key: str, value: Any) -> str:
         """What people call a value of a field."""
         if self._known[key].own:
-            return wording.plain(str(value))
+            return str(value)
         if FIELDS[key].kind in (Kind.CAMPAIGN, Kind.STEP) and isinstance(value, int):
             return wording.campaign(self._named(key).get(value) or self._called("received", value))
         if key == "bought_product":

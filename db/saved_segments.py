@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +28,8 @@ _NAME_KEY = "segments_owner_id_name_key"
 
 @dataclass(frozen=True)
 class Segment:
-    """A kept rule. `mine`: the viewer may change it. `problem`: why the rule cannot be read; then it is nobody's."""
+    """A kept rule. `mine`: the viewer may change it. `problem`: why the rule cannot be read; then it is nobody's, and
+    `written` is what is kept."""
 
     id: int
     name: str
@@ -41,6 +43,7 @@ class Segment:
     updated_at: datetime
     mine: bool
     problem: str = ""
+    written: str = ""
 
 
 def saved(conn: Connection, *, viewer: Viewer, archived: bool = False, limit: int = MOST_SAVED) -> tuple[Segment, ...]:
@@ -208,6 +211,7 @@ def _segment(row: Any, viewer: Viewer, known: Mapping[str, Field]) -> Segment:
         updated_at=row["updated_at"],
         mine=row["owner_id"] == viewer.user_id or viewer.role is Role.ADMIN,
         problem=problem,
+        written=json.dumps(row["rule"], ensure_ascii=False, indent=1) if problem else "",
     )
 
 

@@ -42,7 +42,7 @@ def work() -> None:
     """The builder, the answer beside it, the people below."""
     problem = source.adopt(begun, viewer) or (one.problem if one else "")
     if problem:
-        st.error(wording.sentence(problem))
+        view.unreadable(problem, one)
     if source.outdated(begun):
         view.outdated(begun, take=source.take)
     draft, effects = source.draft(), {}

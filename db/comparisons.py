@@ -49,6 +49,8 @@ def compared(c: Condition, column: Any, today: date) -> Any:
     as_held = date.isoformat if c.field.own and c.field.kind is Kind.DATE else _day
     if c.op == "in the last":
         return column.between(as_held(since(today, c.values[0])), as_held(today))
+    if c.op == "between" and c.field.own and c.field.kind is Kind.NUMBER:
+        return column.op("<@", is_comparison=True)(func.numrange(*c.values, "[]"))  # which reads it once
     return _COMPARISONS[c.op](column, [as_held(v) if isinstance(v, date) else v for v in c.values])
 
 

@@ -20,6 +20,8 @@ from db.permissions import Permission, Viewer
 from db.words import _
 
 PAGE = 50
+FEW = 2_000
+"""Customers that were found by their custom fields and are then looked up by their numbers."""
 MOST_EXPORTED = 1_000_000
 MOST_VALUES = 500
 """Values of one filter that are offered: regions, sources, teams."""
@@ -106,7 +108,13 @@ def page(
     # Without figures in the question the customers alone answer it: neither count nor order needs the metrics.
     of_customer = customer_filters.of_customer(filters, today, scoped=viewer.scoped)
     narrow = select(own).where(*of_customer) if not filters.figures else None
-    total = _count(conn, narrow if narrow is not None else found.with_only_columns(own))
+    every = narrow if narrow is not None else found.with_only_columns(own)
+    few = conn.scalars(every.limit(FEW + 1)).all() if filters.own else ()
+    total = len(few) if filters.own and len(few) <= FEW else _count(conn, every)
+    if filters.own and total <= FEW:
+        # No index finds them: in the order of one they would be looked for among all.
+        found = listed(today, filters, scoped=viewer.scoped, ids=few)
+        narrow = None if narrow is None else narrow.where(own == func.any(literal(list(few), ARRAY(BigInteger))))
     if narrow is not None and sort in ("name", "newest"):
         listed_ids = conn.scalars(narrow.order_by(*ordered, own).offset(offset).limit(limit)).all()
         rows = _in_order(conn, _known(today, listed_ids, archived=filters.archived), listed_ids)

@@ -248,7 +248,8 @@ _KINDS = {
     "flag": Kind.FLAG,
 }
 # What a cast must not fail at; what looks otherwise was written past the form, and is not known.
-_LOOKS = {"number": r"^-?[0-9]{1,15}(\.[0-9]{1,6})?$", "date": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}
+_NUMBER = r"^-?[0-9]+(\.[0-9]+)?$"
+_DAY = "____-__-__"
 
 
 @lru_cache(maxsize=1_000)
@@ -277,9 +278,9 @@ def _custom(own: custom_values.Field) -> ColumnElement[Any]:
     if own.type == "flag":
         return case((written == "true", literal(True)), (written == "false", literal(False)))
     if own.type == "number":
-        return case((written.op("~")(_LOOKS["number"]), cast(written, Numeric)))
+        return case((written.op("~")(_NUMBER), cast(written, Numeric)))
     if own.type == "date":
-        return type_coerce(case((written.op("~")(_LOOKS["date"]), written.collate("C"))), Text())
+        return type_coerce(case((written.like(_DAY), written.collate("C"))), Text())
     return func.nullif(written, "")
 
 

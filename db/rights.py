@@ -12,7 +12,7 @@ from psycopg import sql
 from sqlalchemy import Connection, LargeBinary, Table
 from sqlalchemy.dialects.postgresql import JSONB
 
-from db import rights_search, rights_tags, schema
+from db import rights_search, rights_segments, rights_tags, schema
 from db.rights_sql import ME as _ME
 from db.rights_sql import MY_OWNERS as _MY_OWNERS
 from db.rights_sql import definer as _definer
@@ -572,14 +572,7 @@ def statements() -> list[str]:
         "kehu_scoped, kehu_views, kehu_masked, kehu_author, kehu_admin",
         me=_ME,
     )
-    # Whether a rule asks for a custom field that is personal, or is gone, so that nobody knows.
-    found += _definer(
-        "asks_personal(of_rule jsonb) RETURNS boolean LANGUAGE sql STABLE",
-        "SELECT EXISTS (SELECT FROM jsonb_path_query(of_rule, '$.**.field') AS k (v) WHERE starts_with(k.v #>> '{{}}', "
-        "'custom.') AND NOT EXISTS (SELECT FROM custom_fields AS f WHERE NOT f.personal "
-        "AND 'custom.' || f.key = k.v #>> '{{}}'))",
-        "kehu_scoped, kehu_views, kehu_masked, kehu_author, kehu_admin",
-    )
+    found += rights_segments.asks_personal()
     for table in schema.metadata.sorted_tables:
         found += list(_GRANTS[table.info["rule"]](table))
     found.append(

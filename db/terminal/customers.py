@@ -37,9 +37,7 @@ def _search_options(parser: ArgumentParser) -> None:
         metavar="KEY=ASKED",
         action="append",
         default=[],
-        help=_(
-            "only those whose custom field is so, once or more: has:WORDS, is:WORDS, LOW..HIGH, in:A,B, yes, no, none"
-        ),
+        help=_("by a custom field, once or more: has:WORDS, is:WORDS, LOW..HIGH, in:A,B, yes, no, none, any"),
     )
 
 

@@ -556,6 +556,7 @@ RULES: dict[str, Rule] = {
     ),
     "custom_fields.add": _rule(P.FIELDS_EDIT, values={"name": "x", "type": "text"}),
     "custom_fields.archive": _rule(P.FIELDS_EDIT, field_id=1),
+    "custom_fields.countable": _rule(P.CUSTOMERS_READ),
     "custom_fields.every": _rule(P.CUSTOMERS_READ),
     "custom_fields.in_use": _rule(P.CUSTOMERS_READ),
     "custom_fields.reorder": _rule(P.FIELDS_EDIT, field_ids=[]),

@@ -148,12 +148,12 @@ def resolved(conn: Connection, *, viewer: Viewer, filters: Filters) -> Filters:
         field = known.get(key)
         if field is None:
             raise Invalid(_("There is no field “{field}” to filter by.").format(field=text.clean(key)[:60]))
-        require_seen(field, viewer)
+        _require_seen(field, viewer)
         said.append(fits(read(field, written_so)))
     return Resolved(**vars(filters), conditions=tuple(said))
 
 
-def require_seen(field: Field, viewer: Viewer) -> None:
+def _require_seen(field: Field, viewer: Viewer) -> None:
     """Raise Refused for a field whose values are withheld from the viewer's role."""
     if field.personal and viewer.masked:
         problem = _("“{field}” is hidden from your role, so no list is narrowed by it.")

@@ -123,8 +123,10 @@ def _one(field: Field) -> str:
         if mode in (HAS, IS):
             values = [st.text_input(_("Words"), key=_key(k, "words"), max_chars=MOST_WORDS, width=WIDTH)]
         elif mode == RANGE:
-            example = DAY if field.type == "date" else "–"
-            for end, called in (("low", _("From")), ("high", _("To"))):
+            day = field.type == "date"
+            example = DAY if day else "–"
+            ends = (_("From"), _("To")) if day else (_("At least"), _("At most"))
+            for end, called in zip(("low", "high"), ends, strict=True):
                 values.append(st.text_input(called, key=_key(k, end), placeholder=example, width=(WIDTH - 14) // 2))
         elif mode == IN:
             values = st.multiselect(

@@ -9,8 +9,9 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from components import controls, data, format, wording
-from db import customers, tags
+from components import controls, data, format, own_filters, wording
+from db import custom_fields, customers, tags
+from db.custom_values import Field
 from db.customer_filters import BEFORE, MOST_DAYS, MOST_FILTER_TAGS, MOST_REVENUE, NEVER, RECENCY, WITHIN, Filters
 from db.permissions import Viewer
 from db.words import _, ngettext
@@ -22,7 +23,7 @@ GAP = 14
 
 @dataclass(frozen=True)
 class Choices:
-    """What there is to choose from, by its code in the URL, in words."""
+    """What there is to choose from, by its code in the URL, in words; `own` custom fields, and those withheld."""
 
     owners: Mapping[str, str]
     teams: Mapping[str, str]
@@ -31,6 +32,8 @@ class Choices:
     stages: Mapping[str, str]
     tags: Mapping[str, str]
     currency: str
+    own: Mapping[str, Field]
+    withheld: Mapping[str, Field]
 
 
 def choices(viewer: Viewer, *, stages: Mapping[str, str], currency: str) -> Choices:
@@ -38,6 +41,8 @@ def choices(viewer: Viewer, *, stages: Mapping[str, str], currency: str) -> Choi
     owners = data.read(customers.owners, viewer=viewer)
     teams = data.read(customers.teams, viewer=viewer)
     used = data.read(tags.in_use, viewer=viewer)["tag"]
+    fields_of_all = data.read(custom_fields.in_use, viewer=viewer)
+    withheld = {key: field for key, field in fields_of_all.items() if field.personal and viewer.masked}
     return Choices(
         owners={str(i): wording.person(name) for i, name in owners.items()},
         teams={str(i): name for i, name in teams.items()},
@@ -46,6 +51,8 @@ def choices(viewer: Viewer, *, stages: Mapping[str, str], currency: str) -> Choi
         stages=stages,
         tags={tags.key(tag): tag for tag in used},
         currency=currency,
+        own={key: field for key, field in fields_of_all.items() if key not in withheld},
+        withheld=withheld,
     )
 
 
@@ -95,6 +102,7 @@ def draw(known: Choices, *, words: str, sorts: Mapping[str, str]) -> Asked:
         sort, descending = _order(sorts)
         last = st.container(width="content")
     below = st.container()
+    own_filters.remarks(known.own, known.withheld)
     _chips(filters, known)
     return Asked(filters, sort, descending, first, last, below)
 
@@ -128,6 +136,7 @@ def _count(known: Choices) -> int:
     listed = chosen.split(",") if isinstance(chosen, str) else list(chosen) if isinstance(chosen, list) else []
     n += min(len({tag for tag in listed if tag in known.tags}), MOST_FILTER_TAGS)
     bounds = (controls.held(f"{KEY}_revenue_{end}") for end in ("from", "to"))
+    n += len(own_filters.adopt(known.own, known.withheld))
     return n + any(controls.whole(bound, MOST_REVENUE) is not None for bound in bounds)
 
 
@@ -162,6 +171,7 @@ def _within(words: str, known: Choices) -> Filters:
         )
     ordered, ordered_days = _lately("ordered", _("Last order"), _("Never ordered"))
     contacted, contacted_days = _lately("contacted", _("Last contact"), _("Never contacted"))
+    own = own_filters.draw(known.own, known.withheld)
     return Filters(
         search=words,
         owner_id=int(owner) if owner else None,
@@ -177,6 +187,7 @@ def _within(words: str, known: Choices) -> Filters:
         contacted=contacted,
         contacted_days=contacted_days,
         archived=bool(archived),
+        own=own,
     )
 
 
@@ -246,6 +257,9 @@ def told(filters: Filters, known: Choices) -> list[Said]:
         say(_ordered(filters.ordered, filters.ordered_days), ordered="")
     if filters.contacted:
         say(_contacted(filters.contacted, filters.contacted_days), contacted="")
+    for key, written in filters.own:
+        others = {other: asked for other, asked in filters.own if other != key}
+        say(own_filters.said(known.own[key], written), own=others)
     return found
 
 
@@ -292,11 +306,11 @@ def _chips(filters: Filters, known: Choices) -> None:
 
 
 def _together(said: Sequence[Said]) -> dict[str, Any]:
-    """What all controls hold without any filter; of the tags none is left."""
+    """What all controls hold without any filter; of the tags and the custom fields none is left."""
     held: dict[str, Any] = {}
     for one in said:
         held |= one.without
-    return {key: [] if isinstance(value, list) else value for key, value in held.items()}
+    return {key: type(value)() if isinstance(value, list | dict) else value for key, value in held.items()}
 
 
 def hold(without: Sequence[Mapping[str, Any]]) -> None:

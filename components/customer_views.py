@@ -10,7 +10,17 @@ from typing import Any
 
 import streamlit as st
 
-from components import controls, customer_filters, data, list_columns, page, view_clash, view_words, wording
+from components import (
+    controls,
+    customer_filters,
+    data,
+    list_columns,
+    own_filters,
+    page,
+    view_clash,
+    view_words,
+    wording,
+)
 from components.customer_filters import KEY, Asked, Choices
 from components.view_words import read
 from db import saved_views, view_params
@@ -70,7 +80,9 @@ def held(params: Mapping[str, str]) -> dict[str, Any]:
         if params.get(name) in (WITHIN, BEFORE):
             days = params.get(f"{name}_days", customer_filters.USUAL_DAYS[name])
             found[controls.key_of(f"{KEY}_{name}_days")] = int(days)
-    return found
+    of = view_params.OF_FIELD
+    own = {name.removeprefix(of): value for name, value in params.items() if name.startswith(of)}
+    return found | {controls.key_of(own_filters.NAME): own}
 
 
 def _open(view_id: int, holding: Mapping[str, Any]) -> None:

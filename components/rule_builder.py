@@ -13,6 +13,7 @@ from components import wording
 from components.rule_draft import Card, Draft, Line
 from components.segment_choices import Choices
 from components.wording import N_
+from db import rules
 from db.fields import FIELDS, GROUPS, OPERATORS, Kind
 from db.words import _, language
 
@@ -30,6 +31,13 @@ WORDS = {
     "not in the last": N_("not in the last … days"),
     "any of": N_("any of"),
     "none of": N_("none of"),
+    "all of": N_("all of"),
+    "contains": N_("contains"),
+    "not contains": N_("does not contain"),
+    "is": N_("is exactly"),
+    "is not": N_("is not exactly"),
+    "yes": N_("yes"),
+    "no": N_("no"),
     "within": N_("in the period"),
     "not within": N_("not in the period"),
     "reached": N_("reached"),
@@ -65,7 +73,7 @@ def _rule(draft: Draft, fields: list[str], choices: Choices, numbers: Callable[[
                     icon=":material/add:",
                     key=f"segment_add_{part.id}",
                     type="tertiary",
-                    on_click=lambda lines: lines.append(Line(numbers())),
+                    on_click=lambda lines: lines.append(Line(numbers(), known=draft.known)),
                     args=(part.lines,),
                 )
                 places[part.id] = st.empty()
@@ -74,14 +82,14 @@ def _rule(draft: Draft, fields: list[str], choices: Choices, numbers: Callable[[
             _("Condition"),
             icon=":material/add:",
             key="segment_add",
-            on_click=lambda: draft.parts.append(Line(numbers())),
+            on_click=lambda: draft.parts.append(Line(numbers(), known=draft.known)),
         )
         st.button(
             _("Group"),
             icon=":material/add_box:",
             key="segment_add_group",
             help=_("Conditions of their own, of which all, any or none must hold"),
-            on_click=lambda: draft.parts.append(Card(numbers(), "any", [Line(numbers())])),
+            on_click=lambda: draft.parts.append(Card(numbers(), "any", [Line(numbers(), known=draft.known)])),
         )
     return places
 
@@ -110,9 +118,9 @@ def _line(line: Line, draft: Draft, fields: list[str], choices: Choices) -> Delt
     with st.container(gap="xsmall", key=f"segment_line_{line.id}"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             _field(line, fields)
-            if line.field:
+            if line.field in line.known:
                 _operator(line)
-            if line.takes in ("one", "two", "days"):
+            if line.takes in ("one", "two", "days", "words"):
                 line.value = _value(line, choices)
             place = st.empty()
             _remover(line, draft)
@@ -140,7 +148,7 @@ def _remover(part: Line | Card, draft: Draft) -> None:
 
 def _field(line: Line, fields: list[str]) -> None:
     def named(key: str) -> str:
-        return _(FIELDS[key].name) + " · " + _(GROUPS[FIELDS[key].group])
+        return wording.plain(line.known[key].label) + " · " + _(GROUPS[line.known[key].group])
 
     chosen: str | None = st.selectbox(
         _("Field"),
@@ -157,7 +165,7 @@ def _field(line: Line, fields: list[str]) -> None:
 
 
 def _operator(line: Line) -> None:
-    known = list(OPERATORS[FIELDS[line.field].kind])
+    known = list(OPERATORS[line.known[line.field].kind])
     chosen: str = st.selectbox(
         _("Comparison"),
         known,
@@ -182,6 +190,7 @@ def _value(line: Line, choices: Choices) -> Any:
         "some": lambda: _several(line, key, line.value or [], choices) or None,
         "one": lambda: _scalar(line, key, _("Value"), line.value),
         "two": lambda: _both(line, key),
+        "words": lambda: _words(key, line.value),
         "days": lambda: _days(key, line.value),
         "spanned": lambda: _spanned(line, key, choices),
         "span": lambda: _span(key, line.value or {}, {}) or None,
@@ -213,7 +222,7 @@ def _several(line: Line, key: str, chosen: list[Any], choices: Choices) -> list[
     every = [*options, *(value for value in chosen if value not in options)]
     return list(
         st.multiselect(
-            _(FIELDS[line.field].name),
+            wording.plain(line.known[line.field].label),
             every,
             default=chosen,
             format_func=lambda value: choices.named(line.field, value),
@@ -228,7 +237,7 @@ def _several(line: Line, key: str, chosen: list[Any], choices: Choices) -> list[
 
 
 def _scalar(line: Line, key: str, label: str, value: Any) -> Any:
-    if FIELDS[line.field].kind is Kind.DATE:
+    if line.known[line.field].kind is Kind.DATE:
         day = st.date_input(
             label,
             date.fromisoformat(value) if value else None,
@@ -240,7 +249,8 @@ def _scalar(line: Line, key: str, label: str, value: Any) -> Any:
             width=140,
         )
         return day.isoformat() if isinstance(day, date) else None
-    whole = FIELDS[line.field].kind is Kind.NUMBER and (value is None or float(value).is_integer())
+    field = line.known[line.field]
+    whole = field.kind is Kind.NUMBER and not field.own and (value is None or float(value).is_integer())
     start = None if value is None else int(value) if whole else float(value)
     number = st.number_input(
         label,
@@ -255,6 +265,19 @@ def _scalar(line: Line, key: str, label: str, value: Any) -> Any:
     if number is None or number == start:
         return value if number is not None else None  # what a browser's arithmetic would change is a text, and stays
     return int(number) if float(number).is_integer() else number
+
+
+def _words(key: str, value: Any) -> str | None:
+    typed = st.text_input(
+        _("Words"),
+        value or "",
+        key=key,
+        placeholder=_("Words"),
+        max_chars=rules.MOST_TEXT,
+        label_visibility="collapsed",
+        width=170,
+    )
+    return typed or None
 
 
 def _days(key: str, value: Any) -> int | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from dataclasses import field as made
 from typing import Any
 
 from db import rules
 from db.errors import Invalid
-from db.fields import FIELDS, OPERATORS, Kind
+from db.fields import FIELDS, OPERATORS, Field, Kind
 from db.rules import Condition, Group
 
 Numbers = Callable[[], int]
@@ -17,30 +18,35 @@ Numbers = Callable[[], int]
 
 @dataclass
 class Line:
-    """One condition; `value` is as in the rule's JSON, None while there is none."""
+    """One condition; `value` is as in the rule's JSON, None while there is none. `known` are the fields there are."""
 
     id: int
     field: str = ""
     op: str = ""
     value: Any = None
+    known: Mapping[str, Field] = made(default_factory=lambda: FIELDS)
 
     def choose(self, key: str) -> None:
         """Take another field, with the operator it is asked for most: at least for figures, else the first."""
         if key != self.field:
             self.field, self.value = key, None
-            kind = FIELDS[key].kind
+            kind = self.known[key].kind
             self.op = ">=" if kind in (Kind.NUMBER, Kind.MONEY) else next(iter(OPERATORS[kind]))
 
     def compare(self, op: str) -> None:
         """Take another operator; the value stays where both take the same."""
-        if self.takes != OPERATORS[FIELDS[self.field].kind][op]:
+        if self.takes != self._operators[op]:
             self.value = None
         self.op = op
 
     @property
     def takes(self) -> str:
         """What the operator takes (db/fields.py); '' without a field."""
-        return OPERATORS[FIELDS[self.field].kind][self.op] if self.field else ""
+        return self._operators.get(self.op, "nothing") if self.field else ""
+
+    @property
+    def _operators(self) -> Mapping[str, str]:
+        return OPERATORS[self.known[self.field].kind] if self.field in self.known else {}
 
     @property
     def data(self) -> dict[str, Any]:
@@ -54,7 +60,7 @@ class Line:
         if not self.field or (self.value is None and self.takes != "nothing"):
             return ""
         try:
-            rules.parse(self.data)
+            rules.parse(self.data, self.known)
         except Invalid as error:
             return error.message
         return None
@@ -66,7 +72,7 @@ class Card:
 
     id: int
     match: str
-    lines: list[Line] = field(default_factory=list)
+    lines: list[Line] = made(default_factory=list)
 
     @property
     def data(self) -> dict[str, Any]:
@@ -80,7 +86,14 @@ class Draft:
 
     id: int
     match: str
-    parts: list[Line | Card] = field(default_factory=list)
+    parts: list[Line | Card] = made(default_factory=list)
+    known: Mapping[str, Field] = made(default_factory=lambda: FIELDS)
+
+    def know(self, known: Mapping[str, Field]) -> None:
+        """Hold the conditions against the fields that there are now."""
+        self.known = known
+        for line in self.lines():
+            line.known = known
 
     def counted(self) -> list[Line | Card]:
         """The parts that count: conditions with their value, and cards with such a condition."""
@@ -89,7 +102,7 @@ class Draft:
     def rule(self) -> Group:
         """The rule of what counts; everyone while there are conditions and none of them counts."""
         counted = [part.data for part in self.counted()]
-        return rules.parse({self.match: counted}) if counted or not self.parts else rules.EVERYONE
+        return rules.parse({self.match: counted}, self.known) if counted or not self.parts else rules.EVERYONE
 
     def lines(self) -> Iterator[Line]:
         """Every condition."""
@@ -110,12 +123,12 @@ def _counts(card: Card) -> bool:
     return not card.lines or any(line.problem is None for line in card.lines)
 
 
-def of(rule: Group, numbers: Numbers) -> Draft | None:
+def of(rule: Group, numbers: Numbers, known: Mapping[str, Field] = FIELDS) -> Draft | None:
     """The rule as a draft, everyone as an empty condition; None where groups stand deeper than the builder shows."""
 
     def line(condition: Condition) -> Line:
         data = rules.data_of(condition)
-        return Line(numbers(), data["field"], data["op"], data.get("value"))
+        return Line(numbers(), data["field"], data["op"], data.get("value"), known)
 
     parts: list[Line | Card] = []
     for each in rule.rules:
@@ -127,5 +140,5 @@ def of(rule: Group, numbers: Numbers) -> Draft | None:
             found = [line(c) for c in each.rules if isinstance(c, Condition)]
             parts.append(Card(numbers(), each.match, found))
     if rule == rules.EVERYONE:
-        parts.append(Line(numbers()))
-    return Draft(numbers(), rule.match, parts)
+        parts.append(Line(numbers(), known=known))
+    return Draft(numbers(), rule.match, parts, known)

@@ -17,7 +17,7 @@ from db.words import _
 Asked = tuple[str, dict[str, Any]]
 
 
-def editing(rule: Group, *, key: str) -> None:
+def editing(rule: Group, *, key: str, viewer: Viewer) -> None:
     """Under the builder: one step back, everyone again, the rule as JSON."""
     with st.container(horizontal=True):
         if segment_source.changed():
@@ -31,16 +31,16 @@ def editing(rule: Group, *, key: str) -> None:
                 args=(rules.EVERYONE,),
             )
         with st.popover(_("As JSON"), icon=":material/data_object:", key=f"segment_json_of_{key}"):
-            _json(rule, key)
+            _json(rule, key, viewer)
 
 
-def _json(rule: Group, key: str) -> None:
+def _json(rule: Group, key: str, viewer: Viewer) -> None:
     pretty = json.dumps(rules.data_of(rule), ensure_ascii=False, indent=1)
     written = st.text_area(
         _("The rule as JSON"), pretty, height=280, key=f"segment_json_{key}", max_chars=rules.MOST_CHARACTERS
     )
     if st.button(_("Use this rule"), type="primary", key="segment_json_use"):
-        found, problem = segment_choices.parsed(written)
+        found, problem = segment_choices.parsed(written, viewer)
         if found is None:
             st.error(wording.sentence(problem))
         else:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from components import data, wording
-from db import campaigns, customers, rule_words, rules, segments
+from db import campaigns, custom_fields, customers, rule_words, rules, segments
 from db.errors import Invalid
-from db.fields import FIELDS, Kind
+from db.fields import FIELDS, Field, Kind
 from db.permissions import Viewer
 from db.rules import Group
 
@@ -18,6 +18,7 @@ class Choices:
 
     def __init__(self, viewer: Viewer, *, fields: Iterable[str], rule: Group) -> None:
         self._viewer = viewer
+        self._known = known_fields(viewer)
         self._found: dict[str, dict[Any, str]] = {}
         known = data.read(segments.names, viewer=viewer, rule=rules.written(rule))
         self._called = segments.called(known)
@@ -26,10 +27,13 @@ class Choices:
 
     def options(self, key: str) -> list[Any]:
         """The values to choose from, in their order; campaigns for everything that is about campaigns."""
-        return list(self._named(key))
+        own = self._known[key].own
+        return list(own.choices) if own else list(self._named(key))
 
     def named(self, key: str, value: Any) -> str:
         """What people call a value of a field."""
+        if self._known[key].own:
+            return str(value)
         if FIELDS[key].kind in (Kind.CAMPAIGN, Kind.STEP) and isinstance(value, int):
             return wording.campaign(self._named(key).get(value) or self._called("received", value))
         if key == "bought_product":
@@ -70,9 +74,18 @@ class Choices:
         return field is not None and not field.ids and field.kind in (Kind.CHOICE, Kind.BOUGHT)
 
 
+def known_fields(viewer: Viewer) -> Mapping[str, Field]:
+    """Key → field of all that a rule may speak of, archived custom ones too."""
+    return data.read(custom_fields.countable, viewer=viewer)
+
+
 def visible(viewer: Viewer) -> list[str]:
     """The fields this viewer may count by, in their order."""
-    return [key for key, field in FIELDS.items() if not (field.personal and viewer.masked)]
+    return [
+        key
+        for key, field in known_fields(viewer).items()
+        if not (field.personal and viewer.masked) and not (field.own and field.own.archived)
+    ]
 
 
 def hidden(rule: Group, viewer: Viewer) -> bool:
@@ -87,13 +100,13 @@ def sentence(rule: Group, choices: Choices) -> str:
 
 def told(written: str, viewer: Viewer) -> str:
     """The rule of a JSON text in words, for a history; the text itself where it is no rule any more."""
-    rule, _problem = parsed(written)
+    rule, _problem = parsed(written, viewer)
     return sentence(rule, Choices(viewer, fields=(), rule=rule)) if rule else written
 
 
-def parsed(written: str) -> tuple[Group | None, str]:
+def parsed(written: str, viewer: Viewer) -> tuple[Group | None, str]:
     """The rule of a JSON text, or None and what is wrong with it."""
     try:
-        return rules.parse_text(written), ""
+        return rules.parse_text(written, known_fields(viewer)), ""
     except Invalid as error:
         return None, error.message

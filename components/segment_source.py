@@ -6,7 +6,7 @@ The draft lives in the session; the address holds its rule as soon as it differs
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +14,10 @@ import streamlit as st
 
 from components import rule_draft
 from components.rule_draft import Draft
-from components.segment_choices import parsed
+from components.segment_choices import known_fields, parsed
 from db import rules
+from db.fields import Field
+from db.permissions import Viewer
 from db.rules import EVERYONE, Group
 
 PARAMETER = "segment_rule"
@@ -39,6 +41,7 @@ class _State:
     draft: Draft | None
     written: str | None
     problem: str
+    known: Mapping[str, Field]
     past: list[Group] = field(default_factory=list)
 
 
@@ -55,15 +58,18 @@ def within(region: str, field: str, op: str, value: Any) -> str:
     return rules.written(rules.parse({"all": [{"field": field, "op": op, "value": value}, *where]}))
 
 
-def adopt(found: Source) -> str:
+def adopt(found: Source, viewer: Viewer) -> str:
     """Take up the rule of the address, or of the source, when either is new; gives what is wrong with the address's."""
-    written = st.query_params.get(PARAMETER)
+    written, known = st.query_params.get(PARAMETER), known_fields(viewer)
     state: _State | None = st.session_state.get(_STATE)
     if state is None or (state.source.key, state.written) != (found.key, written):
-        asked, problem = parsed(written) if written else (None, "")
+        asked, problem = parsed(written, viewer) if written else (None, "")
         rule = asked or found.rule
-        st.session_state[_STATE] = _State(found, rule, rule_draft.of(rule, number), written, problem)
+        st.session_state[_STATE] = _State(found, rule, rule_draft.of(rule, number, known), written, problem, known)
         return problem
+    state.known = known
+    if state.draft:
+        state.draft.know(known)
     if state.source != found and state.rule in (state.source.rule, found.rule):
         state.source = found
         if state.rule != found.rule:
@@ -86,7 +92,7 @@ def _state() -> _State:
 def _put(rule: Group) -> None:
     """Work on this rule from now on, with widgets of its own."""
     state = _state()
-    state.rule, state.draft = rule, rule_draft.of(rule, number)
+    state.rule, state.draft = rule, rule_draft.of(rule, number, state.known)
 
 
 def draft() -> Draft | None:

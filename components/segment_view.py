@@ -89,6 +89,14 @@ def _value(dimension: str, value: str) -> str:
     return wording.translated(value) if value else _("not known")
 
 
+def unreadable(problem: str, one: Any) -> None:
+    """Why a rule cannot be read; of a saved segment also what is kept, to be changed and used."""
+    st.error(wording.sentence(problem))
+    if one is not None and one.written:
+        st.caption(_("This is the rule as it is kept. Change a copy of it under “As JSON”."))
+        st.code(one.written, language="json", height=min(300, 40 + 24 * one.written.count("\n")))
+
+
 def notes(one: Any, *, ready: bool) -> list[str]:
     """What the line under the title says of a saved segment, or of a ready-made one."""
     if one is None:

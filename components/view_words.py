@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components import controls, customer_filters, wording
+from components import controls, customer_filters, own_filters, wording
 from components.customer_filters import Choices
 from db import view_params
 from db.customer_filters import MOST_DAYS, MOST_FILTER_TAGS, MOST_REVENUE, RECENCY, Filters
@@ -27,10 +27,12 @@ def read(view: View, known: Choices, *, sorts: Mapping[str, str]) -> Reading:
     kept = fitting(view.params, known, sorts=sorts)
     left: list[str] = []
     for name, value in view.params.items():
-        if kept.get(name) != value:
+        if kept.get(name) != value and name.startswith(view_params.OF_FIELD):
+            left.append(_called(name, known))
+        elif kept.get(name) != value:
             gone = ", ".join(tag for tag in value.split(",") if tag not in known.tags) if name == "tags" else value
-            left.append(f"{_called(name)}: {wording.translated(gone)}")
-    return Reading(kept, (*left, *(f"{_called(name)} ({_('hidden from your role')})" for name in view.withheld)))
+            left.append(f"{_called(name, known)}: {wording.translated(gone)}")
+    return Reading(kept, (*left, *(f"{_called(name, known)} ({_('hidden from your role')})" for name in view.withheld)))
 
 
 def fitting(params: Mapping[str, str], known: Choices, *, sorts: Mapping[str, str]) -> dict[str, str]:
@@ -62,7 +64,8 @@ def _params(params: Mapping[str, str], known: Choices, *, sorts: Mapping[str, st
         return int(params[name]) if name in params else None
 
     texts = {name: params.get(name, "") for name in ("region", "stage", "source", "ordered", "contacted")}
-    days = {name: int(value) for name, value in params.items() if name.endswith("_days")}
+    days = {name: int(value) for name, value in params.items() if name in ("ordered_days", "contacted_days")}
+    own = {k.removeprefix(view_params.OF_FIELD): v for k, v in params.items() if k.startswith(view_params.OF_FIELD)}
     rest: dict[str, Any] = {**texts, **days}
     filters = Filters(
         search=params.get(view_params.SEARCH, ""),
@@ -72,6 +75,7 @@ def _params(params: Mapping[str, str], known: Choices, *, sorts: Mapping[str, st
         revenue_from=number("revenue_from"),
         revenue_to=number("revenue_to"),
         archived="archived" in params,
+        own=tuple(own.items()),
         **rest,
     )
     order = f"{_('Sort by')}: {sorts[params.get('sort', 'name')]}"
@@ -97,14 +101,17 @@ def _fitting(name: str, value: str, known: Choices, sorts: Mapping[str, str]) ->
         return value if value in listed[name] else ""
     if name == "tags":
         return ",".join([tag for tag in value.split(",") if tag in known.tags][:MOST_FILTER_TAGS])
-    if name.startswith("revenue_"):
-        return value if controls.whole(value, MOST_REVENUE) is not None else ""
-    if name.endswith("_days"):
-        return value if controls.whole(value, MOST_DAYS) is not None else ""
+    if name.startswith(view_params.OF_FIELD):
+        return value if own_filters.fits(name.removeprefix(view_params.OF_FIELD), value, known.own) else ""
+    if name.startswith("revenue_") or name.endswith("_days"):
+        return value if controls.whole(value, MOST_DAYS if name.endswith("_days") else MOST_REVENUE) is not None else ""
     return value if name == view_params.SEARCH else ""
 
 
-def _called(name: str) -> str:
+def _called(name: str, known: Choices) -> str:
+    own = {**known.own, **known.withheld}.get(name.removeprefix(view_params.OF_FIELD))
+    if own and name.startswith(view_params.OF_FIELD):
+        return own.label
     names = {
         "search": _("Search"),
         "owner": _("Owner"),

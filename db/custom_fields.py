@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
-from db import changes, clock, schema, text
-from db.custom_values import Field
+from db import changes, clock, fields, schema, text
+from db.custom_values import PREFIX, Field
 from db.errors import Conflict, Invalid, NotFound
 from db.permissions import Permission, Viewer
 from db.schema_fields import FIELD_TYPES
@@ -42,6 +42,17 @@ def every(conn: Connection, *, viewer: Viewer) -> tuple[Field, ...]:
 def in_use(conn: Connection, *, viewer: Viewer) -> dict[str, Field]:
     """Key → field, in their order, of those that forms have."""
     return {f.key: f for f in every(conn, viewer=viewer) if not f.archived}
+
+
+def countable(conn: Connection, *, viewer: Viewer, rules: Sequence[str] = (PREFIX,)) -> Mapping[str, fields.Field]:
+    """Key → field of all that rules are made of; custom ones only where one of these rules may speak of them.
+
+    Archived ones are among them: a rule that asks for one can say so.
+    """
+    if not any(PREFIX in rule or "\\u" in rule for rule in rules):
+        return fields.FIELDS
+    own = (fields.of_custom(field) for field in every(conn, viewer=viewer))
+    return {**fields.FIELDS, **{field.key: field for field in own}}
 
 
 def add(

@@ -30,7 +30,8 @@ class Filters:
     """What the list is narrowed by; the empty value of each means everything. All of them must hold.
 
     `ordered` and `contacted` are one of RECENCY with its number of days; revenue is in the company's currency, both
-    ends included. `archived` lists those that were taken off the lists, and no others.
+    ends included. `archived` lists those that were taken off the lists, and no others. `own` are custom fields: pairs
+    of key and what is asked, as db/custom_filters.py writes it.
     """
 
     search: str = ""
@@ -47,14 +48,24 @@ class Filters:
     contacted: str = ""
     contacted_days: int = 90
     archived: bool = False
+    own: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "tags", tuple(self.tags))  # a list in what an export keeps
+        # Lists in what an export keeps.
+        object.__setattr__(self, "tags", tuple(self.tags))
+        object.__setattr__(self, "own", tuple(tuple(pair) for pair in self.own))
 
     @property
     def figures(self) -> bool:
         """Whether one of them asks about the figures derived from the orders."""
         return bool(self.stage or self.ordered) or self.revenue_from is not None or self.revenue_to is not None
+
+
+@dataclass(frozen=True)
+class Resolved(Filters):
+    """Filters whose custom fields were looked up, and what they say of a customer."""
+
+    conditions: tuple[ColumnElement[bool], ...] = ()
 
 
 EVERYBODY = Filters()
@@ -85,6 +96,8 @@ def of_customer(filters: Filters, today: date, *, scoped: bool = False) -> list[
     For a `scoped` viewer functions say which of the own customers have what is asked for: a join with a view would
     begin with everybody's, for the planner does not see how few pass it.
     """
+    if filters.own and not isinstance(filters, Resolved):
+        raise RuntimeError("Custom fields are not looked up: db.custom_filters.resolved comes first.")
     c, u = schema.customers.c, schema.users.c
     said: list[ColumnElement[bool]] = [c.archived_at.is_not(None) if filters.archived else c.archived_at.is_(None)]
     if filters.owner_id is not None:
@@ -102,6 +115,8 @@ def of_customer(filters: Filters, today: date, *, scoped: bool = False) -> list[
         said.append(c.id.in_(select(func.my_customers_tagged(tags.key(tag))) if scoped else tagged))
     if filters.contacted:
         said += _contacted(filters.contacted, today - timedelta(days=filters.contacted_days), scoped)
+    if isinstance(filters, Resolved):
+        said += filters.conditions
     if filters.archived:
         # The search looks among those on the lists; the few others are looked through.
         words = text.match_key(filters.search).split(" ")

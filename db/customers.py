@@ -16,6 +16,7 @@ from sqlalchemy import (
     FromClause,
     Integer,
     Select,
+    and_,
     bindparam,
     column,
     func,
@@ -24,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from db import customer_columns, customer_filters, schema, text
+from db import custom_filters, customer_columns, customer_filters, schema, text
 from db import search as finding
 from db.customer_filters import EVERYBODY, Filters
 from db.errors import Invalid
@@ -33,6 +34,8 @@ from db.permissions import Permission, Viewer
 from db.words import _
 
 PAGE = 50
+FEW = 2_000
+"""Customers that were found by their custom fields and are then looked up by their numbers."""
 MOST_EXPORTED = 1_000_000
 MOST_VALUES = 500
 """Values of one filter that are offered: regions, sources, teams."""
@@ -99,6 +102,7 @@ def page(
 ) -> Page:
     """One page of the list. A search without `sort` other than name is ranked, as db/search.py does."""
     viewer.require(Permission.CUSTOMERS_READ)
+    filters = custom_filters.resolved(conn, viewer=viewer, filters=filters)
     if sort not in SORTS:
         raise Invalid(_("The list cannot be sorted by “{sort}”.").format(sort=sort))
     ranked = sort == "name" and not descending
@@ -118,7 +122,13 @@ def page(
     # Without figures in the question the customers alone answer it: neither count nor order needs the metrics.
     of_customer = customer_filters.of_customer(filters, today, scoped=viewer.scoped)
     narrow = select(own).where(*of_customer) if not filters.figures else None
-    total = _count(conn, narrow if narrow is not None else found.with_only_columns(own))
+    every = narrow if narrow is not None else found.with_only_columns(own)
+    few = conn.scalars(every.limit(FEW + 1)).all() if filters.own else ()
+    total = len(few) if filters.own and len(few) <= FEW else _count(conn, every)
+    if filters.own and total <= FEW:
+        # No index finds them: in the order of one they would be looked for among all.
+        found = listed(today, filters, scoped=viewer.scoped, ids=few)
+        narrow = None if narrow is None else narrow.where(own == func.any(literal(list(few), ARRAY(BigInteger))))
     if narrow is not None and sort in ("name", "newest"):
         listed_ids = conn.scalars(narrow.order_by(*ordered, own).offset(offset).limit(limit)).all()
         rows = _known(conn, viewer, today, listed_ids, archived=filters.archived)
@@ -259,6 +269,7 @@ def export(
 def matching(conn: Connection, viewer: Viewer, today: date, filters: Filters) -> tuple[Select[Any], bool]:
     """`listed` with the search, and whether that found more than MOST_HITS: then these are not all. Raises Invalid."""
     viewer.require(Permission.CUSTOMERS_READ)
+    filters = custom_filters.resolved(conn, viewer=viewer, filters=filters)
     found, own = listed(today, filters, scoped=viewer.scoped), schema.customers.c.id
     hits = finding.find(conn, viewer=viewer, words=_searched_for(filters))
     if hits is None:
@@ -319,18 +330,25 @@ def owners(conn: Connection, *, viewer: Viewer) -> dict[int, str]:
     return {user_id: name for user_id, name in conn.execute(query.order_by(u.name))}
 
 
-def listed(today: date, filters: Filters, *, scoped: bool = False) -> Select[Any]:
+def listed(today: date, filters: Filters, *, scoped: bool = False, ids: Sequence[int] | None = None) -> Select[Any]:
     """The rows of Page under the filters, in no order; with the metrics joined, so that it can be narrowed further.
 
-    The words of the search are no part of it, but of an archived list. Raises Invalid.
+    `ids` are the only customers that are looked up, where they are known: through the view of a scoped role figures are
+    found by their customer alone. The words of the search are no part of it, but of an archived list. Raises Invalid.
     """
     customer_filters.check(filters)
     narrowed = customer_filters.of_customer(filters, today, scoped=scoped)
-    return _list(today, schema.customer_metrics).where(*narrowed, *customer_filters.of_figures(filters, today))
+    every = _list(today, schema.customer_metrics)
+    if ids is not None:
+        known = func.any(literal(list(ids), ARRAY(BigInteger)))
+        every = _list(today, schema.customer_metrics, schema.customer_metrics.c.customer_id == known)
+        narrowed = [*narrowed, schema.customers.c.id == known]
+    return every.where(*narrowed, *customer_filters.of_figures(filters, today))
 
 
-def _list(today: date, figures: FromClause[Any]) -> Select[Any]:
+def _list(today: date, figures: FromClause[Any], *known: ColumnElement[bool]) -> Select[Any]:
     c, m, u = schema.customers.c, figures.c, schema.users.c
+    of_customer = and_(m.customer_id == c.id, *known)
     return select(
         c.id,
         c.name,
@@ -344,7 +362,7 @@ def _list(today: date, figures: FromClause[Any]) -> Select[Any]:
         func.coalesce(m.orders, 0).label("orders"),
         func.coalesce(m.revenue, 0).label("revenue"),
         m.last_order_on,
-    ).select_from(schema.customers.outerjoin(figures, m.customer_id == c.id).join(schema.users, u.id == c.owner_id))
+    ).select_from(schema.customers.outerjoin(figures, of_customer).join(schema.users, u.id == c.owner_id))
 
 
 def piece(

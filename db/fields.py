@@ -1,6 +1,7 @@
 """The fields that segments are made of, each once: name, kind, what null means, and where its values stand.
 
-Screens, the terminal and the manual read this list; the expressions are used by db/segments.py.
+Screens, the terminal and the manual read this list; the expressions are used by db/segments.py. `of_custom` makes such
+a field of one that an administrator added.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Date, Integer, case, cast, func, literal, null, select, type_coerce
+from sqlalchemy import ColumnElement, Date, Integer, Numeric, Text, case, cast, func, literal, null, select, type_coerce
+from sqlalchemy.dialects.postgresql import JSONB
 
-from db import schema
+from db import custom_values, schema
 from db.clock import DEFAULT_ZONE
 from db.metrics import N_, Stage, stage_column
+from db.words import _
 
 Bounds = Mapping[str, tuple[float, ...]]
 """The four bounds between the five scores of each measure; missing while nobody has an order."""
@@ -33,6 +37,9 @@ class Kind(StrEnum):
     CAMPAIGN = "campaign"
     STEP = "step"
     PERIOD = "period"
+    TEXT = "text"
+    SEVERAL = "several"
+    FLAG = "flag"
 
 
 _COMPARED = {"=": "one", "!=": "one", "<": "one", "<=": "one", ">": "one", ">=": "one", "between": "two"}
@@ -54,16 +61,22 @@ OPERATORS: Mapping[Kind, Mapping[str, str]] = {
     Kind.CAMPAIGN: {"any of": "spanned", "none of": "spanned"},
     Kind.STEP: {"reached": "step", "not reached": "step"},
     Kind.PERIOD: {"within": "span", "not within": "span"},
+    Kind.TEXT: {"contains": "words", "not contains": "words", "is": "words", "is not": "words", **_KNOWN},
+    Kind.SEVERAL: {"any of": "some", "none of": "some", "all of": "some", **_KNOWN},
+    Kind.FLAG: {"yes": "nothing", "no": "nothing", **_KNOWN},
 }
-"""Operator → what it takes: some values, one, two, days, values with a period, a period alone, a step, nothing."""
+"""Operator → what it takes: some values, one, two, days, values with a period, a period alone, a step, words, nothing.
+
+No two kinds of custom fields share an operator with a value: a rule that was made for another kind cannot be read.
+"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Field:
     """One field. `ids` are values that are row numbers; `choices` the only values there are, where that is so.
 
     `column` gives its expression over customers and customer_metrics on a day, with the bounds of the scores; fields
-    without one are looked up in other tables.
+    without one are looked up in other tables. `own` is the custom field that it was made of.
     """
 
     key: str
@@ -75,10 +88,23 @@ class Field:
     choices: tuple[str, ...] = ()
     ids: bool = False
     personal: bool = False
+    own: custom_values.Field | None = None
+
+    @property
+    def label(self) -> str:
+        """What it is called in the reader's language."""
+        return self.own.label if self.own else _(self.name)
+
+    def __eq__(self, other: object) -> bool:
+        """A custom field that was renamed is the same."""
+        return isinstance(other, Field) and (self.key, self.kind) == (other.key, other.kind)
+
+    def __hash__(self) -> int:
+        return hash((self.key, self.kind))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copied by its key: caches keep rules as bytes, and an expression is none."""
-        return _known, (self.key,)
+        """Copied by its key, or by what it was made of: caches keep rules as bytes, and an expression is none."""
+        return (of_custom, (self.own,)) if self.own else (_known, (self.key,))
 
 
 def _known(key: str) -> Field:
@@ -207,7 +233,55 @@ GROUPS = {
     "purchases": N_("Purchases"),
     "campaigns": N_("Campaigns"),
     "scores": N_("Scores"),
+    "own": N_("Your own fields"),
 }
+
+
+# --- custom fields ---------------------------------------------------------------------------------------------------
+
+_KINDS = {
+    "text": Kind.TEXT,
+    "number": Kind.NUMBER,
+    "date": Kind.DATE,
+    "choice": Kind.CHOICE,
+    "choices": Kind.SEVERAL,
+    "flag": Kind.FLAG,
+}
+# What a cast must not fail at; what looks otherwise was written past the form, and is not known.
+_NUMBER = r"^-?[0-9]+(\.[0-9]+)?$"
+_DAY = "____-__-__"
+
+
+@lru_cache(maxsize=1_000)
+def of_custom(own: custom_values.Field) -> Field:
+    """The field by which segments and filters ask for the values of a custom field."""
+    column = _custom(own)
+    return Field(
+        custom_values.PREFIX + own.key,
+        own.name,
+        "own",
+        _KINDS[own.type],
+        _NOT_ENTERED,
+        lambda _today, _bounds: column,
+        personal=own.personal,
+        own=own,
+    )
+
+
+def _custom(own: custom_values.Field) -> ColumnElement[Any]:
+    """The value of its kind; null where it is not filled in. Days are texts, which are in order as days are."""
+    held = _c[own.column][own.key]
+    if own.type == "choices":
+        listed = type_coerce(case((func.jsonb_typeof(held) == "array", held)), JSONB)
+        return type_coerce(func.nullif(listed, literal([], JSONB)), JSONB)
+    written = held.astext
+    if own.type == "flag":
+        return case((written == "true", literal(True)), (written == "false", literal(False)))
+    if own.type == "number":
+        return case((written.op("~")(_NUMBER), cast(written, Numeric)))
+    if own.type == "date":
+        return type_coerce(case((written.like(_DAY), written.collate("C"))), Text())
+    return func.nullif(written, "")
 
 
 def since(today: date, days: int) -> date:

@@ -12,7 +12,7 @@ from psycopg import sql
 from sqlalchemy import Connection, LargeBinary, Table
 from sqlalchemy.dialects.postgresql import JSONB
 
-from db import rights_beginnings, rights_search, rights_tags, schema
+from db import rights_beginnings, rights_search, rights_segments, rights_tags, schema
 from db.rights_sql import ME as _ME
 from db.rights_sql import MY_OWNERS as _MY_OWNERS
 from db.rights_sql import definer as _definer
@@ -192,15 +192,12 @@ def _personal_grants(table: Table) -> Iterator[str]:
     seen = {"shared": "visibility = 'shared'"}
     if table.info.get("team"):
         seen["team"] = "visibility = 'team' AND owner_id = ANY(public.my_team())"
+    if table.info.get("rules"):
+        # What a rule compares a personal field with may be somebody's own.
+        masked, people = "kehu_masked kehu_author", "kehu_scoped kehu_views"
+        yield from _seen(table, "shared_masked", masked, "visibility = 'shared' AND NOT public.asks_personal(rule)")
     for policy, using in seen.items():
-        yield _do("DROP POLICY IF EXISTS {policy} ON public.{table}", policy=policy, table=name)
-        yield _do(
-            "CREATE POLICY {policy} ON public.{table} FOR SELECT TO {roles} USING ({using})",
-            policy=policy,
-            table=name,
-            roles=_names(people.split()),
-            using=sql.SQL(using),
-        )
+        yield from _seen(table, policy, people, using)
     if apart:
         yield from _masked_view(table, " OR ".join(["WHERE " + mine.as_string(), *seen.values()]))
         yield _do("GRANT SELECT ON public.{table} TO kehu_views", table=name)
@@ -208,6 +205,17 @@ def _personal_grants(table: Table) -> Iterator[str]:
         yield _do("GRANT SELECT ON public.{table} TO kehu_views, kehu_masked", table=name)
     yield _do(
         "GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_scoped, kehu_author, kehu_admin", table=name
+    )
+
+
+def _seen(table: Table, policy: str, roles: str, using: str) -> Iterator[str]:
+    yield _do("DROP POLICY IF EXISTS {policy} ON public.{table}", policy=policy, table=table.name)
+    yield _do(
+        "CREATE POLICY {policy} ON public.{table} FOR SELECT TO {roles} USING ({using})",
+        policy=policy,
+        table=table.name,
+        roles=_names(roles.split()),
+        using=sql.SQL(using),
     )
 
 
@@ -249,6 +257,7 @@ def _of_mine(alias: str) -> sql.Composable:
 def _author_grants() -> Iterator[str]:
     """Roles that see masked rows write as kehu_author: their segments and views, the history of these, no more."""
     yield "GRANT SELECT, INSERT ON public.change_sets, public.changes TO kehu_author"
+    yield "GRANT SELECT ON public.custom_fields TO kehu_author"  # what a rule that is kept may ask for
     mine = sql.SQL("actor_id = {}").format(_ME)
     for policy, of, held in (
         ("mine", "SELECT USING", mine),
@@ -501,13 +510,16 @@ def _functions_of_undo() -> Iterator[str]:
         "actor text, command text, undoes_id bigint, undone_by bigint, mine boolean, before jsonb, after jsonb) "
         "LANGUAGE sql STABLE",
         "SELECT s.id, s.made_at, u.name, s.command, s.undoes_id, b.id, s.actor_id = {me}, "
-        "CASE WHEN h.id > g.hidden THEN h.before ELSE '{{}}' END, "
-        "CASE WHEN h.id > g.hidden THEN h.after ELSE '{{}}' END "
+        "CASE WHEN h.id > g.hidden AND NOT w.withheld THEN h.before ELSE '{{}}' END, "
+        "CASE WHEN h.id > g.hidden AND NOT w.withheld THEN h.after ELSE '{{}}' END "
         "FROM (SELECT CASE WHEN owner_id = {me} OR current_setting('role') = 'kehu_admin' THEN 0 ELSE coalesce((SELECT "
         "max(l.id) FROM changes AS l WHERE l.table_name = 'segments' AND l.row_id = of_segment "
         "AND l.after ->> 'visibility' = 'shared'), 0) END AS hidden FROM segments WHERE id = of_segment AND (owner_id "
-        "= {me} OR visibility = 'shared' OR current_setting('role') = 'kehu_admin')) AS g "
+        "= {me} OR (visibility = 'shared' AND NOT (current_setting('role') = 'kehu_masked' AND asks_personal(rule))) "
+        "OR current_setting('role') = 'kehu_admin')) AS g "
         "JOIN changes AS h ON h.table_name = 'segments' AND h.row_id = of_segment "
+        "CROSS JOIN LATERAL (SELECT current_setting('role') = 'kehu_masked' AND (asks_personal(h.before -> 'rule') "
+        "OR asks_personal(h.after -> 'rule')) AS withheld) AS w "
         "JOIN change_sets AS s ON s.id = h.change_set_id JOIN users AS u ON u.id = s.actor_id "
         "LEFT JOIN change_sets AS b ON b.undoes_id = s.id ORDER BY h.id DESC LIMIT most",
         "kehu_scoped, kehu_masked, kehu_admin",
@@ -561,6 +573,7 @@ def statements() -> list[str]:
         "kehu_scoped, kehu_views, kehu_masked, kehu_author, kehu_admin",
         me=_ME,
     )
+    found += rights_segments.asks_personal()
     for table in schema.metadata.sorted_tables:
         found += list(_GRANTS[table.info["rule"]](table))
     found.append(

@@ -38,14 +38,29 @@ def _group(rule: Condition | Group, names: Names, *, outer: bool = False) -> str
 
 
 def _said(c: Condition, names: Names) -> str:
-    field = _(c.field.name)
+    field = c.field.label
     values = [_value(c.field, value, names) for value in c.values]
     return _SAYERS[OPERATORS[c.field.kind][c.op]](c, field, values, names)
 
 
 def _say_nothing(c: Condition, field: str, _values: list[str], _names: Names) -> str:
-    template = {"empty": _("{field} not known"), "not empty": _("{field} known")}[c.op]
+    template = {
+        "empty": _("{field} not known"),
+        "not empty": _("{field} known"),
+        "yes": _("{field}: yes"),
+        "no": _("{field}: no"),
+    }[c.op]
     return template.format(field=field)
+
+
+def _say_words(c: Condition, field: str, values: list[str], _names: Names) -> str:
+    template = {
+        "contains": _("{field} contains “{words}”"),
+        "not contains": _("{field} does not contain “{words}”"),
+        "is": _("{field} is “{words}”"),
+        "is not": _("{field} is not “{words}”"),
+    }[c.op]
+    return template.format(field=field, words=values[0])
 
 
 def _say_days(c: Condition, field: str, _values: list[str], _names: Names) -> str:
@@ -65,9 +80,15 @@ def _say_two(_c: Condition, field: str, values: list[str], _names: Names) -> str
 
 
 def _say_some(c: Condition, field: str, values: list[str], _names: Names) -> str:
-    if len(values) == 1:
+    if len(values) == 1 and c.op in ("in", "not in"):
         return f"{field} {'=' if c.op == 'in' else '≠'} {values[0]}"
-    template = _("{field} one of ({values})") if c.op == "in" else _("{field} not one of ({values})")
+    template = {
+        "in": _("{field} one of ({values})"),
+        "not in": _("{field} not one of ({values})"),
+        "any of": _("{field} any of ({values})"),
+        "none of": _("{field} none of ({values})"),
+        "all of": _("{field} all of ({values})"),
+    }[c.op]
     return template.format(field=field, values=_(", ").join(values))
 
 
@@ -91,6 +112,7 @@ _SAYERS: Mapping[str, Callable[[Condition, str, list[str], Names], str]] = {
     "nothing": _say_nothing,
     "days": _say_days,
     "one": _say_one,
+    "words": _say_words,
     "two": _say_two,
     "some": _say_some,
     "spanned": _say_spanned,

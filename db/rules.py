@@ -2,7 +2,7 @@
 
 A rule is a group, `{"all": […]}`, `{"any": […]}` or `{"none": […]}`, of conditions and groups; a condition is
 `{"field": …, "op": …, "value": …}` with a field of db/fields.py. An empty "all" or "none" is everyone, an empty "any"
-nobody.
+nobody. `known` are the fields there are: those of Kehu, and of an administrator's where the caller has read them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from db import text
+from db.custom_values import PREFIX
 from db.errors import Invalid
 from db.fields import FIELDS, OPERATORS, Field, Kind
 from db.words import _
@@ -64,7 +65,7 @@ EVERYONE = Group("all")
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def parse_text(written: str) -> Group:
+def parse_text(written: str, known: Mapping[str, Field] = FIELDS) -> Group:
     """A rule from JSON as somebody typed it. Raises Invalid, with the place."""
     if len(written) > MOST_CHARACTERS:
         raise Invalid(_("A rule has at most {n} characters.").format(n=f"{MOST_CHARACTERS:,}"))
@@ -79,7 +80,7 @@ def parse_text(written: str) -> Group:
             else ""
         )
         raise Invalid(_("This is not JSON{place}. Example: {example}").format(place=place, example=EXAMPLE)) from error
-    return parse(data)
+    return parse(data, known)
 
 
 EXAMPLE = '{"all": [{"field": "orders", "op": ">", "value": 100}]}'
@@ -99,9 +100,9 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def parse(data: Any) -> Group:
+def parse(data: Any, known: Mapping[str, Field] = FIELDS) -> Group:
     """A rule from the plain values of its JSON; one condition alone counts as all of one. Raises Invalid."""
-    rule = _rule(data, "", 1)
+    rule = _rule(data, "", 1, known)
     found = rule if isinstance(rule, Group) else Group("all", (rule,))
     n = len(conditions(found))
     if n > MOST_CONDITIONS:
@@ -116,11 +117,11 @@ def conditions(rule: Condition | Group) -> list[Condition]:
     return [found for each in rule.rules for found in conditions(each)]
 
 
-def _rule(data: Any, place: str, depth: int) -> Condition | Group:
+def _rule(data: Any, place: str, depth: int, known: Mapping[str, Field]) -> Condition | Group:
     if not isinstance(data, dict):
         raise _wrong(place, _("a group or a condition is expected"))
     if "field" in data:
-        return _condition(data, place)
+        return _condition(data, place, known)
     if depth > MOST_DEPTH:
         raise _wrong(place, _("groups stand at most {n} deep").format(n=MOST_DEPTH))
     match = [key for key in data if key in MATCHES]
@@ -131,17 +132,22 @@ def _rule(data: Any, place: str, depth: int) -> Condition | Group:
         raise _wrong(f"{place}.{match[0]}", _("a list is expected"))
     if len(rules) > MOST_CONDITIONS:
         raise _wrong(f"{place}.{match[0]}", _("at most {n} entries").format(n=MOST_CONDITIONS))
-    found = (_rule(each, f"{place}.{match[0]}[{i}]", depth + 1) for i, each in enumerate(rules))
+    found = (_rule(each, f"{place}.{match[0]}[{i}]", depth + 1, known) for i, each in enumerate(rules))
     return Group(match[0], tuple(found))
 
 
-def _condition(data: dict[str, Any], place: str) -> Condition:
+def _condition(data: dict[str, Any], place: str, fields: Mapping[str, Field]) -> Condition:
     unknown = data.keys() - {"field", "op", "value"}
     if unknown:
         raise _wrong(place, _("“{key}” is not known here").format(key=_shown(min(map(str, unknown)))))
-    field = FIELDS.get(data["field"]) if isinstance(data["field"], str) else None
+    field = fields.get(data["field"]) if isinstance(data["field"], str) else None
     if field is None:
-        raise _wrong(f"{place}.field", _("there is no field “{field}”").format(field=_shown(data["field"])))
+        own = isinstance(data["field"], str) and data["field"].startswith(PREFIX)
+        problem = _("the field “{field}” is not there any more") if own else _("there is no field “{field}”")
+        raise _wrong(f"{place}.field", problem.format(field=_shown(data["field"])))
+    if field.own and field.own.archived:
+        problem = _("the field “{field}” is archived: leave it out, or have it put back on the screen Fields")
+        raise _wrong(f"{place}.field", problem.format(field=_shown(field.label)))
     op = data.get("op")
     if not isinstance(op, str) or op not in OPERATORS[field.kind]:
         known = ", ".join(OPERATORS[field.kind])
@@ -176,7 +182,7 @@ def _text(field: Field, value: Any, place: str) -> str:
     """A text as it is stored: what people enter of a customer is normalised (db/text.py), names of goods are not."""
     stored = ""
     if isinstance(value, str) and len(value) <= MOST_TEXT and not _NO_TEXT.search(value):
-        stored = text.clean(value) if field.kind is Kind.CHOICE else value
+        stored = value if field.kind is Kind.BOUGHT else text.clean(value)
     if not 1 <= len(stored) <= MOST_TEXT:
         raise _wrong(place, _("a text of 1 to {n} characters is expected").format(n=MOST_TEXT))
     if field.choices and stored not in field.choices:
@@ -197,6 +203,10 @@ def _id_of(_field: Field, value: Any, place: str) -> int:
 
 def _one(field: Field, op: str, value: Any, place: str) -> Condition:
     return Condition(field, op, (_scalar(field, value, place),))
+
+
+def _words(field: Field, op: str, value: Any, place: str) -> Condition:
+    return Condition(field, op, (_text(field, value, place),))
 
 
 def _two(field: Field, op: str, value: Any, place: str) -> Condition:
@@ -261,6 +271,7 @@ def _step(field: Field, op: str, value: Any, place: str) -> Condition:
 _READERS: Mapping[str, Callable[[Field, str, Any, str], Condition]] = {
     "some": _some,
     "one": _one,
+    "words": _words,
     "two": _two,
     "days": _days,
     "spanned": _spanned,

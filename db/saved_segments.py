@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,9 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, case, func, select
 from sqlalchemy.exc import IntegrityError
 
-from db import changes, clock, schema, segments, text
+from db import changes, clock, custom_fields, schema, segments, text
 from db.errors import Conflict, Invalid, NotFound, Refused
-from db.fields import SCORES
+from db.fields import SCORES, Field
 from db.metrics import STAGE_NAMES, Stage
 from db.permissions import Permission, Role, Viewer
 from db.rules import Group, data_of, parse
@@ -26,7 +28,8 @@ _NAME_KEY = "segments_owner_id_name_key"
 
 @dataclass(frozen=True)
 class Segment:
-    """A kept rule. `mine`: the viewer may change it. `problem`: why the rule cannot be read; then it is nobody's."""
+    """A kept rule. `mine`: the viewer may change it. `problem`: why the rule cannot be read; then it is nobody's, and
+    `written` is what is kept."""
 
     id: int
     name: str
@@ -40,6 +43,7 @@ class Segment:
     updated_at: datetime
     mine: bool
     problem: str = ""
+    written: str = ""
 
 
 def saved(conn: Connection, *, viewer: Viewer, archived: bool = False, limit: int = MOST_SAVED) -> tuple[Segment, ...]:
@@ -48,8 +52,9 @@ def saved(conn: Connection, *, viewer: Viewer, archived: bool = False, limit: in
     s = schema.segments.c
     state = s.archived_at.is_not(None) if archived else s.archived_at.is_(None)
     mine = case((s.owner_id == viewer.user_id, 0), else_=1)
-    rows = conn.execute(_kept().where(state).order_by(mine, func.lower(s.name), s.id).limit(limit)).mappings()
-    return tuple(_segment(row, viewer) for row in rows)
+    rows = conn.execute(_kept().where(state).order_by(mine, func.lower(s.name), s.id).limit(limit)).mappings().all()
+    known = custom_fields.countable(conn, viewer=viewer, rules=[str(row["rule"]) for row in rows])
+    return tuple(_segment(row, viewer, known) for row in rows)
 
 
 saved.personal = True  # type: ignore[attr-defined]  # each user's own: never cached for another
@@ -63,7 +68,7 @@ def get(conn: Connection, *, viewer: Viewer, segment_id: int) -> Segment:
         row = conn.execute(_kept().where(schema.segments.c.id == segment_id)).mappings().one_or_none()
     if row is None:
         raise NotFound(_("There is no segment {id} that you may see.").format(id=segment_id))
-    return _segment(row, viewer)
+    return _segment(row, viewer, custom_fields.countable(conn, viewer=viewer, rules=[str(row["rule"])]))
 
 
 get.personal = True  # type: ignore[attr-defined]
@@ -98,7 +103,7 @@ def save(
     Raises Invalid, Refused, NotFound, and Conflict when it was changed since.
     """
     actor.require(Permission.SEGMENTS_EDIT)
-    group = segments.checked(actor, rule)
+    group = segments.checked(conn, actor, rule)
     values = _values(name, description) | {"rule": data_of(group), "visibility": "shared" if shared else "private"}
     set_id = changes.start(
         conn,
@@ -185,10 +190,11 @@ def _kept() -> Any:
 _NOBODY = Group("any")
 
 
-def _segment(row: Any, viewer: Viewer) -> Segment:
-    """One rule that cannot be read, written by another version or past Kehu, must not take the others along."""
+def _segment(row: Any, viewer: Viewer, known: Mapping[str, Field]) -> Segment:
+    """One rule that cannot be read must not take the others along: a field of it is gone, or it was written by another
+    version or past Kehu."""
     try:
-        rule, problem = parse(row["rule"]), ""
+        rule, problem = parse(row["rule"], known), ""
     except Invalid as error:
         rule = _NOBODY
         problem = _("The rule of this segment cannot be read. {problem}").format(problem=error.message)
@@ -205,6 +211,7 @@ def _segment(row: Any, viewer: Viewer) -> Segment:
         updated_at=row["updated_at"],
         mine=row["owner_id"] == viewer.user_id or viewer.role is Role.ADMIN,
         problem=problem,
+        written=json.dumps(row["rule"], ensure_ascii=False, indent=1) if problem else "",
     )
 
 

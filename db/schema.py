@@ -439,7 +439,7 @@ segments = Table(
         unique=True,
         postgresql_where=text("archived_at IS NULL"),
     ),
-    info={"rule": "personal", "recorded": True, "area": "segments"},
+    info={"rule": "personal", "recorded": True, "area": "segments", "rules": True},
 )
 
 # --- what surrounds a customer: db/schema_around.py, db/schema_files.py -----------------------------------------------

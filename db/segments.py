@@ -5,9 +5,8 @@ Everyone is every customer who is not archived and whom the viewer may see; all 
 
 from __future__ import annotations
 
-import operator
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -32,8 +31,10 @@ from sqlalchemy import (
 )
 from sqlalchemy import column as named_column
 
-from db import customers, funnel, schema, scores, text
+from db import custom_fields, customers, funnel, schema, scores, text
+from db.comparisons import OPPOSITE, compared
 from db.connection import bounded
+from db.custom_values import PREFIX
 from db.customer_filters import Filters
 from db.customers import Page
 from db.errors import Invalid, Refused, Unavailable
@@ -77,7 +78,7 @@ class Explored:
 def count(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> int:
     """How many customers fit a rule (JSON), exactly. Raises Invalid and Refused."""
     viewer.require(Permission.SEGMENTS_READ)
-    group = checked(viewer, rule)
+    group = checked(conn, viewer, rule)
     bounds, _made = scores.bounds(conn)
     return _Question(today, bounds).count(conn, group)
 
@@ -85,7 +86,7 @@ def count(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> int:
 def explore(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Explored:
     """The count beside everyone, both by each of DIMENSIONS, and each rule by itself. Raises Invalid and Refused."""
     viewer.require(Permission.SEGMENTS_READ)
-    group = checked(viewer, rule)
+    group = checked(conn, viewer, rule)
     bounds, made = scores.bounds(conn)
     asked = _Question(today, bounds)
     labelled = {f"fits_{i}": asked.fits(rule) for i, rule in enumerate((group, *group.rules))}
@@ -116,7 +117,8 @@ def explore(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Expl
 def counts(conn: Connection, *, viewer: Viewer, rules: tuple[str, ...], today: date) -> tuple[int | None, ...]:
     """How many customers fit each of several rules; None for a rule the viewer may not count by, or a slow one."""
     viewer.require(Permission.SEGMENTS_READ)
-    groups = [parse_text(rule) for rule in rules]
+    known = custom_fields.countable(conn, viewer=viewer, rules=rules)
+    groups = [parse_text(rule, known) for rule in rules]
     allowed = [group for group in groups if not _hidden(viewer, group)]
     bounds, _made = scores.bounds(conn)
     found = iter(_each_in_time(conn, allowed, today, bounds))
@@ -181,7 +183,7 @@ def preview(
     viewer.require(Permission.CUSTOMERS_READ)
     if sort not in customers.SORTS:
         raise Invalid(_("The list cannot be sorted by “{sort}”.").format(sort=sort))
-    group = checked(viewer, rule)
+    group = checked(conn, viewer, rule)
     bounds, _made = scores.bounds(conn)
     asked = _Question(today, bounds)
     query = asked.who(group, customers.listed(today, Filters()))
@@ -197,7 +199,7 @@ def export(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Itera
     """Every customer who fits, by name, as dicts as `customers.export` gives. Raises at once: Refused, Invalid."""
     viewer.require(Permission.SEGMENTS_READ)
     viewer.require(Permission.CUSTOMERS_EXPORT)
-    group = checked(viewer, rule)
+    group = checked(conn, viewer, rule)
     bounds, _made = scores.bounds(conn)
     asked = _Question(today, bounds)
     total = asked.count(conn, group)
@@ -254,8 +256,8 @@ class _Question:
         return query
 
     def _holds(self, c: Condition) -> ColumnElement[bool]:
-        if c.op in _OPPOSITE:
-            return not_(self._holds(Condition(c.field, _OPPOSITE[c.op], c.values, c.span)))
+        if c.op in OPPOSITE:
+            return not_(self._holds(Condition(c.field, OPPOSITE[c.op], c.values, c.span)))
         if c.field.key == "bought_category" and c.span == Span():
             bought = schema.customer_categories
             self._found[("categories",)] = bought
@@ -272,7 +274,7 @@ class _Question:
         column = self._named(c.field.column(self.today, self.bounds), c.field.key)
         if c.op in ("empty", "not empty"):
             return column.is_(None) if c.op == "empty" else column.is_not(None)
-        return func.coalesce(_compared(c, column, self.today), False)
+        return func.coalesce(compared(c, column, self.today), False)
 
     def _named(self, value: ColumnElement[Any], name: str = "") -> ColumnElement[Any]:
         if not self._once:
@@ -282,19 +284,9 @@ class _Question:
         return named_column(called, value.type)
 
 
-_OPPOSITE = {
-    "!=": "=",
-    "not in": "in",
-    "not in the last": "in the last",
-    "none of": "any of",
-    "not reached": "reached",
-    "not within": "within",
-}
-
-
-def checked(asking: Viewer, rule: str) -> Group:
+def checked(conn: Connection, asking: Viewer, rule: str) -> Group:
     """The rule of this JSON, which the viewer may use. Raises Invalid and Refused."""
-    group = parse_text(rule)
+    group = parse_text(rule, custom_fields.countable(conn, viewer=asking, rules=(rule,)))
     _require_fields(asking, group)
     return group
 
@@ -310,35 +302,13 @@ def _require_fields(asking: Viewer, rule: Group) -> None:
 
 
 def _hidden(asking: Viewer, rule: Group) -> list[str]:
-    return sorted({_(c.field.name) for c in conditions(rule) if c.field.personal}) if asking.masked else []
+    return sorted({c.field.label for c in conditions(rule) if c.field.personal}) if asking.masked else []
 
 
 def _column(name: str, today: date, bounds: Bounds) -> ColumnElement[Any]:
     expression = FIELDS[name].column
     assert expression
     return expression(today, bounds)
-
-
-_COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
-    "=": operator.eq,
-    "on": operator.eq,
-    "<": operator.lt,
-    "before": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    "after": operator.gt,
-    ">=": operator.ge,
-}
-
-
-def _compared(c: Condition, column: ColumnElement[Any], today: date) -> Any:
-    if c.op == "in":
-        return column.in_(list(c.values))
-    if c.op == "between":
-        return column.between(*c.values)
-    if c.op == "in the last":
-        return column.between(since(today, c.values[0]), literal(today, Date))
-    return _COMPARISONS[c.op](column, c.values[0])
 
 
 def _looked_up(c: Condition, today: date) -> Select[Any]:
@@ -448,7 +418,7 @@ def names(conn: Connection, *, viewer: Viewer, rule: str) -> dict[tuple[str, Any
     """(field, value) → what it is called, for the ids in a rule: owners, products, campaigns."""
     viewer.require(Permission.SEGMENTS_READ)
     wanted: dict[str, set[int]] = {"owner": set(), "bought_product": set(), "received": set()}
-    for c in conditions(parse_text(rule)):
+    for c in conditions(parse_text(rule, custom_fields.countable(conn, viewer=viewer, rules=(rule,)))):
         if c.field.kind is Kind.STEP:
             wanted["received"].add(c.values[0])
         elif c.field.ids:
@@ -473,6 +443,8 @@ def called(known: Mapping[tuple[str, Any], str]) -> Names:
     }
 
     def name(field: str, value: Any) -> str:
+        if field.startswith(PREFIX):
+            return str(value)
         if field == "stage":
             return _(STAGE_NAMES[Stage(value)])
         if field == "funnel":

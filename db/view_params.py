@@ -58,6 +58,7 @@ def params_of(filters: Filters, sort: str, descending: bool) -> dict[str, str]:
         "sort": "" if sort == "name" else sort,
         "descending": "true" if descending else "",
     }
+    said |= {OF_FIELD + key: written for key, written in filters.own}
     for name, usual in _DAYS.items():
         if getattr(filters, name.removesuffix("_days")) in ("within", "before"):
             said[name] = getattr(filters, name) if str(getattr(filters, name)) != usual else ""

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from db import rules
-from db.fields import FIELDS, GROUPS, OPERATORS, Field, Kind
+from db.custom_values import Field as CustomField
+from db.fields import FIELDS, GROUPS, OPERATORS, Field, Kind, of_custom
 from db.words import catalogue
 
 # Where a field's values stand, for those that are not one of a fixed list.
@@ -52,6 +53,9 @@ KINDS = {
     Kind.CAMPAIGN: "campaign",
     Kind.STEP: "step",
     Kind.PERIOD: "period",
+    Kind.TEXT: "text",
+    Kind.SEVERAL: "several of a list",
+    Kind.FLAG: "yes or no",
 }
 # When a condition is true of a customer.
 MEANS = {
@@ -77,9 +81,21 @@ MEANS = {
     "not within": "none was",
     "reached": "the customer took this step of the campaign, and all before it",
     "not reached": "the customer did not",
+    "contains": "the words stand in it, in capitals or not",
+    "not contains": "they do not, or it is not known",
+    "is": "it is exactly these words, in capitals or not",
+    "is not": "it is not, or not known",
+    "all of": "all of these are among the values",
+    "yes": "it is yes",
+    "no": "it is no; not known is neither",
+}
+MEANS_OF_SEVERAL = {
+    "any of": "at least one of these is among the values",
+    "none of": "none of these is, or none is known",
 }
 TAKES = {
     "some": "one value or a list",
+    "words": "a text",
     "one": "one value",
     "two": "a list of two: from, to",
     "days": "a number of days",
@@ -97,7 +113,20 @@ EXAMPLE_FIELDS = {
     Kind.CAMPAIGN: "received",
     Kind.STEP: "funnel",
     Kind.PERIOD: "ordered",
+    Kind.TEXT: "custom.notes",
+    Kind.SEVERAL: "custom.interests",
+    Kind.FLAG: "custom.newsletter",
 }
+
+
+def known() -> dict[str, Field]:
+    """The fields of Kehu, and the custom ones that the examples ask for."""
+    made = {"notes": "text", "interests": "choices", "newsletter": "flag", "tier": "choice", "floors": "number"}
+    own = (
+        of_custom(CustomField(n, key, key, "", kind, (), False, False, "", n, False, 1))
+        for n, (key, kind) in enumerate(made.items(), 1)
+    )
+    return {**FIELDS, **{field.key: field for field in own}}
 
 
 def _chinese(message: str) -> str:
@@ -119,7 +148,8 @@ def fields() -> str:
             for f in FIELDS.values()
             if f.group == group
         ]
-        parts.append(f"### {name} · {_chinese(name)}\n\n{_table(head, rows)}")
+        if rows:
+            parts.append(f"### {name} · {_chinese(name)}\n\n{_table(head, rows)}")
     return "\n\n".join(parts)
 
 
@@ -131,11 +161,15 @@ def _values(field: Field) -> str:
 def operators() -> str:
     """Every operator of every kind, with an example."""
     rows = [
-        [KINDS[kind], f"`{op}`", TAKES[takes], MEANS[op], f"`{json.dumps(example(kind, op))}`"]
+        [KINDS[kind], f"`{op}`", TAKES[takes], _means(kind, op), f"`{json.dumps(example(kind, op))}`"]
         for kind, ops in OPERATORS.items()
         for op, takes in ops.items()
     ]
     return _table(["kind", "`op`", "`value`", "true when", "example"], rows)
+
+
+def _means(kind: Kind, op: str) -> str:
+    return MEANS_OF_SEVERAL.get(op, MEANS[op]) if kind is Kind.SEVERAL else MEANS[op]
 
 
 def example(kind: Kind, op: str) -> dict[str, Any]:
@@ -144,7 +178,8 @@ def example(kind: Kind, op: str) -> dict[str, Any]:
         "days": 30,
         "step": {"campaign": 18, "step": "promoted"},
         "span": {"from": "2026-10-01", "to": "2026-10-31"},
-        "some": ["North", "East"],
+        "some": ["golf", "chess"] if kind is Kind.SEVERAL else ["North", "East"],
+        "words": "e-mail",
         "spanned": {"of": ["BEEF"] if kind is Kind.BOUGHT else [18], "last_days": 90},
         "one": "2026-11-01" if kind is Kind.DATE else 100,
         "two": ["2026-10-01", "2026-10-31"] if kind is Kind.DATE else [10, 99.5],

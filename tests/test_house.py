@@ -49,7 +49,9 @@ ALSO = {
     "components/consent_view.py": {"db.consents"},  # hands its functions to read and write
     "components/customer_files.py": {"db.attachments"},  # hands its functions to read and write
     "components/bulk_bar.py": {"db.bulk_actions", "db.customer", "db.customer_filters", "db.tags"},  # hands them on
-    "components/customer_filters.py": {"db.customer_filters", "db.customers", "db.tags"},  # hands them to read
+    "components/customer_filters.py": {  # hands them to read
+        *("db.custom_fields", "db.customer_filters", "db.customers", "db.tags")
+    },
     "components/customer_tags.py": {"db.tags"},  # hands them to read and write
     "components/custom_fields_view.py": {"db.custom_fields"},  # hands its functions to read
     "components/customer_edit.py": {"db.custom_fields", "db.customer"},  # hands their functions to read and write
@@ -73,10 +75,13 @@ ALSO = {
     },
     "components/look.py": {"pages"},  # the theme stands under each screen's path
     "components/next_task.py": {"db.tasks"},  # hands its function to write
+    "components/own_filters.py": {"db.custom_filters"},  # reads and writes what stands in an address
     "components/page.py": {"db.sessions", "db.settings"},  # the run's session
     "components/places.py": {"pages"},  # addresses of screens
     "components/reach.py": {"db.addresses", "db.contacts"},  # hands their functions to read and write
-    "components/segment_choices.py": {"db.campaigns", "db.customers", "db.segments"},  # hands their functions to read
+    "components/segment_choices.py": {  # hands their functions to read
+        *("db.campaigns", "db.custom_fields", "db.customers", "db.segments")
+    },
     "components/shell.py": {"db.sessions", "pages"},  # every visit: navigation and session
     "components/signin.py": {"db.passwords", "db.sessions", "streamlit_authenticator"},  # the form
     "components/task_actions.py": {"db.tasks"},  # hands its functions to read and write

@@ -23,7 +23,10 @@ HAN = r"[\u3400-\u4dbf\u4e00-\u9fff]"
 # The same in both languages.
 SAME = {"Kehu", "CSV", "ID", ", "}
 # What only order and punctuation tell apart.
-PATTERNS = {"({parts})", "{condition} {period}", "{label}: {value}", "{name}: {before} → {after}"}
+PATTERNS = {
+    *("({parts})", "{condition} {period}", "{name}: {before} → {after}", "{field}: {problem}", "{field}: {value}"),
+    "{label}: {value}",
+}
 # Names that stand in every language as they are.
 NAMES = ("客户 Kehu", "Kehu")
 # Patterns for machines: a date's, and what browsers call a system.

@@ -15,7 +15,7 @@ from procrastinate.middleware import AsyncCallNext
 from procrastinate.worker import Worker
 from psycopg.conninfo import make_conninfo
 
-from db import attachments, clock, connection, derived, drafts, partitions, scores, settings
+from db import attachments, clock, connection, derived, drafts, partitions, scores, search_keys, settings
 from db.connection import begin
 from db.errors import Unavailable
 from db.permissions import DATABASE_ROLE, WORKER
@@ -133,6 +133,14 @@ def check_metrics(timestamp: int) -> None:
         log.error("metrics differ from the orders: rebuild them", extra=told)
     else:
         log.info("metrics checked", extra={"one_in": CHECK_ONE_IN, "pending": drift.pending})
+
+
+@app.periodic(cron="52 2 * * *", queueing_lock="count_parts")
+@app.task(name="count_parts", queue="default", retry=again)
+def count_parts(timestamp: int) -> None:
+    """Nightly: how frequent parts of words are among the customers there are now; searches look up the rare ones."""
+    with begin(WORKER, write=True) as conn:
+        search_keys.count_parts(conn)
 
 
 @app.periodic(cron="47 2 * * *", queueing_lock="discard_old_drafts")

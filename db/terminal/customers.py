@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from db import clock, customer, customers, full_text, overview, settings, text, users
 from db.connection import begin
+from db.customer_filters import Filters
 from db.errors import Invalid, NotFound
 from db.metrics import METRICS, N_, STAGE_NAMES, STAGE_RULES, Stage
 from db.permissions import Permission, Viewer
@@ -31,6 +32,13 @@ def _search_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--limit", metavar="N", type=up_to(MOST_FOUND), default=20, help=_("rows at most (by default 20; 500 at most)")
     )
+    parser.add_argument(
+        "--field",
+        metavar="KEY=ASKED",
+        action="append",
+        default=[],
+        help=_("by a custom field, once or more: has:WORDS, is:WORDS, LOW..HIGH, in:A,B, yes, no, none, any"),
+    )
 
 
 def _search(args: Namespace) -> Output:
@@ -40,7 +48,8 @@ def _search(args: Namespace) -> Output:
     with begin(viewer) as conn:
         kept = settings.get(conn)
         today = clock.today(kept.time_zone)
-        found = customers.search(conn, viewer=viewer, today=today, words=args.text, limit=args.limit)
+        filters = Filters(search=args.text, own=tuple(_pairs("--field", args.field).items()))
+        found = customers.page(conn, viewer=viewer, today=today, filters=filters, limit=args.limit)
     rows = out.records(found.rows)
     data = {"rows": rows, "total": found.total, "more": found.more}
     if not rows:
@@ -120,7 +129,7 @@ def _customer_options(parser: ArgumentParser) -> None:
 
 
 def _customer(args: Namespace) -> Output:
-    values = _values(args.set)
+    values = _pairs("--set", args.set)
     viewer = viewer_of(args)
     made: list[int] = []
     with begin(viewer, write=bool(values) or args.note is not None or args.assign is not None) as conn:
@@ -158,14 +167,18 @@ def _handed_over(
         return dataclasses.replace(one, owner_id=owner_id, owner=owner)
 
 
-def _values(given: list[str]) -> dict[str, str]:
+def _pairs(option: str, given: list[str]) -> dict[str, str]:
+    """What stands before and after the first = of each."""
     values: dict[str, str] = {}
     for pair in given:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise Usage(_("--set takes FIELD=VALUE, as in --set phone='138 0013 8000'."))
+            example = "--field tier=in:gold" if option == "--field" else "--set phone='138 0013 8000'"
+            raise Usage(
+                _("{option} takes a field, = and a value, as in {example}.").format(option=option, example=example)
+            )
         if name in values:
-            raise Usage(_("--set names {field} twice.").format(field=name))
+            raise Usage(_("{option} names {field} twice.").format(option=option, field=name))
         values[name] = value
     return values
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from db import clock, rule_words, rules, saved_segments, segments, settings
+from db import clock, custom_fields, rule_words, rules, saved_segments, segments, settings
 from db.connection import begin
 from db.errors import Invalid
 from db.metrics import N_
@@ -47,7 +47,8 @@ def _count(args: Namespace) -> Output:
     with begin(viewer) as conn:
         today = _today(conn)
         n = segments.count(conn, viewer=viewer, rule=rule, today=today)
-        said = _sentence(conn, viewer, rules.parse_text(rule))
+        known = custom_fields.countable(conn, viewer=viewer, rules=(rule,))
+        said = _sentence(conn, viewer, rules.parse_text(rule, known))
     return Output({"count": n, "sentence": said}, f"{out.number(n)}\n{said}")
 
 

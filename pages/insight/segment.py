@@ -40,9 +40,9 @@ with page.heading(title, explain.context(viewer, *notes)):
 @page.fragment
 def work() -> None:
     """The builder, the answer beside it, the people below."""
-    problem = source.adopt(begun) or (one.problem if one else "")
+    problem = source.adopt(begun, viewer) or (one.problem if one else "")
     if problem:
-        st.error(wording.sentence(problem))
+        view.unreadable(problem, one)
     if source.outdated(begun):
         view.outdated(begun, take=source.take)
     draft, effects = source.draft(), {}
@@ -55,7 +55,7 @@ def work() -> None:
         else:
             st.info(_("This rule is nested deeper than the cards show: change it as JSON."))
         rule = source.settle()
-        segment_actions.editing(rule, key=source.fingerprint(rule))
+        segment_actions.editing(rule, key=source.fingerprint(rule), viewer=viewer)
     question = {"viewer": viewer, "rule": rules.written(rule), "today": today}
     with right:
         act = segment_actions.bar(rule, saved=one, changed=rule != begun.rule, viewer=viewer)

@@ -100,6 +100,7 @@ RULES: dict[str, Rule] = {
     ),
     "custom_fields.add": _rule(P.FIELDS_EDIT, values={"name": "x", "type": "text"}),
     "custom_fields.archive": _rule(P.FIELDS_EDIT, field_id=1),
+    "custom_fields.countable": _rule(P.CUSTOMERS_READ),
     "custom_fields.every": _rule(P.CUSTOMERS_READ),
     "custom_fields.in_use": _rule(P.CUSTOMERS_READ),
     "custom_fields.reorder": _rule(P.FIELDS_EDIT, field_ids=[]),
@@ -235,6 +236,7 @@ def entry_points() -> dict[str, Callable[..., Any]]:
 NOT_QUERIES = {
     "connection.begin",  # makes the transaction that all this is about
     "connection.widen",  # changes it, for commands that have checked
+    "custom_filters.resolved",  # a part of queries that have asked for the permission
     "customers.piece",  # a part of queries that have asked for the permission
     "demo.write",  # only the worker may insert a batch; its own tests load it
 }

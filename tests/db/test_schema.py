@@ -177,6 +177,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     "kehu_author": {
         "public.change_sets": "INSERT SELECT",
         "public.changes": "INSERT SELECT",
+        "public.custom_fields": READ,
         "public.preferences": WRITE,
         "public.saved_views": WRITE,
         "public.segments": WRITE,

@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from components import controls, customer_form, customer_inputs, data, drafts, duplicates_view, page, wording
-from db import custom_fields, customer
+from db import custom_fields, customer, customers
 from db.custom_values import PREFIX, Field
 from db.errors import Conflict, Invalid
 from db.permissions import Viewer
@@ -36,7 +36,7 @@ def edit(viewer: Viewer, found: customer.Customer, zone: str) -> None:
         customer_form.resume(draft.values, draft.version)
     with st.container(border=True, key=f"{key}_box"):
         refused = st.container()
-        typed, changed, places = customer_form.draw(fields)
+        typed, changed, places = customer_form.draw(fields, data.read(customers.regions, viewer=viewer))
         values = {c: v for c, v in typed.items() if c in changed}
         opened = {k: st.session_state.get(f"{key}_opened_custom.{k}") for k in fields}
         problems = customer.problems(values, fields=fields, opened=opened)
@@ -102,7 +102,8 @@ def add(viewer: Viewer, zone: str) -> None:
         for c in customer_inputs.labels(fields)
     }
     refused = st.container()
-    typed, places = customer_inputs.draw(NEW, fields, start, wide=False)
+    regions = data.read(customers.regions, viewer=viewer)
+    typed, places = customer_inputs.draw(NEW, fields, start, regions=regions, wide=False)
     values = {c: v for c, v in typed.items() if v not in ("", None, [])}
     problems = customer.problems(values, fields=fields, opened=None)
     alike = _say(places, problems, typed, set(values), viewer=viewer)

@@ -68,7 +68,7 @@ def told(changed: Sequence[str], merged_with: Sequence[str], fields: Fields) -> 
     return said
 
 
-def draw(fields: Fields) -> tuple[dict[str, Any], set[str], dict[str, DeltaGenerator]]:
+def draw(fields: Fields, regions: Sequence[str]) -> tuple[dict[str, Any], set[str], dict[str, DeltaGenerator]]:
     """Draw the inputs; gives what stands in them, which were changed, and the place under each."""
     columns = customer_inputs.labels(fields)
     before = {c: customer_inputs.start_of(c, st.session_state.get(f"{KEY}_opened_{c}"), fields) for c in columns}
@@ -76,7 +76,7 @@ def draw(fields: Fields) -> tuple[dict[str, Any], set[str], dict[str, DeltaGener
         c: customer_inputs.start_of(c, st.session_state.get(f"{KEY}_typed_{c}", before[c]), fields) for c in columns
     }
     turn = st.session_state.get(f"{KEY}_turn", 0)  # new widgets after a choice, or they would keep what was typed
-    typed, places = customer_inputs.draw(f"{KEY}_field", fields, start, turn=f"_{turn}")
+    typed, places = customer_inputs.draw(f"{KEY}_field", fields, start, regions=regions, turn=f"_{turn}")
     changed = {c for c in typed if typed[c] != before[c]}
     return typed, changed, places
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -47,9 +47,18 @@ def start_of(column: str, value: Any, fields: Mapping[str, Field]) -> Any:
 
 
 def draw(
-    prefix: str, fields: Mapping[str, Field], start: Mapping[str, Any], *, turn: int | str = "", wide: bool = True
+    prefix: str,
+    fields: Mapping[str, Field],
+    start: Mapping[str, Any],
+    *,
+    regions: Sequence[str],
+    turn: int | str = "",
+    wide: bool = True,
 ) -> tuple[dict[str, Any], dict[str, DeltaGenerator]]:
-    """Draw all inputs; gives what stands in them, and the place under each. `wide` stands them beside one another."""
+    """Draw all inputs; gives what stands in them, and the place under each. `wide` stands them beside one another.
+
+    `regions` are those of other customers, to choose from.
+    """
     typed: dict[str, Any] = {}
     places: dict[str, DeltaGenerator] = {}
     grid = st.grid(columns="auto", min_column_width=280) if wide else st.container(gap="small")
@@ -58,7 +67,9 @@ def draw(
         key = f"{prefix}_{column}{turn}"
         long = column == "address" and wide
         with (st if long else grid).container(gap="xsmall"):
-            if long:
+            if column == "region":
+                typed[column] = _region(shown, start[column], key, regions)
+            elif long:
                 typed[column] = st.text_area(shown, start[column], key=key, height=80)
             else:
                 typed[column] = st.text_input(shown, start[column], key=key)
@@ -71,6 +82,22 @@ def draw(
             typed[column] = _custom(field, start[column], f"{prefix}_{column.replace('.', '_')}{turn}")
             places[column] = st.container(gap=None)
     return typed, places
+
+
+def _region(label: str, start: str, key: str, regions: Sequence[str]) -> str:
+    """One of those that there are, in the reader's language, or a new one that is typed."""
+    options = list(dict.fromkeys([*regions, *([start] if start else [])]))
+    chosen = st.selectbox(
+        label,
+        options,
+        options.index(start) if start else None,
+        format_func=wording.translated,
+        key=key,
+        placeholder=_("Choose, or type a new one"),
+        accept_new_options=True,
+    )
+    words = {wording.translated(region): region for region in options}
+    return words.get(chosen, chosen) if chosen else ""
 
 
 def problem(place: DeltaGenerator, sentence: str) -> None:

@@ -30,7 +30,7 @@ from psycopg import sql
 
 from db import embedded_user
 from db.embedded_programs import Programs, ProgramsMissing, reason, say
-from db.embedded_settings import FLEETING, PORT, SETTINGS
+from db.embedded_settings import FLEETING, PORT, SETTINGS, of_memory
 
 SOCKET_PATH_LIMIT = 103  # bytes with the final NUL: macOS has 104, Linux 108
 UNUSED_PID = 2**31 - 1  # above every kernel's limit: nobody has it
@@ -258,7 +258,8 @@ class Server:
 
     def _configure(self, socket: str) -> None:
         quoted = '"' + socket.replace('"', '""').replace("'", "''") + '"'
-        settings = SETTINGS | ({} if self.durable else FLEETING) | {"unix_socket_directories": f"'{quoted}'"}
+        kind = of_memory() if self.durable else FLEETING
+        settings = SETTINGS | kind | {"unix_socket_directories": f"'{quoted}'"}
         file = self.directory / "kehu.conf"
         file.write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
         file.chmod(0o644)

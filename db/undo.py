@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -28,6 +28,15 @@ KEYS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, str]]] = {
     **{table: written.keys(table) for table in written.OF},
 }
 """The tables with derived columns, and what computes these from a row."""
+SOURCES: Mapping[str, tuple[str, ...]] = {
+    schema.contacts.name: ("name", "phone", "email"),
+    schema.customer_tags.name: ("tag",),
+    schema.customers.name: ("name", "company", "email", "phone"),
+    **written.OF,
+}
+"""The columns that these are computed from: as long as none of them changes, nor do they."""
+BATCH = 10_000
+"""Rows that are taken back by one statement."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +90,11 @@ def undo(
         conflicts: list[dict[str, Any]] = []
         done = _remove_batch(conn, found["batch_id"]) if found["batch_id"] else 0
         for step in _steps(rows):
-            put_back, left, wide = _take_back(conn, wide, set_id, step)
-            done += put_back
-            conflicts += left
+            for at in range(0, len(step.rows), BATCH):
+                part = replace(step, rows=step.rows[at : at + BATCH])
+                put_back, left, wide = _take_back(conn, wide, set_id, part)
+                done += put_back
+                conflicts += left
         if any(row["table_name"] == schema.users.name for row in rows):
             _keep_an_administrator(conn)
         if conflicts and not (leave_conflicts and done):
@@ -198,11 +209,11 @@ def _take_back(conn: Connection, wide: Viewer, set_id: int, step: _Step) -> tupl
     t = step.table
     if step.action == "delete":
         return _insert_again(conn, set_id, step), [], wide
-    current = _locked(conn, t, [row["row_id"] for row in step.rows])
+    current = _locked(conn, t, [row["row_id"] for row in step.rows], _compared(step))
     gone = [_conflict(t, row, "", None, None, None) for row in step.rows if row["row_id"] not in current]
     step = replace(step, rows=[row for row in step.rows if row["row_id"] in current])
     if step.action == "insert":
-        done, conflicts = _remove(conn, set_id, step, current)
+        done, conflicts = _remove(conn, set_id, step)
         return done, gone + conflicts, wide
     patches, conflicts = _patches(step, current)
     if wide.scoped and t is schema.customers:
@@ -232,21 +243,23 @@ def _patches(
         conflicts += [_conflict(t, row, c, before.get(c), after.get(c), held.get(c)) for c in own if c in kept]
         patch = keyed.gathered(t, {c: before.get(c) for c in own if c not in kept}, now)
         if patch:
-            keys = KEYS[t.name]({**now, **patch}) if t.name in KEYS else {}
+            keys = KEYS[t.name]({**now, **patch}) if patch.keys() & SOURCES.get(t.name, ()) else {}
             patches.append(_key(t, row) | patch | {c: v for c, v in keys.items() if now[c] != v})
     return patches, conflicts
 
 
-def _remove(
-    conn: Connection, set_id: int, step: _Step, current: Mapping[int, Mapping[str, Any]]
-) -> tuple[int, list[dict[str, Any]]]:
-    """Delete the rows that stand as they were inserted; what was changed since is a conflict."""
+def _remove(conn: Connection, set_id: int, step: _Step) -> tuple[int, list[dict[str, Any]]]:
+    """Delete the rows, which are locked, that stand as they were inserted; what was changed since is a conflict."""
     t = step.table
     conflicts: list[dict[str, Any]] = []
     ready: list[dict[str, Any]] = []
     since = _first_before(conn, step)
+    current = _locked(conn, t, list(since), {c for made in since.values() for c in made}) if since else {}
     for row in step.rows:
-        made = since.get(row["row_id"], {})
+        made = since.get(row["row_id"])
+        if made is None:
+            ready.append(_key(t, row))
+            continue
         now = keyed.spread(t, {c: value for c, value in current[row["row_id"]].items() if c in made})
         made = keyed.spread(t, made)
         differing = [
@@ -309,9 +322,19 @@ def _of_rows(ids: Sequence[int]) -> Select[Any]:
     return select(func.unnest(literal(list(ids), ARRAY(BigInteger))).column_valued("wanted"))
 
 
-def _locked(conn: Connection, t: Table, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """The rows as history would write them now, locked until the commit."""
-    columns = [t.c[name] for name in changes.readable(t)]
+def _compared(step: _Step) -> set[str]:
+    """The columns that the images have, and what others are computed from when these change."""
+    images = ("before", "before_personal", "after", "after_personal")
+    named = {c for row in step.rows for image in images for c in row[image]} if step.action == "update" else set()
+    sources = SOURCES.get(step.table.name, ())
+    if not named & set(sources):
+        return named
+    return named | set(sources) | {c.name for c in step.table.c if c.info.get("derived")}
+
+
+def _locked(conn: Connection, t: Table, ids: Sequence[int], names: Set[str]) -> dict[int, dict[str, Any]]:
+    """The rows, with these columns, as history would write them now, locked until the commit."""
+    columns = [t.c[name] for name in changes.readable(t) if name == "id" or name in names]
     locked = select(*columns).where(t.c.id.in_(_of_rows(ids))).order_by(t.c.id).with_for_update().cte("locked")
     rows = conn.execute(select(locked.c.id, func.to_jsonb(locked.table_valued())))
     return {row_id: image for row_id, image in rows}

@@ -54,7 +54,11 @@ ALSO = {
     },
     "components/customer_tags.py": {"db.tags"},  # hands them to read and write
     "components/custom_fields_view.py": {"db.custom_fields"},  # hands its functions to read
-    "components/customer_edit.py": {"db.custom_fields", "db.customer"},  # hands their functions to read and write
+    "components/customer_edit.py": {
+        "db.custom_fields",
+        "db.customer",
+        "db.customers",
+    },  # hands their functions to read and write
     "components/customer_parts.py": {"db.customer", "db.customers", "db.history", "db.settings"},  # hands them to read
     "components/customer_figures.py": {"db.interests", "db.rhythm", "db.visibility"},  # hands one to read; words
     "components/customer_talks.py": {"db.customer", "db.interactions", "db.timeline"},  # hands them to read and write

@@ -38,16 +38,16 @@ class Choices:
 
 def choices(viewer: Viewer, *, stages: Mapping[str, str], currency: str) -> Choices:
     """What this viewer can narrow the list by."""
-    owners = data.read(customers.owners, viewer=viewer)
-    teams = data.read(customers.teams, viewer=viewer)
+    whose = data.read(customers.whose, viewer=viewer)
     used = data.read(tags.in_use, viewer=viewer)["tag"]
+    occurring = data.read(customers.occurring, viewer=viewer)
     fields_of_all = data.read(custom_fields.in_use, viewer=viewer)
     withheld = {key: field for key, field in fields_of_all.items() if field.personal and viewer.masked}
     return Choices(
-        owners={str(i): wording.person(name) for i, name in owners.items()},
-        teams={str(i): name for i, name in teams.items()},
-        regions={r: wording.translated(r) for r in data.read(customers.regions, viewer=viewer)},
-        sources={s: wording.translated(s) for s in data.read(customers.sources, viewer=viewer)},
+        owners={str(i): wording.person(name) for i, name in whose["owner"].items()},
+        teams={str(i): name for i, name in whose["team"].items()},
+        regions={r: wording.translated(r) for r in occurring["region"]},
+        sources={s: wording.translated(s) for s in occurring["source"]},
         stages=stages,
         tags={tags.key(tag): tag for tag in used},
         currency=currency,

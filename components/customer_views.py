@@ -246,7 +246,7 @@ def _column_names() -> dict[str, str]:
 
 def _deleted(viewer: Viewer) -> None:
     """One's own views that were deleted, each to be had back."""
-    gone = data.read(saved_views.deleted, viewer=viewer)
+    gone = data.read(saved_views.aside, viewer=viewer).deleted
     if not gone:
         return
     with st.expander(_("Deleted lately"), icon=":material/history:", key=f"{PARAMETER}_deleted"):
@@ -277,7 +277,7 @@ def _form(viewer: Viewer, of: str, *, send: str, view: View | None = None) -> di
     """Name, who sees it, whether it has columns of its own; gives them when they are sent."""
     reach = view_words.reach()
     others = view is not None and (view.visibility == "team" or view.owner_id != viewer.user_id)
-    if not (others or data.read(saved_views.has_team, viewer=viewer)):
+    if not (others or data.read(saved_views.aside, viewer=viewer).has_team):
         del reach["team"]
     with st.form(f"{PARAMETER}_form_{of}", border=False):
         given = {

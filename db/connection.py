@@ -92,6 +92,7 @@ def begin(viewer: Viewer, *, write: bool = False, timeout_ms: int = STATEMENT_TI
         conn.exec_driver_sql(_preamble(viewer, write=write, timeout_ms=timeout_ms), execution_options=AS_WRITTEN)
         conn.info["kehu_areas"] = set()
         conn.info["kehu_timeout_ms"] = timeout_ms
+        conn.info["kehu_kept"] = None if write else {}  # what one snapshot gives to every question alike
         yield conn
         _move_generations(conn)
 
@@ -107,7 +108,8 @@ def bounded(conn: Connection, timeout_ms: int) -> Iterator[None]:
         with translated():
             yield
     except BaseException:
-        _run(conn, "ROLLBACK TO SAVEPOINT bounded; RELEASE SAVEPOINT bounded")
+        if not conn.invalidated:
+            _run(conn, "ROLLBACK TO SAVEPOINT bounded; RELEASE SAVEPOINT bounded")
         raise
     _run(conn, f"{_limit(conn.info['kehu_timeout_ms'])}; RELEASE SAVEPOINT bounded")
 

@@ -167,8 +167,14 @@ def key_of(name: str) -> str:
 
 
 def _all(conn: Connection) -> tuple[Field, ...]:
+    kept: dict[str, tuple[Field, ...]] | None = conn.info.get("kehu_kept")
+    if kept is not None and "fields" in kept:
+        return kept["fields"]
     rows = conn.execute(select(schema.custom_fields).order_by(_F.archived_at.is_not(None), _F.position, _F.id))
-    return tuple(_field(row) for row in rows.mappings())
+    found = tuple(_field(row) for row in rows.mappings())
+    if kept is not None:
+        kept["fields"] = found
+    return found
 
 
 def _field(row: Any) -> Field:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    union_all,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -304,30 +305,53 @@ def sources(conn: Connection, *, viewer: Viewer) -> list[str]:
     return _occurring(conn, schema.customers.c.source)
 
 
+def occurring(conn: Connection, *, viewer: Viewer) -> dict[str, list[str]]:
+    """`region` and `source` → as `regions` and `sources`, in one statement."""
+    viewer.require(Permission.CUSTOMERS_READ)
+    found: dict[str, list[str]] = {"region": [], "source": []}
+    every = union_all(*(_steps(schema.customers.c[name], literal(name)) for name in found))
+    for name, value in conn.execute(every):
+        found[name].append(value)
+    return {name: sorted(values) for name, values in found.items()}
+
+
 def _occurring(conn: Connection, column: ColumnElement[str]) -> list[str]:
-    steps = select(func.min(column).label("value")).where(column > "").cte("steps", recursive=True)
+    return sorted(value for _name, value in conn.execute(_steps(column, literal(""))))
+
+
+def _steps(column: ColumnElement[str], name: ColumnElement[str]) -> Select[Any]:
+    """The name and each value there is, at most MOST_VALUES."""
+    steps = select(func.min(column).label("value")).where(column > "").cte(recursive=True)
     following = select(func.min(column)).where(column > steps.c.value).scalar_subquery()
     steps = steps.union_all(select(following).where(steps.c.value.is_not(None)))
-    return sorted(conn.scalars(select(steps.c.value).where(steps.c.value.is_not(None)).limit(MOST_VALUES)))
+    values = select(steps.c.value).where(steps.c.value.is_not(None)).limit(MOST_VALUES).subquery()
+    return select(name.label("name"), values.c.value)
 
 
 def teams(conn: Connection, *, viewer: Viewer) -> dict[int, str]:
     """Team id → name, for who sees the customers of several; a scoped role sees those of one at most: none."""
-    viewer.require(Permission.USERS_READ)
-    if viewer.scoped:
-        return {}
-    t = schema.teams.c
-    return {team_id: name for team_id, name in conn.execute(select(t.id, t.name).order_by(t.name).limit(MOST_VALUES))}
+    return whose(conn, viewer=viewer)["team"]
 
 
 def owners(conn: Connection, *, viewer: Viewer) -> dict[int, str]:
     """Owner id → name of the people whose customers this viewer may see; 0 is nobody."""
+    return whose(conn, viewer=viewer)["owner"]
+
+
+def whose(conn: Connection, *, viewer: Viewer) -> dict[str, dict[int, str]]:
+    """`owner` and `team` → as `owners` and `teams`, by name, in one statement."""
     viewer.require(Permission.USERS_READ)
-    u = schema.users.c
-    query = select(u.id, u.name).where(u.role.in_(("sales", "manager")))
+    u, t = schema.users.c, schema.teams.c
+    people = select(literal("owner").label("kind"), u.id, u.name).where(u.role.in_(("sales", "manager")))
     if viewer.scoped:
-        query = query.where(u.id.in_(viewer.owner_ids))
-    return {user_id: name for user_id, name in conn.execute(query.order_by(u.name))}
+        every: Any = people.where(u.id.in_(viewer.owner_ids)).subquery()
+    else:
+        some = select(literal("team"), t.id, t.name).order_by(t.name).limit(MOST_VALUES).subquery()
+        every = union_all(people, select(some)).subquery()
+    found: dict[str, dict[int, str]] = {"owner": {}, "team": {}}
+    for kind, number, name in conn.execute(select(every).order_by(every.c.name)):
+        found[kind][number] = name
+    return found
 
 
 def listed(today: date, filters: Filters, *, scoped: bool = False, ids: Sequence[int] | None = None) -> Select[Any]:

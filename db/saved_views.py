@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, func, or_, select
+from sqlalchemy import Connection, Select, case, func, or_, select, true
 from sqlalchemy.exc import IntegrityError
 
 from db import changes, clock, column_names, schema, text, view_params
@@ -47,6 +47,14 @@ class View:
     mine: bool
 
 
+@dataclass(frozen=True)
+class Aside:
+    """What stands beside the views: those deleted lately, and whether there is a team to share one with."""
+
+    deleted: tuple[View, ...]
+    has_team: bool
+
+
 def listed(conn: Connection, *, viewer: Viewer) -> tuple[View, ...]:
     """The viewer's own views, then their team's, then the shared ones, each by name; at most MOST_LISTED."""
     viewer.require(Permission.VIEWS_EDIT)
@@ -60,24 +68,18 @@ def listed(conn: Connection, *, viewer: Viewer) -> tuple[View, ...]:
 listed.personal = True  # type: ignore[attr-defined]  # each user's own: never cached for another
 
 
-def deleted(conn: Connection, *, viewer: Viewer) -> tuple[View, ...]:
-    """The viewer's own views that were deleted, the last one first; at most MOST_DELETED."""
+def aside(conn: Connection, *, viewer: Viewer) -> Aside:
+    """The viewer's own deleted views, the last one first, at most MOST_DELETED; and whether there is a team."""
     viewer.require(Permission.VIEWS_EDIT)
-    query = _kept().where(_V.archived_at.is_not(None), _V.owner_id == viewer.user_id)
-    rows = conn.execute(query.order_by(_V.archived_at.desc(), _V.id.desc()).limit(MOST_DELETED)).mappings()
-    return tuple(_view(row, viewer) for row in rows)
+    mine = _kept().where(_V.archived_at.is_not(None), _V.owner_id == viewer.user_id)
+    last = mine.order_by(_V.archived_at.desc(), _V.id.desc()).limit(MOST_DELETED).subquery()
+    team = select(func.my_team().label("team")).subquery()
+    query = select(team.c.team, *last.c).select_from(team.outerjoin(last, true()))
+    rows = conn.execute(query.order_by(last.c.archived_at.desc(), last.c.id.desc())).mappings().all()
+    return Aside(tuple(_view(row, viewer) for row in rows if row["id"] is not None), bool(rows[0]["team"]))
 
 
-deleted.personal = True  # type: ignore[attr-defined]
-
-
-def has_team(conn: Connection, *, viewer: Viewer) -> bool:
-    """Whether there is a team to share a view with."""
-    viewer.require(Permission.VIEWS_EDIT)
-    return bool(conn.scalar(select(func.my_team())))
-
-
-has_team.personal = True  # type: ignore[attr-defined]
+aside.personal = True  # type: ignore[attr-defined]
 
 
 def get(conn: Connection, *, viewer: Viewer, view_id: int) -> View:

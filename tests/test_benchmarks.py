@@ -36,7 +36,7 @@ def test_whole_reads_are_found_with_the_function_that_sent_them(
             customers.page(conn, viewer=people.root, today=TODAY)
         with begin(GATE) as conn:
             sessions.check(conn, session_id=1)
-    assert {s.function for s in found.values()} >= {"customers.page", "customers.frame", "sessions.check"}
+    assert {s.function for s in found.values()} >= {"customers.page", "customers._known", "sessions.check"}
     seen = scans("customers", people.root, found)
     assert ("customers.page", "customers") in {(s.function, s.table) for s in seen}
     assert {s.user for s in seen} == {"root"}

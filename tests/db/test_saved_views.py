@@ -64,7 +64,7 @@ def listed(viewer: Viewer) -> list[str]:
 
 def deleted(viewer: Viewer) -> list[str]:
     with begin(viewer) as conn:
-        return [view.name for view in saved_views.deleted(conn, viewer=viewer)]
+        return [view.name for view in saved_views.aside(conn, viewer=viewer).deleted]
 
 
 def test_a_view_is_kept_changed_and_every_step_is_undone(people: make.People) -> None:

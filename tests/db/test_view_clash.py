@@ -97,9 +97,9 @@ def test_a_stale_save_by_who_may_not_is_refused_as_ever(people: make.People, vie
 def test_ones_own_last_deleted_views_come_back(people: make.People, view_id: int) -> None:
     do(saved_views.archive, people.ann, view_id=view_id)
     other = do(saved_views.add, people.ann, name="Other", params={})[0]
-    assert [view.name for view in read(saved_views.deleted, people.ann)] == ["East"]
+    assert [view.name for view in read(saved_views.aside, people.ann).deleted] == ["East"]
     for viewer in (people.bo, people.mia, people.ana, people.root):
-        assert read(saved_views.deleted, viewer) == (), "others' are not offered, though it was shared"
+        assert read(saved_views.aside, viewer).deleted == (), "others' are not offered, though it was shared"
     for actor in (people.bo, people.mia, people.cho):
         with pytest.raises((Refused, NotFound)):
             do(saved_views.archive, actor, view_id=view_id, archived=False)
@@ -107,11 +107,11 @@ def test_ones_own_last_deleted_views_come_back(people: make.People, view_id: int
     with pytest.raises(Invalid, match="view of this name already"):
         do(saved_views.archive, people.ann, view_id=view_id, archived=False)
     do(saved_views.archive, people.ann, view_id=other)
-    assert [view.name for view in read(saved_views.deleted, people.ann)] == ["east", "East"]
+    assert [view.name for view in read(saved_views.aside, people.ann).deleted] == ["east", "East"]
     do(saved_views.archive, people.ann, view_id=view_id, archived=False)
     found = stands(people.cho, view_id)
     assert (found.archived_at, found.params, found.columns) == (None, BASE["params"], ("tags",))
-    assert [view.name for view in read(saved_views.deleted, people.ann)] == ["east"]
+    assert [view.name for view in read(saved_views.aside, people.ann).deleted] == ["east"]
 
 
 def test_only_the_last_are_offered(people: make.People, view_id: int) -> None:
@@ -119,11 +119,11 @@ def test_only_the_last_are_offered(people: make.People, view_id: int) -> None:
     rows = [{"owner_id": people.bo.user_id, "name": "Same", **stamps} for _n in range(MOST_DELETED + 2)]
     with connection.begin_owner() as conn:
         conn.execute(insert(schema.saved_views), rows)
-    found = read(saved_views.deleted, people.bo)
+    found = read(saved_views.aside, people.bo).deleted
     assert len(found) == MOST_DELETED
     assert [view.id for view in found] == sorted((view.id for view in found), reverse=True)
 
 
 def test_who_has_a_team(people: make.People) -> None:
-    has = {viewer.username: read(saved_views.has_team, viewer) for viewer in people.everyone}
+    has = {viewer.username: read(saved_views.aside, viewer).has_team for viewer in people.everyone}
     assert {name for name, yes in has.items() if yes} == {"ann", "bo", "mia", "cho", "max"}

@@ -15,6 +15,7 @@ from tests.pages.visits import (
     drawn,
     signed_in,
     sound,
+    write,
 )
 
 TODAY = date(2026, 11, 20)
@@ -58,10 +59,3 @@ def field(app: AppTest, column: str) -> Any:
     inputs = [*app.text_input, *app.text_area, *app.selectbox]
     [found] = [w for w in inputs if w.key.startswith(f"customer_form_field_{column}_")]
     return found
-
-
-def write(found: Any, value: str) -> None:
-    """Type into an input; of a selectbox AppTest sends options only, where a browser sends what is typed."""
-    if found.type == "selectbox" and value not in found.options:
-        found.options.append(value)
-    found.set_value(value)

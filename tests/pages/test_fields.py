@@ -101,7 +101,7 @@ def test_a_refused_field_says_why_at_what_is_wrong(people: make.People) -> None:
 def test_whatever_is_typed(people: make.People, typed: str) -> None:
     key = f"h{abs(hash(typed))}"[:30]
     app = new(opened(people), name=f"N {typed}", key=key, type="choice", choices=f"C {typed}\nother", help=typed)
-    assert drawn(opened(people, key), f"fields_move_{fields(people)[key].id}")
+    assert drawn(opened(people, key), f"fields_edit_{fields(people)[key].id}_1_save")
     assert markup_of(app, HOSTILE[typed]) == []
     assert markup_of(opened(people, key), HOSTILE[typed]) == []
     assert fields(people)[key].choices[0] == f"C {HOSTILE[typed]}".replace("  ", " ")

@@ -132,6 +132,13 @@ def _opened(app: AppTest) -> AppTest:
     return app
 
 
+def write(found: Any, value: str) -> None:
+    """Type into an input; of a selectbox AppTest sends options only, where a browser sends what is typed."""
+    if found.type == "selectbox" and value not in found.options:
+        found.options.append(value)
+    found.set_value(value)
+
+
 def where(app: AppTest) -> str:
     """The path of the screen the tab is on."""
     return next(screen.path for screen in SCREENS if app.session_state[visits.SCREEN] == screen.path)

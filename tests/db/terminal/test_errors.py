@@ -120,7 +120,7 @@ def test_a_bug_is_a_number_without_a_traceback(run: Run, people: make.People, mo
     def broken(*_args: object, **_kwargs: object) -> None:
         raise RuntimeError("secret of a customer")
 
-    monkeypatch.setattr(terminal_customers.customers, "search", broken)
+    monkeypatch.setattr(terminal_customers.customers, "page", broken)
     said = run("search", "x")
     assert (said.code, said.out) == (1, "")
     assert re.search(r"RuntimeError, number [0-9a-f]{8}", said.err)

@@ -21,13 +21,15 @@ _MOST = sql.Literal(MOST_HITS + 1)
 _LISTED = sql.SQL("c.archived_at IS NULL")
 _MINE = sql.SQL("c.archived_at IS NULL AND c.owner_id = ANY(owners)")
 
+_RANKED_MINE = sql.SQL("JOIN customers AS c ON c.id = s.id AND c.owner_id = ANY(owners)")
+
 
 def functions() -> Iterator[str]:
     """For the roles that see all customers, those that see their own, and those that see no names."""
     yield from _beginning("customers_beginning_scoped", _MINE, "kehu_scoped", personal=True)
     yield from _beginning("customers_beginning_all", _LISTED, "kehu_admin, kehu_worker", personal=True)
     yield from _beginning("customers_beginning_masked", _LISTED, "kehu_masked", personal=False)
-    yield from _ranked("customers_ranked_scoped", sql.SQL("AND c.owner_id = ANY(owners)"), "kehu_scoped")
+    yield from _ranked("customers_ranked_scoped", _RANKED_MINE, "kehu_scoped")
     yield from _ranked("customers_ranked_all", sql.SQL(""), "kehu_admin, kehu_masked, kehu_worker")
     yield from definer(
         # Through its view each figure would be asked for.
@@ -122,9 +124,10 @@ def _ranked(name: str, owned: sql.Composable, roles: str) -> Iterator[str]:
         "RETURNS TABLE (id bigint) LANGUAGE plpgsql STABLE",
         "#variable_conflict use_column\n"
         "DECLARE owners bigint[] := {owners}; BEGIN RETURN QUERY "
-        "SELECT h.id FROM unnest(hits, ranks) AS h (id, rank) JOIN customers AS c ON c.id = h.id {owned} "
+        "SELECT s.id FROM (SELECT h.id, h.rank, m.last_order_on FROM unnest(hits, ranks) AS h (id, rank) "
         "LEFT JOIN customer_metrics AS m ON m.customer_id = h.id "
-        "ORDER BY h.rank, m.last_order_on DESC NULLS LAST, h.id OFFSET skipped LIMIT most; END",
+        "ORDER BY h.rank, m.last_order_on DESC NULLS LAST, h.id OFFSET skipped LIMIT most) AS s {owned} "
+        "ORDER BY s.rank, s.last_order_on DESC NULLS LAST, s.id; END",
         roles,
         name=name,
         owners=MY_OWNERS,

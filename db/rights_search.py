@@ -124,7 +124,8 @@ def _similar(name: str, owned: sql.Composable, roles: str) -> Iterator[str]:
     """
     yield from definer(
         "{name}(words text[], most integer) RETURNS TABLE (id bigint) LANGUAGE plpgsql STABLE",
-        "{declared} held text; trusting boolean; meant text; tried text[]; every text[]; wide boolean; BEGIN {owned} "
+        "{declared} held text; trusting boolean; meant text; tried text[]; every text[]; wide boolean; "
+        "known boolean := EXISTS (SELECT FROM public.search_words AS k WHERE k.word = ANY(words)); BEGIN {owned} "
         "FOREACH trusting IN ARRAY ARRAY[true, false] LOOP every := NULL; held := NULL; wide := false; "
         "FOREACH meant IN ARRAY words LOOP "
         "SELECT array_agg(CASE WHEN few THEN '' ELSE coalesce(search_parts_of(k.word), format('c.search_text LIKE %L', "
@@ -144,7 +145,7 @@ def _similar(name: str, owned: sql.Composable, roles: str) -> Iterator[str]:
         "END IF; END LOOP; "
         "IF NOT wide THEN held := '((' || array_to_string(every, ') OR (') || '))'; END IF; "
         "RETURN QUERY EXECUTE 'SELECT c.id FROM public.customers AS c WHERE ' || held || mine || ' LIMIT ' || most; "
-        "IF FOUND THEN RETURN; END IF; END LOOP; END",
+        "IF FOUND OR NOT known THEN RETURN; END IF; END LOOP; END",
         roles,
         name=name,
         owned=owned,

@@ -151,6 +151,7 @@ def _move_generations(conn: Connection) -> None:
 def begin_owner() -> Iterator[Connection]:
     """A transaction as the owner of the schema, past all rights: for migrations and loads by COPY, nothing else."""
     with translated(), engine().connect() as conn, conn.begin():
+        conn.info["kehu_kept"] = None  # what a viewer's snapshot left on this connection of the pool
         yield conn
 
 

@@ -38,6 +38,7 @@ SELECT part, count(*) FROM (
 ) AS s CROSS JOIN LATERAL unnest(public.show_trgm(s.search_text)) AS part
 WHERE part ~ '^[a-z0-9]{3}$'
 GROUP BY part
+ON CONFLICT DO NOTHING
 """
 
 

@@ -24,6 +24,10 @@ LEAST_DIALLED = 3
 """Digits that phones are looked up by."""
 LAST_CHARACTER = "\U0010ffff"
 """Above every other: what begins with a prefix lies below the prefix and this."""
+BEGUN = ("name_key", "email_key", "pinyin_key", "initials_key", "phone_key", "phone_reversed")
+"""Keys of customers that a search may begin, in the order that the database's functions take them."""
+BEGUN_CONTACT = ("name_key", "email_key", "pinyin_key", "phone_key", "phone_reversed")
+"""The same of contact people."""
 _PLAIN = re.compile(r"[a-z0-9]{3}")
 _PREFIX = re.compile("^00?(?=[1-9])")
 _NOT_IN_NUMBERS = re.compile(r"[^\d\s()+.\-/#]")

@@ -10,11 +10,8 @@ from collections.abc import Iterator
 
 from psycopg import sql
 
-from db.needles import MOST_HITS
+from db.needles import BEGUN, BEGUN_CONTACT, MOST_HITS
 from db.rights_sql import MY_OWNERS, definer
-
-_OWN = ("name_key", "email_key", "pinyin_key", "initials_key", "phone_key", "phone_reversed")
-_CONTACTS = ("name_key", "email_key", "pinyin_key", "phone_key", "phone_reversed")
 
 _MOST = sql.Literal(MOST_HITS + 1)
 """In numbers: a plan for every search has to know that few are asked for."""
@@ -50,7 +47,7 @@ def _beginning(name: str, listed: sql.Composable, roles: str, *, personal: bool)
     person's name or the tag, `seen` the rows of the widest branch: MOST_HITS + 1 say that there are others.
     `starts` are what keys begin with, in the order of the columns, '' for none; `tags` are keys of tags.
     """
-    own = [_own(key, i + 1, listed) for i, key in enumerate(_OWN)]
+    own = [_own(key, i + 1, listed) for i, key in enumerate(BEGUN)]
     number = sql.SQL("(SELECT c.id, 0 AS rank FROM customers AS c WHERE c.id = number AND {listed})").format(
         listed=listed
     )
@@ -60,7 +57,7 @@ def _beginning(name: str, listed: sql.Composable, roles: str, *, personal: bool)
     ).format(listed=listed, most=_MOST)
     around = [_around_tags(listed)]
     if personal:
-        around += [_around_contacts(key, i + len(_OWN) + 1, listed) for i, key in enumerate(_CONTACTS)]
+        around += [_around_contacts(key, i + len(BEGUN) + 1, listed) for i, key in enumerate(BEGUN_CONTACT)]
     union = sql.SQL(" UNION ALL ")
     yield from definer(
         "{name}(starts text[], numbers text[], number bigint, tags text[]) "

@@ -140,9 +140,6 @@ def _asking(statement: sql.SQL, function: str, *kinds: str) -> dict[str, str]:
 
 # --- beginnings ------------------------------------------------------------------------------------------------------
 
-_BEGUN = ("name_key", "email_key", "pinyin_key", "initials_key", "phone_key", "phone_reversed")
-"""In the order that db/rights_beginnings.py has them."""
-
 
 def _begun(wanted: Needle) -> dict[str, str]:
     """The stored keys that the kind of input may begin, and what they begin with; each has its own b-tree."""
@@ -176,7 +173,7 @@ def _beginnings(
     """Customers of rank 0 and 1, best first, and what is around them; one more than MOST_HITS says there are others."""
     begun, contacts = _begun(wanted), search_around.begun(wanted)
     given = {
-        "starts": [begun.get(k, "") for k in _BEGUN] + [contacts.get(k, "") for k in search_around.BEGUN],
+        "starts": [begun.get(k, "") for k in needles.BEGUN] + [contacts.get(k, "") for k in needles.BEGUN_CONTACT],
         "numbers": _numbers(wanted),
         "number": int(wanted.number[:18]) if wanted.number else None,
         "tags": search_around.tag_keys(wanted, typed),

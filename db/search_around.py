@@ -29,10 +29,6 @@ class Around:
     fitting: ColumnElement[bool] | None = None
 
 
-BEGUN = ("name_key", "email_key", "pinyin_key", "phone_key", "phone_reversed")
-"""Keys of contacts, in the order that db/rights_beginnings.py has them."""
-
-
 def begun(wanted: Needle) -> dict[str, str]:
     """The keys of contacts that the kind of input may begin, and what they begin with."""
     if wanted.number:

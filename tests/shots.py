@@ -208,7 +208,7 @@ MORE = {
     "customers": (
         View("customers-one", "customers", act=_first_row),
         View("customers-search", "customers", "customers_search=wang"),
-        View("customers-similar", "customers", "customers_search=wnag"),
+        View("customers-similar", "customers", "customers_search=andersn"),
         View("customers-none", "customers", "customers_search=zzzz"),
         View("customers-views", "customers", _CHIPS, act=_views),
         View("customers-columns", "customers", act=_columns),

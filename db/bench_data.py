@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection, func, insert, select
 
-from db import bulk, changes, clock, derived, migrate, partitions, schema
+from db import bulk, changes, clock, derived, migrate, partitions, schema, search_keys
 from db.bench_rows import CURRENCY, Company, Ints, Plan
 from db.connection import begin_owner
 from db.demo import ADVISORY_LOCK
@@ -37,10 +37,8 @@ BYTES = 9_000
 """Of the database for each customer, indexes included."""
 CHUNK = 50_000
 """Rows of one COPY."""
-BULK = ("customers", "customer_keys", "orders", "order_items", "campaign_members", "changes")
+BULK = ("customers", "customer_texts", "customer_keys", "orders", "order_items", "campaign_members", "changes")
 """Tables that are filled without their indexes."""
-EMPTIED = BULK[:-1]
-"""Those of them that hold nothing before: they are truncated, so that their rows can be written frozen."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +105,7 @@ def write(conn: Connection, plan: Plan, *, progress: Progress = quiet, source: s
         counts["products"] = bulk.copy(conn, "products", products, frozen=False)
         counts |= _copy_orders(conn, company, prices, ids, progress)
         counts |= _write_campaigns(conn, company, ids, recorded, progress)
+        search_keys.copy_texts(conn)
     conn.execute(schema.batches.update().where(schema.batches.c.id == batch_id).values(counts=counts))
     progress(0.55, _("Statistics for the planner"))
     conn.exec_driver_sql("ANALYZE")

@@ -35,6 +35,9 @@ KEPT = ("version", "updated_at")
 # A hand-over or a move to another region changes what the roll-ups say of the customer.
 ROLLED = {"owner_id", "region"}
 
+SEARCHED = ("search_text", "owner_id", "archived_at")
+"""Columns of customers that the table which searches look into has too."""
+
 _DIALECT = postgresql.dialect()
 
 
@@ -105,7 +108,7 @@ def insert(conn: Connection, set_id: int, table: str, rows: Sequence[Row]) -> li
             table_name=t.name,
         )
     _touch(conn, t, given)
-    _learn(conn, t, [row for row in given if row.get("search_text")])
+    _keep_searched(conn, t, given, ("search_text",))
     bump(conn, [t.info["area"]])
     return [int(row["id"]) for row in given]
 
@@ -165,8 +168,7 @@ def update(conn: Connection, set_id: int, table: str, patches: Sequence[Row]) ->
         total += done
         if t is schema.customers and ROLLED & set(changed):
             _touch(conn, t, group)
-        if "search_text" in changed:
-            _learn(conn, t, group)
+        _keep_searched(conn, t, group, changed)
     bump(conn, [t.info["area"]])
     return total
 
@@ -204,6 +206,7 @@ def delete(conn: Connection, set_id: int, table: str, rows: Sequence[Row]) -> in
     )
     _all_found(t, found, len(wanted))
     _touch(conn, t, wanted)
+    _keep_searched(conn, t, wanted, SEARCHED)
     bump(conn, [t.info["area"]])
     return int(done)
 
@@ -267,10 +270,15 @@ def _touch(conn: Connection, t: Table, rows: Sequence[Row]) -> None:
     conn.exec_driver_sql("SELECT public.defer_refresh()")
 
 
-def _learn(conn: Connection, t: Table, rows: Sequence[Row]) -> None:
-    """Let searches with a slip of the finger know the words of these customers."""
-    if t is schema.customers and rows:
-        conn.exec_driver_sql("SELECT public.learn_words(%(ids)s::bigint[])", {"ids": [row["id"] for row in rows]})
+def _keep_searched(conn: Connection, t: Table, rows: Sequence[Row], changed: Sequence[str]) -> None:
+    """Let searches find these customers by what they hold now, and know their words where a finger slips."""
+    if t is not schema.customers or not rows:
+        return
+    given = {"ids": [row["id"] for row in rows]}
+    if set(SEARCHED) & set(changed):
+        conn.exec_driver_sql("SELECT public.keep_texts(%(ids)s::bigint[])", given)
+    if "search_text" in changed:
+        conn.exec_driver_sql("SELECT public.learn_words(%(ids)s::bigint[])", given)
 
 
 def _possible(t: Table, rows: Sequence[Row]) -> None:

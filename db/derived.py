@@ -73,6 +73,7 @@ def rebuild(conn: Connection) -> Rebuilt:
     categories.rebuild(conn)
     campaign_results.rebuild(conn)
     scores.refresh(conn)
+    search_keys.rebuild_texts(conn)
     search_keys.rebuild_words(conn)
     search_keys.count_parts(conn)
     bump(conn, ["metrics"])
@@ -105,7 +106,7 @@ def check(conn: Connection, *, one_in: int = 1, turn: int = 0) -> Drift:
     days = _run(conn, WRONG_DAYS, **sample)
     pending = _run(conn, "SELECT count(DISTINCT customer_id) FROM touched_customers").scalar_one()
     return Drift(
-        tuple(sorted({*customers, *categories.check(conn, **sample)})),
+        tuple(sorted({*customers, *categories.check(conn, **sample), *search_keys.wrong_texts(conn, **sample)})),
         tuple((row.day, row.owner_id, row.region, row.currency) for row in days),
         int(pending),
         tuple(campaign_results.check(conn, **sample)),

@@ -6,11 +6,13 @@ History keeps such a column whole. Whoever compares, merges or takes back looks 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Table
 
 
+@cache
 def columns(t: Table) -> tuple[str, ...]:
     """The keyed columns of a table."""
     return tuple(c.name for c in t.columns if c.info.get("keyed"))

@@ -13,22 +13,24 @@ from psycopg import sql
 
 from db.rights_sql import MY_OWNERS, definer
 
+_TEXTS = sql.Literal("SELECT c.customer_id AS id, c.search_text FROM public.customer_texts AS c WHERE c.listed")
 _MOST_NEAR = sql.Literal(8)
 
 _MOST_PARTS = sql.Literal(2)
 _MOST_JOINED = sql.Literal(16)
 
 # Whoever sees few customers has them all looked through; the index of everybody's would find more than that. For the
-# others the owner is compared row by row: an index of owners would find more than the words do.
+# others the owner is compared row by row in the copy of the texts.
 _MINE = sql.SQL(
     "owners := {owners}; "
     "SELECT count(*) <= 5000 INTO few FROM (SELECT FROM public.customers AS c WHERE c.owner_id = ANY(owners) "
     "LIMIT 5001) AS s; "
-    "mine := ' AND c.archived_at IS NULL AND c.owner_id' || CASE WHEN few THEN '' ELSE ' + 0' END "
-    "|| format(' = ANY(%L::bigint[])', owners); "
-).format(owners=MY_OWNERS)
-_EVERYBODY = sql.SQL("few := false; mine := ' AND c.archived_at IS NULL'; ")
-_DECLARED = sql.SQL("DECLARE owners bigint[]; mine text; few boolean; ")
+    "IF few THEN texts := 'SELECT c.id, c.search_text FROM public.customers AS c WHERE c.archived_at IS NULL'; "
+    "ELSE texts := {texts}; END IF; "
+    "mine := format(' AND c.owner_id = ANY(%L::bigint[])', owners); "
+).format(owners=MY_OWNERS, texts=_TEXTS)
+_EVERYBODY = sql.SQL("few := false; texts := {texts}; mine := ''; ").format(texts=_TEXTS)
+_DECLARED = sql.SQL("DECLARE owners bigint[]; texts text; mine text; few boolean; ")
 # As no index has it: what is found by parts is compared as a whole.
 _WHOLE = sql.Literal("(c.search_text || '')")
 
@@ -48,6 +50,19 @@ def functions() -> Iterator[str]:
         "INSERT INTO search_words (word, variants) SELECT w.word, word_variants(w.word) FROM (SELECT DISTINCT word "
         "FROM customers AS c CROSS JOIN LATERAL string_to_table(c.search_text, ' ') AS word "
         "WHERE c.id = ANY(of_customers)) AS w WHERE w.word ~ '^[a-z]{{4,24}}$' ON CONFLICT DO NOTHING",
+        "kehu_scoped, kehu_admin, kehu_worker",
+    )
+    yield from definer(
+        # What searches look into follows the customers: called by whoever wrote them, in the same transaction.
+        "keep_texts(of_customers bigint[]) RETURNS void LANGUAGE sql",
+        "DELETE FROM customer_texts AS t WHERE t.customer_id = ANY(of_customers) "
+        "AND NOT EXISTS (SELECT FROM customers AS c WHERE c.id = t.customer_id); "
+        "INSERT INTO customer_texts AS t (customer_id, owner_id, listed, search_text) "
+        "SELECT c.id, c.owner_id, c.archived_at IS NULL, c.search_text FROM customers AS c "
+        "WHERE c.id = ANY(of_customers) "
+        "ON CONFLICT (customer_id) DO UPDATE SET owner_id = excluded.owner_id, listed = excluded.listed, "
+        "search_text = excluded.search_text WHERE (t.owner_id, t.listed, t.search_text) "
+        "IS DISTINCT FROM (excluded.owner_id, excluded.listed, excluded.search_text)",
         "kehu_scoped, kehu_admin, kehu_worker",
     )
     yield from definer(
@@ -99,15 +114,15 @@ def _containing(name: str, owned: sql.Composable, roles: str) -> Iterator[str]:
         "SELECT concat(parts, (SELECT string_agg(format(' AND c.search_text LIKE %L', p), '') FROM unnest(held) AS p), "
         "(SELECT string_agg(format(' AND %s LIKE %L', {whole}, p), '') FROM unnest(compared) AS p)) INTO looked; "
         "END IF; "
-        "EXECUTE 'SELECT array_agg(s.id), array_agg(s.rank) FROM (SELECT c.id, ' || CASE WHEN starts = inside THEN '2' "
-        "ELSE 'CASE WHEN true' || starting || ' THEN 2 ELSE 3 END' END || ' AS rank FROM public.customers AS c "
-        "WHERE true' || looked || mine || ' LIMIT ' || most || ') AS s' INTO ids, ranks; "
+        "EXECUTE 'SELECT array_agg(c.id), array_agg(' || CASE WHEN starts = inside THEN '2' "
+        "ELSE 'CASE WHEN true' || starting || ' THEN 2 ELSE 3 END' END || ') FROM (' || texts || looked || mine "
+        "|| ' LIMIT ' || most || ') AS c' INTO ids, ranks; "
         # So many hold it that those where a word begins may be missing: they are looked for by themselves.
         "IF cardinality(ids) >= most AND 3 = ANY(ranks) THEN IF NOT few THEN "
         "SELECT concat(parts, string_agg(format(' AND c.search_text LIKE %L', p), '')) INTO looked "
         "FROM unnest(begun) AS p; END IF; "
-        "RETURN QUERY EXECUTE 'SELECT c.id, 2 FROM public.customers AS c WHERE true' || looked || starting || mine "
-        "|| ' LIMIT ' || most; END IF; "
+        "RETURN QUERY EXECUTE 'SELECT c.id, 2 FROM (' || texts || looked || starting || mine "
+        "|| ' LIMIT ' || most || ') AS c'; END IF; "
         "RETURN QUERY SELECT * FROM unnest(ids, ranks); END",
         roles,
         name=name,
@@ -144,7 +159,8 @@ def _similar(name: str, owned: sql.Composable, roles: str) -> Iterator[str]:
         "ELSE SELECT array_agg(e || ' AND ' || t) INTO every FROM unnest(every) AS e CROSS JOIN unnest(tried) AS t; "
         "END IF; END LOOP; "
         "IF NOT wide THEN held := '((' || array_to_string(every, ') OR (') || '))'; END IF; "
-        "RETURN QUERY EXECUTE 'SELECT c.id FROM public.customers AS c WHERE ' || held || mine || ' LIMIT ' || most; "
+        "RETURN QUERY EXECUTE 'SELECT c.id FROM (' || texts || ' AND ' || held || mine || ' LIMIT ' || most "
+        "|| ') AS c'; "
         "IF FOUND OR NOT known THEN RETURN; END IF; END LOOP; END",
         roles,
         name=name,

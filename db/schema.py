@@ -242,12 +242,6 @@ customers = Table(
     _searched("email_key"),
     _searched("phone_key"),
     _searched("phone_reversed"),
-    Index(
-        "customers_search_text_idx",
-        "search_text",
-        postgresql_using="gin",
-        postgresql_ops={"search_text": "gin_trgm_ops"},
-    ),
     info={"rule": "customers", "recorded": True, "area": "customers"},
 )
 
@@ -473,6 +467,7 @@ campaign_results = schema_derived.campaign_results
 campaign_purchases = schema_derived.campaign_purchases
 campaign_sums = schema_derived.campaign_sums
 daily_sales = schema_derived.daily_sales
+customer_texts = schema_derived.customer_texts
 search_words = schema_derived.search_words
 search_parts = schema_derived.search_parts
 

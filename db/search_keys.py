@@ -15,6 +15,16 @@ WRITTEN_VERSION = 1
 """The same of what `written.keys` gives, for each of its tables."""
 STEP = 5_000
 
+_ALL_TEXTS = """
+INSERT INTO public.customer_texts (customer_id, owner_id, listed, search_text)
+SELECT id, owner_id, archived_at IS NULL, search_text FROM public.customers
+"""
+_WRONG_TEXTS = """
+SELECT coalesce(c.id, t.customer_id) FROM public.customers AS c
+FULL JOIN public.customer_texts AS t ON t.customer_id = c.id
+WHERE coalesce(c.id, t.customer_id) %% %(one_in)s::bigint = %(turn)s::bigint
+    AND (c.owner_id, c.archived_at IS NULL, c.search_text) IS DISTINCT FROM (t.owner_id, t.listed, t.search_text)
+"""
 _STANDING = """
 SELECT col_description(attrelid, attnum) FROM pg_attribute
 WHERE attrelid = %(of)s::regclass AND attname = 'search_text'
@@ -27,13 +37,13 @@ FROM (
     WHERE word ~ '^[a-z]{4,24}$'
 ) AS w
 """
-# A sample of 2,000 pages. Of a trigram with a Chinese character there is only a hash; one with a blank is no part.
+# A sample of 1,000 pages. Of a trigram with a Chinese character there is only a hash; one with a blank is no part.
 _PARTS = """
 INSERT INTO public.search_parts (part, customers)
 SELECT part, count(*) FROM (
-    SELECT search_text FROM public.customers TABLESAMPLE SYSTEM (
-        least(100, 100 * 2000.0 * current_setting('block_size')::integer
-            / greatest(pg_relation_size('public.customers'), 1))
+    SELECT search_text FROM public.customer_texts TABLESAMPLE SYSTEM (
+        least(100, 100 * 1000.0 * current_setting('block_size')::integer
+            / greatest(pg_relation_size('public.customer_texts'), 1))
     ) REPEATABLE (1)
 ) AS s CROSS JOIN LATERAL unnest(public.show_trgm(s.search_text)) AS part
 WHERE part ~ '^[a-z0-9]{3}$'
@@ -64,6 +74,7 @@ def _customers(conn: Connection) -> int:
         if differing:
             conn.exec_driver_sql(_update("customers", made), {"rows": json.dumps(differing)})
             changed += len(differing)
+    rebuild_texts(conn)
     rebuild_words(conn)
     count_parts(conn)
     _mark(conn, "customers", mark)
@@ -110,6 +121,21 @@ def _update(table: str, columns: list[str]) -> str:
     return statement.format(
         table=sql.Identifier(table), assigned=sql.SQL(", ").join(assigned), typed=sql.SQL(", ").join(typed)
     ).as_string()
+
+
+def copy_texts(conn: Connection) -> None:
+    """Fill what searches look into, as long as it is empty."""
+    conn.exec_driver_sql(_ALL_TEXTS)
+
+
+def rebuild_texts(conn: Connection) -> None:
+    """Bring what searches look into up to date for all customers; what stands right is left alone."""
+    conn.exec_driver_sql("SELECT public.keep_texts(%(ids)s::bigint[])", {"ids": wrong_texts(conn)})
+
+
+def wrong_texts(conn: Connection, *, one_in: int = 1, turn: int = 0) -> list[int]:
+    """Customers whose copy of the search text, of the owner or of being listed is not what the customer says."""
+    return list(conn.exec_driver_sql(_WRONG_TEXTS, {"one_in": one_in, "turn": turn}).scalars())
 
 
 def rebuild_words(conn: Connection) -> None:

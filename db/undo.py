@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Select, Table, and_, func, insert, literal, select
+from sqlalchemy import BigInteger, Connection, Select, Table, Text, and_, cast, func, insert, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from db import attachments, changes, clock, contacts, customers, keyed, schema, tags, written
 from db.connection import bump, widen
 from db.errors import Conflict, Invalid, NotFound, Refused
 from db.permissions import Permission, Role, Viewer
 from db.words import _, ngettext
+
+Row = Mapping[str, Any]
 
 MOST_ROWS = 200_000
 """Rows of one change set that are taken back at once; more is refused with a sentence."""
@@ -169,12 +174,12 @@ def _rows(conn: Connection, change_set_id: int) -> list[dict[str, Any]]:
     total = conn.scalar(select(func.change_set_rows(change_set_id))) or 0
     if total > MOST_ROWS:
         raise Invalid(_("This change has {n} rows; at most {most} are undone at once.").format(n=total, most=MOST_ROWS))
-    c = schema.changes.c
-    seen = conn.execute(select(schema.changes).where(c.change_set_id == change_set_id)).mappings()
-    rows = {row["id"]: dict(row) for row in seen}
+    c, read = schema.changes.c, _reader()
+    wanted = _as_written(c).where(c.change_set_id == change_set_id)
+    rows = {row["id"]: read(row) for row in conn.execute(wanted).mappings()}
     if len(rows) < total:
-        gone = func.change_set_gone(change_set_id).table_valued(*c.keys(), name="gone")
-        rows |= {row["id"]: dict(row) for row in conn.execute(select(gone)).mappings()}
+        gone = func.change_set_gone(change_set_id).table_valued(*schema.changes.columns, name="gone")
+        rows |= {row["id"]: read(row) for row in conn.execute(_as_written(gone.c)).mappings()}
     if len(rows) < total:
         raise Refused(
             _("This change touched {n} rows that you may not see. Ask your manager to undo it.").format(
@@ -182,6 +187,20 @@ def _rows(conn: Connection, change_set_id: int) -> list[dict[str, Any]]:
             )
         )
     return [rows[i] for i in sorted(rows, reverse=True)]
+
+
+_IMAGES = ("before", "before_personal", "after", "after_personal")
+
+
+def _as_written(c: ReadOnlyColumnCollection[str, Any]) -> Select[Any]:
+    """Changes with their images as text: of many rows most are the same, and are read once."""
+    return select(*(cast(column, Text).label(name) if name in _IMAGES else column for name, column in c.items()))
+
+
+def _reader() -> Callable[[Mapping[Any, Any]], dict[str, Any]]:
+    """What makes rows of such changes: equal images are one and the same object, which nobody may change."""
+    read = cache(json.loads)
+    return lambda row: {**row, **{image: read(row[image]) for image in _IMAGES}}
 
 
 def _steps(rows: Sequence[dict[str, Any]]) -> Iterator[_Step]:
@@ -232,20 +251,32 @@ def _patches(
     t = step.table
     patches: list[dict[str, Any]] = []
     conflicts: list[dict[str, Any]] = []
+    met: dict[tuple[int, ...], tuple[dict[str, Any], list[tuple[str, Any, Any, Any]]]] = {}
     for row in step.rows:
-        now = current[row["row_id"]]
-        before = keyed.spread(t, row["before"] | row["before_personal"])
-        after = keyed.spread(t, row["after"] | row["after_personal"])
-        held = keyed.spread(t, now)
-        # Of a keyed column the image is whole: only the keys that this change set are its own.
-        own = sorted(c for c in before.keys() | after.keys() if not _derived(t, c) and before.get(c) != after.get(c))
-        kept = {c for c in own if _differ(t, c, held.get(c), after.get(c))}
-        conflicts += [_conflict(t, row, c, before.get(c), after.get(c), held.get(c)) for c in own if c in kept]
-        patch = keyed.gathered(t, {c: before.get(c) for c in own if c not in kept}, now)
+        images = (*(row[image] for image in _IMAGES), current[row["row_id"]])
+        same = tuple(map(id, images))
+        if same not in met:
+            met[same] = _put_back(t, *images)
+        patch, stuck = met[same]
+        conflicts += [_conflict(t, row, *values) for values in stuck]
         if patch:
-            keys = KEYS[t.name]({**now, **patch}) if patch.keys() & SOURCES.get(t.name, ()) else {}
-            patches.append(_key(t, row) | patch | {c: v for c, v in keys.items() if now[c] != v})
+            patches.append(_key(t, row) | patch)
     return patches, conflicts
+
+
+def _put_back(
+    t: Table, before: Row, before_personal: Row, after: Row, after_personal: Row, now: Row
+) -> tuple[dict[str, Any], list[tuple[str, Any, Any, Any]]]:
+    """What to set on a row with these images, and each value that others set since: before, after, now."""
+    was, made = keyed.spread(t, {**before, **before_personal}), keyed.spread(t, {**after, **after_personal})
+    held = keyed.spread(t, now)
+    # Of a keyed column the image is whole: only the keys that this change set are its own.
+    own = sorted(c for c in was.keys() | made.keys() if not _derived(t, c) and was.get(c) != made.get(c))
+    kept = [c for c in own if _differ(t, c, held.get(c), made.get(c))]
+    patch = keyed.gathered(t, {c: was.get(c) for c in own if c not in kept}, now)
+    if patch.keys() & set(SOURCES.get(t.name, ())):
+        patch |= {c: v for c, v in KEYS[t.name]({**now, **patch}).items() if now[c] != v}
+    return patch, [(c, was.get(c), made.get(c), held.get(c)) for c in kept]
 
 
 def _remove(conn: Connection, set_id: int, step: _Step) -> tuple[int, list[dict[str, Any]]]:
@@ -324,8 +355,7 @@ def _of_rows(ids: Sequence[int]) -> Select[Any]:
 
 def _compared(step: _Step) -> set[str]:
     """The columns that the images have, and what others are computed from when these change."""
-    images = ("before", "before_personal", "after", "after_personal")
-    named = {c for row in step.rows for image in images for c in row[image]} if step.action == "update" else set()
+    named = {c for row in step.rows for image in _IMAGES for c in row[image]} if step.action == "update" else set()
     sources = SOURCES.get(step.table.name, ())
     if not named & set(sources):
         return named
@@ -333,11 +363,15 @@ def _compared(step: _Step) -> set[str]:
 
 
 def _locked(conn: Connection, t: Table, ids: Sequence[int], names: Set[str]) -> dict[int, dict[str, Any]]:
-    """The rows, with these columns, as history would write them now, locked until the commit."""
+    """The rows, with these columns, as history would write them now, locked until the commit.
+
+    Equal ones are one and the same object, which nobody may change.
+    """
     columns = [t.c[name] for name in changes.readable(t) if name == "id" or name in names]
     locked = select(*columns).where(t.c.id.in_(_of_rows(ids))).order_by(t.c.id).with_for_update().cte("locked")
-    rows = conn.execute(select(locked.c.id, func.to_jsonb(locked.table_valued())))
-    return {row_id: image for row_id, image in rows}
+    rows = conn.execute(select(locked.c.id, cast(func.to_jsonb(locked.table_valued()).op("-")("id"), Text)))
+    read = cache(json.loads)
+    return {row_id: read(image) for row_id, image in rows}
 
 
 def _first_before(conn: Connection, step: _Step) -> dict[int, dict[str, Any]]:

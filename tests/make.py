@@ -73,11 +73,18 @@ def customer(conn: Connection, owner_id: int = NOBODY, **values: Any) -> int:
 
     row = {"name": "Test Customer", **values}
     now = clock.now()
-    return conn.scalar(
+    made = conn.scalar(
         insert(schema.customers)
         .values(owner_id=owner_id, created_at=now, updated_at=now, **row, **keys(row))
         .returning(schema.customers.c.id)
     )
+    kept(conn, made)
+    return made
+
+
+def kept(conn: Connection, customer_id: int) -> None:
+    """Let searches find the customer as it stands now, as the one door does after a write."""
+    conn.exec_driver_sql("SELECT public.keep_texts(%(ids)s::bigint[])", {"ids": [customer_id]})
 
 
 def order(

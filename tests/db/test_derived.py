@@ -36,6 +36,7 @@ def standing(conn: Connection) -> tuple[Metrics, Days]:
 
 def touch(conn: Connection, customer_id: int) -> None:
     conn.execute(insert(schema.touched_customers).values(customer_id=customer_id, touched_at=clock.now()))
+    make.kept(conn, customer_id)
 
 
 def drain(conn: Connection, limit: int = derived.BATCH) -> None:

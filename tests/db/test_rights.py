@@ -152,6 +152,8 @@ def test_masked_roles_learn_nothing_by_searching_sorting_or_filtering(
             "SELECT id FROM public.customers_similar_all('{zekretbo}', 10)",
             "SELECT id FROM public.customers_similar_scoped('{zekretbo}', 10)",
             "SELECT word FROM public.search_words",
+            "SELECT search_text FROM public.customer_texts",
+            "SELECT public.keep_texts('{1}')",
             "SELECT public.learn_words('{1}')",
             "SELECT * FROM public.change_set_gone(1)",
             "SELECT * FROM public.customers_alike('8613800001111', '', '', '', 0, 10)",
@@ -211,6 +213,7 @@ def test_scoped_roles_learn_nothing_from_the_search_functions(people: make.Peopl
         "SELECT search_parts_of('zekretbo')",
         "SELECT id FROM customers_similar_all('{zekretbo}', 10)",
         "SELECT word FROM search_words",
+        "SELECT search_text FROM customer_texts",
         "SELECT word_variants('zekretbo')",
     ):
         with pytest.raises(Refused), begin(people.ann) as conn:

@@ -157,7 +157,11 @@ def update(conn: Connection, set_id: int, table: str, patches: Sequence[Row]) ->
                 sql.SQL("{} AS {}").format(_image(t, changed, personal=personal, prefix=prefix), sql.Identifier(name))
                 for name, personal, prefix in _IMAGES
             ),
-            only_changed=sql.SQL(", ").join(_only_changed(*pair) for pair in _PAIRS),
+            # A row that is written differs: with one column there is nothing to tell apart.
+            only_changed=sql.SQL(", ").join(
+                sql.Identifier("b", image) if len(changed) == 1 else _only_changed(image, other)
+                for image, other in _PAIRS
+            ),
             customer_id=_customer_of(t, "b"),
             rows=group,
             set_id=set_id,

@@ -57,12 +57,13 @@ def functions() -> Iterator[str]:
         "keep_texts(of_customers bigint[]) RETURNS void LANGUAGE sql",
         "DELETE FROM customer_texts AS t WHERE t.customer_id = ANY(of_customers) "
         "AND NOT EXISTS (SELECT FROM customers AS c WHERE c.id = t.customer_id); "
-        "INSERT INTO customer_texts AS t (customer_id, owner_id, listed, search_text) "
+        "UPDATE customer_texts AS t SET owner_id = c.owner_id, listed = c.archived_at IS NULL, "
+        "search_text = c.search_text FROM customers AS c WHERE c.id = ANY(of_customers) AND t.customer_id = c.id "
+        "AND (t.owner_id, t.listed, t.search_text) "
+        "IS DISTINCT FROM (c.owner_id, c.archived_at IS NULL, c.search_text); "
+        "INSERT INTO customer_texts (customer_id, owner_id, listed, search_text) "
         "SELECT c.id, c.owner_id, c.archived_at IS NULL, c.search_text FROM customers AS c "
-        "WHERE c.id = ANY(of_customers) "
-        "ON CONFLICT (customer_id) DO UPDATE SET owner_id = excluded.owner_id, listed = excluded.listed, "
-        "search_text = excluded.search_text WHERE (t.owner_id, t.listed, t.search_text) "
-        "IS DISTINCT FROM (excluded.owner_id, excluded.listed, excluded.search_text)",
+        "WHERE c.id = ANY(of_customers) AND NOT EXISTS (SELECT FROM customer_texts AS t WHERE t.customer_id = c.id)",
         "kehu_scoped, kehu_admin, kehu_worker",
     )
     yield from definer(

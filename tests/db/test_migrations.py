@@ -95,7 +95,7 @@ def test_from_nothing_step_by_step_over_data_and_again(empty: str) -> None:
             migrate.upgrade(conn, revision)
             assert migrate.current(conn) == revision
             if not kept and "customers" in relations_of(conn):
-                customer_id = make.customer(conn, name="张三")
+                customer_id = make.bare_customer(conn, name="张三")
                 make.order(conn, customer_id, make.clock.now().date())
                 kept = {name: rows(conn, name) for name in ("customers", "orders", "users", "generations")}
                 assert kept["customers"]
@@ -115,7 +115,7 @@ def test_the_roll_up_that_stood_before_counts_active_customers_too(empty: str) -
     days = ("2026-02-27", "2026-02-27", "2026-03-01", "2026-03-02")  # a month ends before the week does
     with connection.begin_owner() as conn:
         migrate.upgrade(conn, "2026_11_22_exports")
-        old, waiting = make.customer(conn), make.customer(conn)
+        old, waiting = make.bare_customer(conn), make.bare_customer(conn)
         for customer in (old, waiting):
             for day in days:
                 make.order(conn, customer, date.fromisoformat(day), "1.00")

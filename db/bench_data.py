@@ -21,7 +21,7 @@ import pyarrow as pa
 from sqlalchemy import Connection, func, insert, select
 
 from db import bulk, changes, clock, derived, migrate, partitions, schema, search_keys
-from db.bench_rows import CURRENCY, Company, Ints, Plan
+from db.bench_rows import CURRENCY, ORDERS, Company, Ints, Plan
 from db.connection import begin_owner
 from db.demo import ADVISORY_LOCK
 from db.demo_data import Progress, quiet
@@ -33,8 +33,8 @@ SOURCE = "Kehu bench data"
 COMPANY = "Bench"
 ZONE = "Asia/Shanghai"
 SEED = 1
-BYTES = 9_000
-"""Of the database for each customer, indexes included."""
+BYTES, BYTES_OF_ORDER = 2_800, 620
+"""Of the database for each customer and for each order with its events, indexes included."""
 CHUNK = 50_000
 """Rows of one COPY."""
 BULK = ("customers", "customer_texts", "customer_keys", "orders", "order_items", "campaign_members", "changes")
@@ -52,16 +52,17 @@ class Loaded:
     bytes: int
 
 
-def planned(customers: int, *, seed: int = SEED, last_day: date | None = None) -> Plan:
-    """The plan of a load; by default the last day is today."""
-    return Plan(customers, seed, last_day or clock.today(ZONE))
+def planned(customers: int, *, seed: int = SEED, last_day: date | None = None, orders: int = ORDERS) -> Plan:
+    """The plan of a load, with so many orders for each customer on average; by default the last day is today."""
+    return Plan(customers, seed, last_day or clock.today(ZONE), orders)
 
 
 def about(plan: Plan) -> Loaded:
     """How large a load would be, roughly; the rest of it as `load` gives it."""
     n = plan.customers
-    counts = {"customers": n, "orders": n * 10, "events": n * 20, "products": plan.products, "users": plan.sales}
-    return Loaded(counts, plan.first_day, plan.last_day, 0.0, n * BYTES)
+    counts = {"customers": n, "orders": n * plan.orders, "events": n * plan.orders * 2}
+    counts |= {"products": plan.products, "users": plan.sales}
+    return Loaded(counts, plan.first_day, plan.last_day, 0.0, n * (BYTES + plan.orders * BYTES_OF_ORDER))
 
 
 def load(plan: Plan, *, progress: Progress = quiet, source: str = "demo") -> Loaded:
@@ -158,7 +159,12 @@ def _write_settings(conn: Connection, set_id: int, plan: Plan) -> None:
         "company_name": COMPANY,
         "time_zone": ZONE,
         "currency": CURRENCY,
-        "bench": {"customers": plan.customers, "seed": plan.seed, "last_day": plan.last_day.isoformat()},
+        "bench": {
+            "customers": plan.customers,
+            "seed": plan.seed,
+            "last_day": plan.last_day.isoformat(),
+            "orders": plan.orders,
+        },
     }
     t = schema.settings.c
     standing = {key: row_id for key, row_id in conn.execute(select(t.key, t.id))}
@@ -224,7 +230,7 @@ def _copy_orders(
 ) -> dict[str, int]:
     """Orders and lines; their sequences go on behind them."""
     first = {table: bulk.next_id(conn, table, 1) for table in ("orders", "order_items")}
-    orders, lines, expected = 0, 0, company.plan.customers * 10
+    orders, lines, expected = 0, 0, company.plan.customers * company.plan.orders
     for order_rows, line_rows in bulk.ahead(company.orders(prices, ids | first)):
         for piece in _pieces(order_rows):
             orders += bulk.copy(conn, "orders", piece, frozen=True)

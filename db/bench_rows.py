@@ -49,6 +49,8 @@ class Plan:
     customers: int
     seed: int
     last_day: date
+    orders: int = ORDERS
+    """For each customer; what campaigns send grows with it."""
 
     @property
     def first_day(self) -> date:
@@ -137,7 +139,7 @@ class Company:
         return found
 
     def _lives(self) -> None:
-        """When each customer comes and goes, and how many orders a month: skewed, in all ORDERS for each customer."""
+        """When each customer comes and goes, and how many orders a month: skewed, in all `orders` for each."""
         n, rng = self.plan.customers, self.plan.rng(_LIVES)
         self.comes = np.where(rng.random(n) < 0.35, 0, (rng.random(n) * DAYS).astype(np.int64))
         stays = np.where(rng.random(n) < 0.4, DAYS, (rng.exponential(240, n) + 1).astype(np.int64))
@@ -147,7 +149,7 @@ class Company:
         heavy = np.arange(n) % 100_000 == 7
         most = HEAVY if n >= 10_000 else HEAVY // 10
         self.comes[heavy], self.goes[heavy], share[heavy] = 0, DAYS, DAYS
-        rate *= ORDERS * n / max((rate * share).sum(), 1)
+        rate *= self.plan.orders * n / max((rate * share).sum(), 1)
         rate = np.minimum(rate, most / 2 / share)
         rate[heavy] = most / DAYS
         self.rate = rate
@@ -335,8 +337,9 @@ class Company:
     def _shares(self) -> Floats:
         """The part of all customers that each campaign goes to: MEMBERSHIPS for each customer in all, skewed."""
         found = np.exp(self.plan.rng(_MEMBERS).normal(0, 1.0, self.plan.campaigns))
+        received = MEMBERSHIPS * self.plan.orders / ORDERS
         # A campaign finds the customers who have come by then, on average six in ten.
-        shares: Floats = np.minimum(found / found.sum() * MEMBERSHIPS / 0.6, 0.6)
+        shares: Floats = np.minimum(found / found.sum() * received / 0.6, 0.6)
         return shares
 
 

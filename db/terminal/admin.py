@@ -81,6 +81,9 @@ def _bench_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--seed", metavar="N", type=number, default=1, help=_("another seed gives other rows (1)"))
     parser.add_argument("--until", metavar="DAY", type=day, default=None, help=_("the last day with orders (today)"))
+    parser.add_argument(
+        "--orders", metavar="N", type=up_to(20), default=10, help=_("for each customer, at most 20 (10)")
+    )
     parser.add_argument("--dry-run", action="store_true", help=_("say how large it would be, and load nothing"))
 
 
@@ -88,7 +91,7 @@ def _bench_data(args: Namespace) -> Output:
     (viewer_of(args) if asked(args) else WORKER).require(Permission.DEMO_LOAD)
     from db import bench_data
 
-    plan = bench_data.planned(args.customers, seed=args.seed, last_day=args.until)
+    plan = bench_data.planned(args.customers, seed=args.seed, last_day=args.until, orders=args.orders)
     if args.dry_run:
         about = bench_data.about(plan)
         said = _("About {orders} orders and {events} events; {size} GB, about a minute for each 100,000 customers.")

@@ -99,6 +99,20 @@ def test_the_company_is_skewed_as_companies_are() -> None:
     assert orders["placed_on"].max() == LAST
 
 
+def test_fewer_orders_can_be_asked_for_and_campaigns_are_fewer_too() -> None:
+    counts = []
+    for orders in (10, 2):
+        company = Company(Plan(20_000, 1, LAST, orders))
+        _products, prices = company.products(1)
+        ids = {"customers": 1, "products": 1, "orders": 1, "order_items": 1, "batch": 1}
+        made = sum(rows.num_rows for rows, _lines in company.orders(prices, ids))
+        members = sum(company.members(i, LAST, LAST)[0].num_rows for i in range(company.plan.campaigns))
+        counts.append((made, members))
+    (all_orders, all_members), (some_orders, some_members) = counts
+    assert 4.7 < all_orders / some_orders < 5.3
+    assert some_members < all_members / 3
+
+
 def test_a_large_company_has_500_salespeople_in_50_teams_one_of_which_is_large() -> None:
     plan = Plan(1_000_000, 1, LAST)
     sizes = pd.Series([plan.team_of(i) for i in range(plan.sales)]).value_counts()
@@ -303,3 +317,6 @@ def test_it_is_the_size_that_was_announced() -> None:
     about = bench_data.about(Plan(1_000_000, 1, LAST))
     assert (about.counts["orders"], about.counts["events"]) == (10_000_000, 20_000_000)
     assert about.counts["orders"] == bench_rows.ORDERS * 1_000_000
+    fewer = bench_data.about(Plan(1_000_000, 1, LAST, 2))
+    assert (fewer.counts["orders"], fewer.counts["events"]) == (2_000_000, 4_000_000)
+    assert about.bytes > fewer.bytes > about.bytes / 3

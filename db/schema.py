@@ -483,6 +483,8 @@ touched_customers = Table(
     Column("customer_id", BigInteger, nullable=False),
     Column("touched_at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("id"),
+    # Each screen asks for the oldest; after a bulk action many wait.
+    Index("touched_customers_touched_at_idx", "touched_at"),
     info={"rule": "queue"},
 )
 

@@ -472,6 +472,7 @@ customer_categories = schema_derived.customer_categories
 campaign_results = schema_derived.campaign_results
 campaign_purchases = schema_derived.campaign_purchases
 campaign_sums = schema_derived.campaign_sums
+stage_sums = schema_derived.stage_sums
 daily_sales = schema_derived.daily_sales
 search_words = schema_derived.search_words
 search_parts = schema_derived.search_parts

@@ -1,6 +1,6 @@
-"""Tags are looked up by key and counted without reading all customers; the oldest change is found by an index.
+"""Tags are looked up by key and counted without reading all customers; stages are summed by owner.
 
-The SQL beside is frozen.
+The oldest waiting change is found by an index. The worker fills the sums. The SQL beside is frozen.
 """
 
 from __future__ import annotations

@@ -19,6 +19,9 @@ from db.words import _, ngettext
 KEY = "customers"
 WIDTH = 230
 GAP = 14
+MOST_LOOKED_UP = 50
+"""Tags of an address that are looked for; more than a filter holds, since some may be no tags."""
+_OPEN = f"{KEY}_filters"
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,14 @@ class Choices:
     withheld: Mapping[str, Field]
 
 
-def choices(viewer: Viewer, *, stages: Mapping[str, str], currency: str) -> Choices:
-    """What this viewer can narrow the list by."""
+def choices(viewer: Viewer, *, stages: Mapping[str, str], currency: str, named: Iterable[str] = ()) -> Choices:
+    """What this viewer can narrow the list by; of the tags all while the filters are open, else those that the filters
+    hold or others have `named`, since to look for all of them takes the database long."""
     whose = data.read(customers.whose, viewer=viewer)
-    used = data.read(tags.in_use, viewer=viewer)["tag"]
+    asked = tuple(dict.fromkeys([*_tags_held(), *named]))
+    used = data.read(tags.standing, viewer=viewer, keys=asked) if asked else {}
+    if opened():
+        used = data.read(tags.offered, viewer=viewer) | used
     occurring = data.read(customers.occurring, viewer=viewer)
     fields_of_all = data.read(custom_fields.in_use, viewer=viewer)
     withheld = {key: field for key, field in fields_of_all.items() if field.personal and viewer.masked}
@@ -49,11 +56,23 @@ def choices(viewer: Viewer, *, stages: Mapping[str, str], currency: str) -> Choi
         regions={r: wording.translated(r) for r in occurring["region"]},
         sources={s: wording.translated(s) for s in occurring["source"]},
         stages=stages,
-        tags={tags.key(tag): tag for tag in used},
+        tags=used,
         currency=currency,
         own={key: field for key, field in fields_of_all.items() if key not in withheld},
         withheld=withheld,
     )
+
+
+def opened() -> bool:
+    """Whether the filters are unfolded."""
+    return bool(st.session_state.get(_OPEN))
+
+
+def _tags_held() -> list[str]:
+    """The tags that the filter holds or the address says, whether there are such or not; at most MOST_LOOKED_UP."""
+    chosen = controls.held(f"{KEY}_tags") or ()
+    listed = chosen.split(",") if isinstance(chosen, str) else chosen if isinstance(chosen, list) else []
+    return [str(tag) for tag in dict.fromkeys(listed) if tag][:MOST_LOOKED_UP]
 
 
 @dataclass(frozen=True)
@@ -97,7 +116,9 @@ def draw(known: Choices, *, words: str, sorts: Mapping[str, str]) -> Asked:
         first = st.container(width="content")
         n = _count(known)
         label = _("Filters ({n})").format(n=n) if n else _("Filters")
-        with st.popover(label, icon=":material/filter_list:", key=f"{KEY}_filters"):
+        if _OPEN in st.session_state:  # with another number in its name it is another one, which would be folded
+            st.session_state[_OPEN] = opened()
+        with st.popover(label, icon=":material/filter_list:", key=_OPEN, on_change="rerun"):
             filters = _within(words, known)
         sort, descending = _order(sorts)
         last = st.container(width="content")
@@ -132,9 +153,7 @@ def _count(known: Choices) -> int:
         "contacted": RECENCY,
     }
     n = sum(str(controls.held(f"{KEY}_{name}")) in offered for name, offered in codes.items())
-    chosen = controls.held(f"{KEY}_tags") or ()
-    listed = chosen.split(",") if isinstance(chosen, str) else list(chosen) if isinstance(chosen, list) else []
-    n += min(len({tag for tag in listed if tag in known.tags}), MOST_FILTER_TAGS)
+    n += min(len({tag for tag in _tags_held() if tag in known.tags}), MOST_FILTER_TAGS)
     bounds = (controls.held(f"{KEY}_revenue_{end}") for end in ("from", "to"))
     n += len(own_filters.adopt(known.own, known.withheld))
     return n + any(controls.whole(bound, MOST_REVENUE) is not None for bound in bounds)
@@ -159,7 +178,7 @@ def _within(words: str, known: Choices) -> Filters:
             list(known.tags),
             known.tags.__getitem__,
             most=MOST_FILTER_TAGS,
-            placeholder=_("Choose tags") if known.tags else _("No customer has a tag yet"),
+            placeholder=_("Choose tags") if known.tags or not opened() else _("No customer has a tag yet"),
         )
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="kehu_filters_revenue"):
         low, high = (

@@ -35,6 +35,21 @@ PARAMETER = f"{KEY}_view"
 _OPENED = f"{PARAMETER}_opened"
 
 
+def choices(viewer: Viewer, *, stages: Mapping[str, str], currency: str) -> Choices:
+    """What the list can be narrowed by, with the tags of all views, which are told in words."""
+    return customer_filters.choices(viewer, stages=stages, currency=currency, named=_tags_named(viewer))
+
+
+def _tags_named(viewer: Viewer) -> list[str]:
+    asked = [each.params for each in data.read(saved_views.listed, viewer=viewer)]
+    one = _addressed(viewer)
+    if one:
+        clash = view_clash.found(one)
+        asked += [one.params, (clash.values.get("params") or {}) if clash else {}]
+        asked += [view_clash.opened(one).params] if one.mine else []
+    return [tag for params in asked for tag in params.get("tags", "").split(",") if tag]
+
+
 # --- opening ---------------------------------------------------------------------------------------------------------
 
 
@@ -47,12 +62,7 @@ def follow(viewer: Viewer, known: Choices, *, sorts: Mapping[str, str]) -> View 
     if written is None:
         st.session_state.pop(_OPENED, None)
         return None
-    found = None
-    if written.isascii() and written.isdecimal() and len(written) < 19:
-        try:
-            found = data.read(saved_views.get, viewer=viewer, view_id=int(written))
-        except NotFound:
-            found = None
+    found = _addressed(viewer)
     if found is None or found.archived_at is not None:
         with st.container(horizontal=True, vertical_alignment="center", key=f"{PARAMETER}_gone"):
             st.warning(_("The view of this link is not there any more, or is not shared with you."))
@@ -83,6 +93,17 @@ def held(params: Mapping[str, str]) -> dict[str, Any]:
     of = view_params.OF_FIELD
     own = {name.removeprefix(of): value for name, value in params.items() if name.startswith(of)}
     return found | {controls.key_of(own_filters.NAME): own}
+
+
+def _addressed(viewer: Viewer) -> View | None:
+    """The view that the address names, if there is one that the viewer may see."""
+    written = st.query_params.get(PARAMETER, "")
+    if not (written.isascii() and written.isdecimal() and len(written) < 19):
+        return None
+    try:
+        return data.read(saved_views.get, viewer=viewer, view_id=int(written))
+    except NotFound:
+        return None
 
 
 def _open(view_id: int, holding: Mapping[str, Any]) -> None:

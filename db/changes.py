@@ -32,8 +32,8 @@ LARGEST_ID = 2**63 - 1
 KEPT = ("version", "updated_at")
 """Columns that this module alone sets."""
 
-# A hand-over or a move to another region changes what the roll-ups say of the customer.
-ROLLED = {"owner_id", "region"}
+# A hand-over, a move to another region or into the archive changes what the roll-ups say of the customer.
+ROLLED = {"archived_at", "owner_id", "region"}
 
 SEARCHED = ("search_text", "owner_id", "archived_at")
 """Columns of customers that the table which searches look into has too."""

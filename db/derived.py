@@ -1,4 +1,4 @@
-"""What is computed from orders and customers: customer_metrics, order_days, daily_sales; made anew or refreshed.
+"""What is computed from orders and customers: customer_metrics, order_days, daily_sales, stage_sums; also in part.
 
 The truth is `orders` and `customers`; the tables here can be thrown away and rebuilt, and with them those of
 db/categories.py and db/campaign_results.py. Three rules keep them exact:
@@ -17,16 +17,18 @@ of that order. Changing the company's currency needs a `rebuild`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, LiteralString
 
-from sqlalchemy import Connection, CursorResult
+from sqlalchemy import Connection, CursorResult, delete, select
 
-from db import campaign_results, categories, clock, scores, search_keys, settings
+from db import campaign_results, categories, clock, schema, scores, search_keys, settings
 from db.connection import bump
-from db.derived_statements import REBUILD, REFRESH, WRONG_CUSTOMERS, WRONG_DAYS, statement
+from db.derived_statements import REBUILD, REFRESH, STAGES, WRONG_CUSTOMERS, WRONG_DAYS, WRONG_STAGES, statement
+from db.metrics import ACTIVE_DAYS, LOST_DAYS
 
 ADVISORY_LOCK = 7_203_452
+_s = schema.stage_sums.c
 BATCH = 500
 """Queue entries of one refresh: 500 customers of the demo take less than a second."""
 
@@ -44,7 +46,7 @@ class Drift:
     """Where the derived tables differ from what they are derived from; both lists are empty when all is well.
 
     `customers` are ids, `days` are keys (day, owner, region, currency), `results` are (customer, campaign), `sums`
-    (campaign, owner). Customers
+    (campaign, owner), `stages` (owner, region, stage). Customers
     that wait in the queue, `pending` of them, are out of date by design: they and the keys they stand under are left
     out.
     """
@@ -54,11 +56,12 @@ class Drift:
     pending: int
     results: tuple[tuple[int, int], ...] = ()
     sums: tuple[tuple[int, int], ...] = ()
+    stages: tuple[tuple[int, str, str], ...] = ()
 
     @property
     def found(self) -> bool:
         """True when a figure on a screen may be wrong."""
-        return bool(self.customers or self.days or self.results or self.sums)
+        return bool(self.customers or self.days or self.results or self.sums or self.stages)
 
 
 def rebuild(conn: Connection) -> Rebuilt:
@@ -70,6 +73,7 @@ def rebuild(conn: Connection) -> Rebuilt:
     # What was queued before the snapshot of the next statement is contained in it.
     _run(conn, "DELETE FROM touched_customers")
     row = _run(conn, REBUILD, currency=settings.get(conn).currency, now=clock.now()).one()
+    _restage(conn, _days(conn))
     categories.rebuild(conn)
     campaign_results.rebuild(conn)
     scores.refresh(conn)
@@ -87,7 +91,12 @@ def refresh(conn: Connection, *, limit: int = BATCH) -> int:
     a kill loses one batch's work and no entry. Raises Unavailable when another refresh holds the lock for too long.
     """
     _lock(conn)
-    row = _run(conn, REFRESH, currency=settings.get(conn).currency, now=clock.now(), limit=limit).one()
+    days, sums_of = _days(conn), conn.scalar(select(_s.as_of).limit(1))
+    row = _run(conn, REFRESH, currency=settings.get(conn).currency, now=clock.now(), limit=limit, **days).one()
+    conn.execute(delete(schema.stage_sums).where(_s.customers == 0, _s.buyers == 0))
+    # Sums of another day are of other stages; without any all customers have to be added, not only those just taken.
+    if sums_of != days["today"] and _restage(conn, days) and not row.taken:
+        bump(conn, ["metrics"])
     if row.taken:
         categories.refresh(conn, row.customers)
         campaign_results.refresh(conn, row.customers)
@@ -111,7 +120,29 @@ def check(conn: Connection, *, one_in: int = 1, turn: int = 0) -> Drift:
         int(pending),
         tuple(campaign_results.check(conn, **sample)),
         tuple(campaign_results.check_sums(conn)),
+        tuple((row.owner_id, row.region, row.stage) for row in _wrong_stages(conn)),
     )
+
+
+def _wrong_stages(conn: Connection) -> list[Any]:
+    """Where the sums are not what the metrics add up to on the day of the sums; none where there are no sums yet."""
+    as_of = conn.scalar(select(_s.as_of).limit(1))
+    return [] if as_of is None else [*_run(conn, WRONG_STAGES, **_bounds(as_of))]
+
+
+def _days(conn: Connection) -> dict[str, date]:
+    return _bounds(clock.today(settings.get(conn).time_zone))
+
+
+def _bounds(today: date) -> dict[str, date]:
+    """The day, and those from which an order makes a customer active, and one who is not lost."""
+    return {"today": today, "recent": today - timedelta(days=ACTIVE_DAYS), "lost": today - timedelta(days=LOST_DAYS)}
+
+
+def _restage(conn: Connection, days: dict[str, date]) -> int:
+    """The sums of the stages anew, a second for a million customers; gives the number of rows."""
+    conn.execute(delete(schema.stage_sums))
+    return _run(conn, STAGES, **days).rowcount
 
 
 def _lock(conn: Connection) -> None:

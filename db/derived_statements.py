@@ -33,6 +33,27 @@ _PLACES = """
 
 _DAY_COLUMNS = sql.SQL("orders, revenue, new_customers, first_of_day, first_of_week, first_of_month")
 
+# As db/metrics.py says, on the day `today`; `sign` takes away what stood before.
+_STAGE_SUMS = sql.SQL("""
+    SELECT owner_id, region,
+        CASE WHEN last_order_on IS NULL THEN 'prospect'
+            WHEN first_order_on >= %(recent)s THEN 'new'
+            WHEN last_order_on >= %(recent)s THEN 'active'
+            WHEN last_order_on >= %(lost)s THEN 'at_risk'
+            ELSE 'lost' END AS stage,
+        %(today)s::date AS as_of,
+        coalesce(sum(sign) FILTER (WHERE NOT archived), 0)::integer AS customers,
+        coalesce(sum(sign * revenue) FILTER (WHERE NOT archived), 0) AS revenue,
+        coalesce(sum(sign) FILTER (WHERE orders > 0), 0)::integer AS buyers,
+        coalesce(sum(sign) FILTER (WHERE orders > 1), 0)::integer AS repeat_buyers
+""")
+
+_ROLLED = sql.SQL("""
+    SELECT rolled_owner_id AS owner_id, rolled_region AS region, 1 AS sign, rolled_archived AS archived, orders,
+        revenue, first_order_on, last_order_on
+    FROM customer_metrics
+""")
+
 _UPSERT_METRICS = sql.SQL("""
     ON CONFLICT (customer_id) DO UPDATE SET
         first_order_on = excluded.first_order_on,
@@ -43,6 +64,7 @@ _UPSERT_METRICS = sql.SQL("""
         orders_digest = excluded.orders_digest,
         rolled_owner_id = excluded.rolled_owner_id,
         rolled_region = excluded.rolled_region,
+        rolled_archived = excluded.rolled_archived,
         refreshed_at = excluded.refreshed_at
 """)
 
@@ -58,15 +80,15 @@ _UPSERT_DAYS = sql.SQL("""
 
 REBUILD = """
 WITH facts AS MATERIALIZED (
-    SELECT c.id, c.owner_id, c.region, f.*
+    SELECT c.id, c.owner_id, c.region, c.archived_at IS NOT NULL AS archived, f.*
     FROM customers AS c
     CROSS JOIN LATERAL ({facts} WHERE customer_id = c.id) AS f
 ),
 metrics AS (
     INSERT INTO customer_metrics (customer_id, first_order_on, last_order_on, orders, revenue, other_currency_orders,
-        orders_digest, rolled_owner_id, rolled_region, refreshed_at)
+        orders_digest, rolled_owner_id, rolled_region, rolled_archived, refreshed_at)
     SELECT id, first_order_on, last_order_on, orders, revenue, other_currency_orders, orders_digest, owner_id, region,
-        %(now)s
+        archived, %(now)s
     FROM facts
     {upsert_metrics}
     RETURNING 1
@@ -115,8 +137,10 @@ WITH taken AS (
     RETURNING customer_id
 ),
 work AS MATERIALIZED (
-    SELECT t.customer_id, c.id IS NOT NULL AS stands, c.owner_id, c.region, f.*,
-        m.customer_id IS NOT NULL AS rolled, m.rolled_owner_id, m.rolled_region,
+    SELECT t.customer_id, c.id IS NOT NULL AS stands, c.owner_id, c.region, c.archived_at IS NOT NULL AS archived, f.*,
+        m.customer_id IS NOT NULL AS rolled, m.rolled_owner_id, m.rolled_region, m.rolled_archived,
+        m.orders AS rolled_orders, m.revenue AS rolled_revenue, m.first_order_on AS rolled_first,
+        m.last_order_on AS rolled_last,
         (m.orders, m.revenue, m.other_currency_orders, m.first_order_on, m.last_order_on, m.orders_digest)
         IS NOT DISTINCT FROM
         (f.orders, f.revenue, f.other_currency_orders, f.first_order_on, f.last_order_on, f.orders_digest) AS same
@@ -215,12 +239,29 @@ days_gone AS (
 ),
 metrics AS (
     INSERT INTO customer_metrics (customer_id, first_order_on, last_order_on, orders, revenue, other_currency_orders,
-        orders_digest, rolled_owner_id, rolled_region, refreshed_at)
+        orders_digest, rolled_owner_id, rolled_region, rolled_archived, refreshed_at)
     SELECT customer_id, first_order_on, last_order_on, orders, revenue, other_currency_orders, orders_digest, owner_id,
-        region, %(now)s
+        region, archived, %(now)s
     FROM work
     WHERE stands
     {upsert_metrics}
+),
+staged AS (
+    SELECT rolled_owner_id AS owner_id, rolled_region AS region, -1 AS sign, rolled_archived AS archived,
+        rolled_orders AS orders, rolled_revenue AS revenue, rolled_first AS first_order_on, rolled_last AS last_order_on
+    FROM work
+    WHERE rolled
+    UNION ALL
+    SELECT owner_id, region, 1, archived, orders, revenue, first_order_on, last_order_on FROM work WHERE stands
+),
+stages AS (
+    INSERT INTO stage_sums AS s (owner_id, region, stage, as_of, customers, revenue, buyers, repeat_buyers)
+    {stage_sums} FROM staged GROUP BY 1, 2, 3
+    ON CONFLICT (owner_id, region, stage) DO UPDATE SET
+        customers = s.customers + excluded.customers,
+        revenue = s.revenue + excluded.revenue,
+        buyers = s.buyers + excluded.buyers,
+        repeat_buyers = s.repeat_buyers + excluded.repeat_buyers
 )
 SELECT (SELECT count(*) FROM taken) AS taken, (SELECT array_agg(customer_id) FROM work) AS customers
 """
@@ -229,8 +270,8 @@ WRONG_CUSTOMERS = """
 SELECT p.customer_id
 FROM (
     SELECT coalesce(c.id, m.customer_id, d.customer_id) AS customer_id, c.id IS NOT NULL AS stands, c.owner_id,
-        c.region, m.first_order_on, m.last_order_on, m.orders, m.revenue, m.other_currency_orders, m.rolled_owner_id,
-        m.rolled_region, d.days
+        c.region, c.archived_at IS NOT NULL AS archived, m.first_order_on, m.last_order_on, m.orders, m.revenue,
+        m.other_currency_orders, m.rolled_owner_id, m.rolled_region, m.rolled_archived, d.days
     FROM customers AS c
     FULL JOIN customer_metrics AS m ON m.customer_id = c.id
     FULL JOIN order_days AS d ON d.customer_id = coalesce(c.id, m.customer_id)
@@ -239,11 +280,25 @@ FROM (
 CROSS JOIN LATERAL ({facts} WHERE customer_id = p.customer_id) AS f
 WHERE NOT EXISTS (SELECT FROM touched_customers AS t WHERE t.customer_id = p.customer_id)
     AND (NOT p.stands
-        OR (p.owner_id, p.region, f.orders, f.revenue, f.other_currency_orders, f.first_order_on, f.last_order_on,
-            f.days)
-        IS DISTINCT FROM (p.rolled_owner_id, p.rolled_region, p.orders, p.revenue, p.other_currency_orders,
-            p.first_order_on, p.last_order_on, p.days))
+        OR (p.owner_id, p.region, p.archived, f.orders, f.revenue, f.other_currency_orders, f.first_order_on,
+            f.last_order_on, f.days)
+        IS DISTINCT FROM (p.rolled_owner_id, p.rolled_region, p.rolled_archived, p.orders, p.revenue,
+            p.other_currency_orders, p.first_order_on, p.last_order_on, p.days))
 ORDER BY 1
+"""
+
+STAGES = """
+INSERT INTO stage_sums (owner_id, region, stage, as_of, customers, revenue, buyers, repeat_buyers)
+SELECT * FROM ({stage_sums} FROM ({rolled}) AS r GROUP BY 1, 2, 3) AS made WHERE customers > 0 OR buyers > 0
+"""
+
+WRONG_STAGES = """
+SELECT owner_id, region, stage
+FROM ({stage_sums} FROM ({rolled}) AS r GROUP BY 1, 2, 3) AS a
+FULL JOIN stage_sums AS b USING (owner_id, region, stage)
+WHERE (coalesce(a.customers, 0), coalesce(a.revenue, 0), coalesce(a.buyers, 0), coalesce(a.repeat_buyers, 0)) <>
+    (coalesce(b.customers, 0), coalesce(b.revenue, 0), coalesce(b.buyers, 0), coalesce(b.repeat_buyers, 0))
+ORDER BY 1, 2, 3
 """
 
 WRONG_DAYS = """
@@ -285,6 +340,8 @@ def statement(template: LiteralString) -> str:
         places=sql.SQL(_PLACES).format(of=sql.SQL("")),
         places_of_p=sql.SQL(_PLACES).format(of=sql.SQL("WHERE customer_id = p.customer_id")),
         day_columns=_DAY_COLUMNS,
+        stage_sums=_STAGE_SUMS,
+        rolled=_ROLLED,
         upsert_metrics=_UPSERT_METRICS,
         upsert_days=_UPSERT_DAYS,
     )

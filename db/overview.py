@@ -141,8 +141,9 @@ def overview(
     now = _totals(s for s in sales if s.day >= period.start)
     then = _totals(s for s in sales if s.day < period.start)
     whole = first_day is None or last_day is None or (period.start <= first_day and last_day <= period.end)
-    people = _all_people(conn, region) if whole else _people(conn, period, region)
-    stages = _stages(conn, today, region)
+    summed = _summed(conn, today, region)
+    stages, everybody = summed or (_stages(conn, today, region), None)
+    people = (everybody or _all_people(conn, region)) if whole else _people(conn, period, region)
     figures = {
         "customers": Figure(int(stages["customers"].sum())),
         "active": Figure(people.active, people.active_before if comparable else None),
@@ -358,6 +359,27 @@ def _series(
     return pd.DataFrame(rows)[["bucket", "revenue", "orders", "new", "active", "before", "basket"]]
 
 
+def _summed(conn: Connection, today: date, region: str) -> tuple[pd.DataFrame, _People] | None:
+    """The stages and all buyers from their sums; None where these are of another day, or there are none."""
+    s = schema.stage_sums.c
+    rows = conn.execute(
+        select(
+            s.stage,
+            func.sum(s.customers).label("customers"),
+            func.sum(s.revenue).label("revenue"),
+            func.sum(s.buyers).label("buyers"),
+            func.sum(s.repeat_buyers).label("repeat"),
+            func.bool_and(s.as_of == today).label("of_today"),
+        )
+        .where(_of_region(s.region, region))
+        .group_by(s.stage)
+    ).all()
+    if not rows or not all(row.of_today for row in rows):
+        return None
+    people = _People(sum(row.buyers for row in rows), sum(row.repeat for row in rows))
+    return _framed({row.stage: row for row in rows}), people
+
+
 def _stages(conn: Connection, today: date, region: str) -> pd.DataFrame:
     c, m = schema.customers.c, schema.customer_metrics.c
     stage = stage_column(today).label("stage")
@@ -367,7 +389,11 @@ def _stages(conn: Connection, today: date, region: str) -> pd.DataFrame:
         .where(c.archived_at.is_(None), _of_region(c.region, region))
         .group_by(stage)
     )
-    found = {row.stage: row for row in rows}
+    return _framed({row.stage: row for row in rows})
+
+
+def _framed(found: dict[str, Any]) -> pd.DataFrame:
+    """All stages in order, those that nobody is in too."""
     return pd.DataFrame(
         [
             {

@@ -10,7 +10,8 @@ from db.rights_sql import MY_OWNERS, definer
 def functions() -> Iterator[str]:
     """Which tags there are and on how many customers: step by step over the index, or from one's own customers.
 
-    Through the view of a scoped role each tag of everybody would be held against the customers.
+    Through the view of a scoped role each tag of everybody would be held against the customers. Each customer of a tag
+    is looked up by itself, to the bound: joined, all customers up to the last of them would be read.
     """
     yield from definer(
         "tags_in_use_all(most integer, counted integer) RETURNS TABLE (tag text, customers bigint) LANGUAGE sql STABLE",
@@ -18,8 +19,8 @@ def functions() -> Iterator[str]:
         "min(t.tag_key) FROM customer_tags AS t WHERE t.tag_key > steps.k), n + 1 FROM steps WHERE k IS NOT NULL "
         "AND n < most) SELECT f.tag, w.n FROM steps, LATERAL (SELECT t.tag FROM customer_tags AS t "
         "WHERE t.tag_key = k ORDER BY t.customer_id LIMIT 1) AS f, LATERAL (SELECT count(*) AS n FROM (SELECT FROM "
-        "customer_tags AS t JOIN customers AS c ON c.id = t.customer_id WHERE t.tag_key = k "
-        "AND c.archived_at IS NULL LIMIT counted) AS seen) AS w WHERE w.n > 0",
+        "customer_tags AS t WHERE t.tag_key = k AND (SELECT c.archived_at IS NULL FROM customers AS c "
+        "WHERE c.id = t.customer_id) LIMIT counted) AS seen) AS w WHERE w.n > 0",
         "kehu_masked, kehu_admin, kehu_worker",
     )
     yield from definer(
@@ -31,7 +32,29 @@ def functions() -> Iterator[str]:
         "kehu_scoped",
         mine=MY_OWNERS,
     )
+    yield from _standing()
     yield from _of_filters()
+
+
+def _standing() -> Iterator[str]:
+    """Which of some tags stand on a customer that is not archived: to the first one, without counting."""
+    yield from definer(
+        "tags_standing_all(keys text[]) RETURNS TABLE (tag_key text, tag text) LANGUAGE sql STABLE",
+        "SELECT k, f.tag FROM unnest(keys) AS k, LATERAL (SELECT t.tag FROM customer_tags AS t WHERE t.tag_key = k "
+        "AND (SELECT c.archived_at IS NULL FROM customers AS c WHERE c.id = t.customer_id) "
+        "ORDER BY t.customer_id LIMIT 1) AS f",
+        "kehu_masked, kehu_admin, kehu_worker",
+    )
+    # Planned for each tag: a rare one is looked up, a frequent one looked for among one's own customers.
+    yield from definer(
+        "tags_standing_scoped(keys text[]) RETURNS TABLE (tag_key text, tag text) LANGUAGE plpgsql STABLE",
+        "BEGIN FOREACH tag_key IN ARRAY keys LOOP EXECUTE format('SELECT t.tag FROM public.customer_tags AS t "
+        "JOIN public.customers AS c ON c.id = t.customer_id WHERE t.tag_key = %L AND c.owner_id = ANY(%L::bigint[]) "
+        "AND c.archived_at IS NULL LIMIT 1', tag_key, {mine}) INTO tag; "
+        "IF tag IS NOT NULL THEN RETURN NEXT; END IF; END LOOP; END",
+        "kehu_scoped",
+        mine=MY_OWNERS,
+    )
 
 
 def _of_filters() -> Iterator[str]:

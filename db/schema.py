@@ -466,6 +466,7 @@ customer_categories = schema_derived.customer_categories
 campaign_results = schema_derived.campaign_results
 campaign_purchases = schema_derived.campaign_purchases
 campaign_sums = schema_derived.campaign_sums
+stage_sums = schema_derived.stage_sums
 daily_sales = schema_derived.daily_sales
 customer_texts = schema_derived.customer_texts
 search_words = schema_derived.search_words
@@ -478,6 +479,8 @@ touched_customers = Table(
     Column("customer_id", BigInteger, nullable=False),
     Column("touched_at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("id"),
+    # Each screen asks for the oldest; after a bulk action many wait.
+    Index("touched_customers_touched_at_idx", "touched_at"),
     info={"rule": "queue"},
 )
 

@@ -47,6 +47,8 @@ customer_metrics = Table(
     Column("refreshed_at", DateTime(timezone=True), nullable=False),
     # Tells one set of orders from another with the same totals: db/derived.py.
     Column("orders_digest", BigInteger, nullable=False, server_default="0"),
+    # Whether this customer stands in stage_sums as one that is archived.
+    Column("rolled_archived", Boolean, nullable=False, server_default="false"),
     PrimaryKeyConstraint("customer_id"),
     Index("customer_metrics_last_order_on_idx", "last_order_on", "customer_id"),
     Index("customer_metrics_rolled_owner_id_idx", "rolled_owner_id", "last_order_on", "customer_id"),
@@ -130,6 +132,23 @@ campaign_sums = Table(
     Column("revenue_before", Numeric(18, 2), nullable=False),
     PrimaryKeyConstraint("campaign_id", "owner_id"),
     Index("campaign_sums_owner_id_idx", "owner_id", "campaign_id"),
+    info={"rule": "rollup", "area": "metrics"},
+)
+
+# Customers by their stage on the day `as_of`, the same in all rows; another day has other stages. Of those that are not
+# archived `customers` and `revenue`; of all `buyers` (with an order) and `repeat_buyers` (with more than one).
+stage_sums = Table(
+    "stage_sums",
+    metadata,
+    Column("owner_id", BigInteger, nullable=False, autoincrement=False),
+    _text("region"),
+    Column("stage", Text, nullable=False),
+    Column("as_of", Date, nullable=False),
+    Column("customers", Integer, nullable=False),
+    Column("revenue", Numeric(18, 2), nullable=False),
+    Column("buyers", Integer, nullable=False),
+    Column("repeat_buyers", Integer, nullable=False),
+    PrimaryKeyConstraint("owner_id", "region", "stage"),
     info={"rule": "rollup", "area": "metrics"},
 )
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Text, cast, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from db import changes, schema, text
 from db.errors import Invalid, NotFound
@@ -59,11 +60,33 @@ def in_use(conn: Connection, *, viewer: Viewer, limit: int = MOST_LISTED) -> pd.
     Archived customers do not count. Of several spellings of one tag there is one.
     """
     viewer.require(Permission.CUSTOMERS_READ)
+    return _listed(conn, viewer, max(1, min(limit, MOST_LISTED)), counted=MOST_COUNTED + 1)
+
+
+def _listed(conn: Connection, viewer: Viewer, limit: int, *, counted: int) -> pd.DataFrame:
     function = func.tags_in_use_scoped if viewer.scoped else func.tags_in_use_all
-    found = function(max(1, min(limit, MOST_LISTED)), MOST_COUNTED + 1).table_valued("tag", "customers")
+    found = function(limit, counted).table_valued("tag", "customers")
     rows = conn.execute(select(found.c.tag, found.c.customers))
     frame = pd.DataFrame(rows.fetchall(), columns=["tag", "customers"])
     return frame.sort_values("tag", key=lambda words: words.map(text.sort_key), ignore_index=True)
+
+
+def offered(conn: Connection, *, viewer: Viewer) -> dict[str, str]:
+    """The tags of the viewer's customers by key, in the order of in_use; not counted, which is cheaper."""
+    viewer.require(Permission.CUSTOMERS_READ)
+    return {key(tag): tag for tag in _listed(conn, viewer, MOST_LISTED, counted=1)["tag"]}
+
+
+def standing(conn: Connection, *, viewer: Viewer, keys: tuple[str, ...]) -> dict[str, str]:
+    """Those of the keys that a customer of the viewer has who is not archived, each with a spelling of the tag."""
+    viewer.require(Permission.CUSTOMERS_READ)
+    asked = [one for one in dict.fromkeys(keys) if key(one) == one][:MOST_LISTED]
+    if not asked:
+        return {}
+    function = func.tags_standing_scoped if viewer.scoped else func.tags_standing_all
+    found = function(cast(asked, ARRAY(Text))).table_valued("tag_key", "tag")
+    rows = {row.tag_key: row.tag for row in conn.execute(select(found.c.tag_key, found.c.tag))}
+    return {one: rows[one] for one in asked if one in rows}
 
 
 def add(

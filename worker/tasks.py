@@ -129,6 +129,8 @@ def check_metrics(timestamp: int) -> None:
             "first_results": drift.results[:10],
             "sums": len(drift.sums),
             "first_sums": drift.sums[:10],
+            "stages": len(drift.stages),
+            "first_stages": drift.stages[:10],
         }
         log.error("metrics differ from the orders: rebuild them", extra=told)
     else:

@@ -45,7 +45,7 @@ def new_customer() -> None:
 @page.fragment
 def listing() -> None:
     """The filters and what they find; typing re-runs only `typing`, a part of this."""
-    known = customer_filters.choices(viewer, stages=stages, currency=settings.currency)
+    known = customer_views.choices(viewer, stages=stages, currency=settings.currency)
     view = customer_views.follow(viewer, known, sorts=sorts)
     box = st.container()
     # An open view says whether it was changed, so there the controls look at each word that is typed.

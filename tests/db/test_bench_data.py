@@ -22,7 +22,7 @@ from tests import make
 
 LAST = date(2026, 11, 20)
 SMALL = Plan(300, 1, LAST)
-SUMMED = ("campaign_results", "campaign_purchases", "campaign_sums")
+SUMMED = ("campaign_results", "campaign_purchases", "campaign_sums", "stage_sums")
 CATALOGUE = """
 SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid)
 FROM pg_constraint

@@ -154,6 +154,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "public.preferences": WRITE,
         "public.saved_views": WRITE,
         "public.segments": WRITE,
+        "public.stage_sums": READ,
         "public.touched_customers": "INSERT",
         "public.users(active id name role team_id username)": READ,
         "scoped.attachment_contents": "INSERT SELECT",
@@ -170,6 +171,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "public.generations": READ,
         "public.preferences": READ,
         "public.segments": READ,
+        "public.stage_sums": READ,
         "public.users(active id name role team_id username)": READ,
     }
     | {f"masked.{name}": READ for name in (*HIDING, "change_sets", "changes", "customers", "saved_views")},
@@ -232,7 +234,7 @@ def test_whatever_holds_a_customers_id_has_row_level_security_and_is_not_granted
         assert with_policy is not partition, name
         privileges = direct.get(f"public.{name}", "")
         # These are held to the owner by their own policy.
-        by_owner = name in ("campaign_sums", "customers", "daily_sales", "saved_views", "segments")
+        by_owner = name in ("campaign_sums", "customers", "daily_sales", "saved_views", "segments", "stage_sums")
         assert by_owner or privileges in ("", "INSERT" if name == "touched_customers" else ""), name
     # The schema's word for it agrees with what the catalogue says.
     assert {row[0] for row in owned if not row[2]} == {
@@ -494,7 +496,7 @@ def test_without_a_policy_access_is_not_the_same(
         conn.rollback()
 
 
-@pytest.mark.parametrize("of", ["customers", "campaign_sums", "daily_sales", "change_sets"])
+@pytest.mark.parametrize("of", ["customers", "campaign_sums", "daily_sales", "stage_sums", "change_sets"])
 def test_without_row_level_security_access_is_not_the_same(
     full: tuple[make.People, dict[str, Planted]], usual: dict[str, object], of: str
 ) -> None:

@@ -188,3 +188,31 @@ def test_many_tags_of_many_people_are_counted_up_to_a_bound(people: make.People)
         stamps = {"created_at": now, "updated_at": now}
         conn.execute(insert(schema.customer_tags), [tags.row(i, "crowd") | stamps for i in ids])
     assert counts(people.max)["crowd"] == counts(people.root)["crowd"] == tags.MOST_COUNTED + 1
+
+
+def test_tags_are_looked_up_by_their_keys_among_ones_own(server: Server, template: str) -> None:
+    name = f"tags_standing_{os.getpid()}"
+    conftest._create(server, name, template)
+    for _url in conftest._served(server, name):
+        people = make.people()
+        mine, put_away = added(people.ann), added(people.ann)
+        hostile = "'; DROP TABLE tags; %L {x} --"
+        tag(people.ann, mine, "VIP", "北方", hostile)
+        tag(people.ann, put_away, "gone")
+        tag(people.cho, added(people.cho), "cho's")
+        do(customer.archive, people.ann, customer_id=put_away)
+        keys = ("北方", "vip", "VIP", "gone", "cho's", tags.key(hostile), "nowhere", "", "\0", "vip\0", "\ud800", "vip")
+
+        def standing(viewer: Viewer, keys: tuple[str, ...] = keys) -> dict[str, str]:
+            with begin(viewer) as conn:
+                return tags.standing(conn, viewer=viewer, keys=keys)
+
+        anns = {"北方": "北方", "vip": "VIP", tags.key(hostile): hostile}
+        assert standing(people.ann) == standing(people.mia) == anns, "not the archived one's, not the other team's"
+        assert standing(people.cho) == {"cho's": "cho's"}
+        for viewer in (people.root, people.ana, people.mark):
+            assert standing(viewer) == anns | {"cho's": "cho's"}
+        for viewer in (people.ann, people.cho, people.root, people.mark):
+            with begin(viewer) as conn:
+                assert tags.offered(conn, viewer=viewer) == {tags.key(word): word for word in counts(viewer)}
+                assert tags.standing(conn, viewer=viewer, keys=()) == {}

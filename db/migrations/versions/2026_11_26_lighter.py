@@ -10,7 +10,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "2026_11_26_lighter"
-down_revision = "2026_11_26_fieldfilter"
+down_revision = "2026_11_26_texts"
 
 
 def upgrade() -> None:

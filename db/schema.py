@@ -13,7 +13,8 @@ info["rule"] is one of
     queue       anybody who writes may append; only the worker reads
     hidden      read through functions that give back what the viewer may see; only the worker reaches the table
 info["recorded"]: rows are edited by people and only through db/changes.py. info["once"]: rows are written once by who
-may edit the customer, and nobody but the worker changes or removes them. info["area"]: the cache generation it moves.
+may edit the customer, and nobody but the worker changes or removes them. info["area"]: the cache generation it moves;
+info["moves_with"]: those of which one moves whenever it changes, where it has no area of its own (db/areas.py).
 Column info: "personal" is withheld from masked roles and kept apart in history; "derived" is computed from others;
 "keyed" holds the values of custom fields, each of which counts as a column of its own.
 """
@@ -483,7 +484,8 @@ touched_customers = Table(
     Column("customer_id", BigInteger, nullable=False),
     Column("touched_at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("id"),
-    info={"rule": "queue"},
+    # Queued by who changes a customer or takes back a load, taken by who brings the sums up to date.
+    info={"rule": "queue", "moves_with": ("customers", "metrics", "orders")},
 )
 
 # --- record --------------------------------------------------------------------------------------------------------

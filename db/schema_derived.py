@@ -149,7 +149,8 @@ search_words = Table(
     Column("variants", ARRAY(Text(collation="C")), nullable=False),
     PrimaryKeyConstraint("word"),
     Index("search_words_variants_idx", "variants", postgresql_using="gin"),
-    info={"rule": "hidden"},
+    # Learnt with each saved customer, made anew with the sums.
+    info={"rule": "hidden", "moves_with": ("customers", "metrics")},
 )
 
 # Three letters or digits, and how many of a sample of customers have them in their search text.
@@ -159,5 +160,6 @@ search_parts = Table(
     Column("part", Text(collation="C"), nullable=False),
     Column("customers", Integer, nullable=False),
     PrimaryKeyConstraint("part"),
-    info={"rule": "hidden"},
+    # It says where a search looks first, never what it finds: nothing has to be asked anew for its sake.
+    info={"rule": "hidden", "moves_with": ("customers", "metrics")},
 )

@@ -265,7 +265,9 @@ def _kept(made: Run, key: tuple[Any, ...], query: Callable[..., Result], **param
     moved = dict(made.generations or ())
 
     def of(read: frozenset[str]) -> tuple[Any, ...]:
-        return (*key, tuple((area, moved.get(area)) for area in sorted(read)))
+        # Nobody moves an area that the database does not know: it is not migrated yet.
+        named = read if read <= moved.keys() else moved.keys()
+        return (*key, tuple((area, moved[area]) for area in sorted(named)))
 
     def answer(known: frozenset[str]) -> Result:
         # One thread at a time is here for one key: who waited for another may find that this was not the key.

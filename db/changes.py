@@ -106,7 +106,7 @@ def insert(conn: Connection, set_id: int, table: str, rows: Sequence[Row]) -> li
         )
     _touch(conn, t, given)
     _learn(conn, t, [row for row in given if row.get("search_text")])
-    bump(conn, [t.info["area"]])
+    bump(conn, schema.moved(t))
     return [int(row["id"]) for row in given]
 
 
@@ -167,7 +167,7 @@ def update(conn: Connection, set_id: int, table: str, patches: Sequence[Row]) ->
             _touch(conn, t, group)
         if "search_text" in changed:
             _learn(conn, t, group)
-    bump(conn, [t.info["area"]])
+        bump(conn, schema.moved(t, changed))
     return total
 
 
@@ -204,7 +204,7 @@ def delete(conn: Connection, set_id: int, table: str, rows: Sequence[Row]) -> in
     )
     _all_found(t, found, len(wanted))
     _touch(conn, t, wanted)
-    bump(conn, [t.info["area"]])
+    bump(conn, schema.moved(t))
     return int(done)
 
 

@@ -14,12 +14,15 @@ info["rule"] is one of
     hidden      read through functions that give back what the viewer may see; only the worker reaches the table
 info["recorded"]: rows are edited by people and only through db/changes.py. info["once"]: rows are written once by who
 may edit the customer, and nobody but the worker changes or removes them. info["area"]: the cache generation it moves;
-info["moves_with"]: those of which one moves whenever it changes, where it has no area of its own (db/areas.py).
+info["moves_with"]: those of which one moves whenever it changes, where it has no area of its own; info["profiles"]: one
+more that moves unless a row is changed in none of PROFILE (db/areas.py).
 Column info: "personal" is withheld from masked roles and kept apart in history; "derived" is computed from others;
 "keyed" holds the values of custom fields, each of which counts as a column of its own.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from sqlalchemy import (
     BigInteger,
@@ -249,8 +252,15 @@ customers = Table(
         postgresql_using="gin",
         postgresql_ops={"search_text": "gin_trgm_ops"},
     ),
-    info={"rule": "customers", "recorded": True, "area": "customers"},
+    info={"rule": "customers", "recorded": True, "area": "customers", "profiles": "profiles"},
 )
+
+PROFILE = frozenset(
+    c.name
+    for c in customers.columns
+    if not {"personal", "keyed"} & c.info.keys() and c.name not in ("version", "updated_at")
+)
+"""What figures are made of: neither who somebody is by name nor how they are reached."""
 
 customer_keys = Table(
     "customer_keys",
@@ -276,7 +286,7 @@ notes = Table(
     Index("notes_author_id_idx", "author_id"),
     Index("notes_created_at_idx", "created_at", "customer_id"),
     written.index("notes"),
-    info={"rule": "child", "recorded": True, "area": "customers"},
+    info={"rule": "child", "recorded": True, "area": "around"},
 )
 
 # --- commerce ------------------------------------------------------------------------------------------------------
@@ -485,7 +495,7 @@ touched_customers = Table(
     Column("touched_at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("id"),
     # Queued by who changes a customer or takes back a load, taken by who brings the sums up to date.
-    info={"rule": "queue", "moves_with": ("customers", "metrics", "orders")},
+    info={"rule": "queue", "moves_with": ("metrics", "orders", "profiles")},
 )
 
 # --- record --------------------------------------------------------------------------------------------------------
@@ -543,6 +553,16 @@ generations = Table(
     info={"rule": "counter"},
 )
 
-AREAS = tuple(sorted({t.info["area"] for t in metadata.tables.values() if "area" in t.info}))
+AREAS = tuple(sorted({t.info[k] for t in metadata.tables.values() for k in ("area", "profiles") if k in t.info}))
 RECORDED = {name: t for name, t in metadata.tables.items() if t.info.get("recorded")}
+
+
+def moved(table: Table, columns: Iterable[str] | None = None) -> set[str]:
+    """The areas that move when rows of a table come, go (columns None), or are changed in these columns."""
+    narrow = (
+        {table.info["profiles"]} if "profiles" in table.info and (columns is None or PROFILE & set(columns)) else set()
+    )
+    return {table.info["area"]} | narrow
+
+
 CUSTOMER_TABLES = tuple(name for name, t in metadata.tables.items() if t.info["rule"] in ("customers", "child"))

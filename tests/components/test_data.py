@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, func, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from components import data
-from db import changes, clock, connection, custom_fields, schema, sessions, users
+from db import changes, clock, connection, custom_fields, customer, interactions, schema, sessions, users
 from db.connection import begin, bounded
 from db.errors import Refused, Unavailable
 from db.permissions import GATE, Permission, Viewer
@@ -172,6 +172,24 @@ def test_a_saved_customer_renews_what_was_read_of_customers_and_nothing_else(peo
     assert asked(people.ann, names, campaigns) == []
 
 
+def test_a_corrected_name_leaves_what_was_counted_and_a_call_leaves_both(people: make.People) -> None:
+    ann = people.ann
+    with begin(ann, write=True) as conn:
+        one = add(conn, actor=ann, name="New")
+    asked(ann, names, count)
+    with begin(ann, write=True) as conn:
+        opened = customer.get(conn, viewer=ann, customer_id=one, today=date(2026, 11, 20))
+        customer.save(conn, actor=ann, customer_id=one, version=opened.version, values={"name": "Newer"})
+    assert asked(ann, names, count) == ["names"]
+    with begin(ann, write=True) as conn:
+        interactions.log(conn, actor=ann, customer_id=one, kind="call", body="x")
+    assert asked(ann, names, count) == []
+    with begin(ann, write=True) as conn:
+        customer.save(conn, actor=ann, customer_id=one, version=opened.version + 1, values={"region": "North"})
+    assert asked(ann, names, count) == ["names", "count"]
+    assert read(ann, count, region="North") == 1
+
+
 def test_who_has_read_no_table_depends_on_all(people: make.People) -> None:
     assert asked(people.root, nothing, nothing) == ["nothing"]
     for area in schema.AREAS:
@@ -182,7 +200,7 @@ def test_who_has_read_no_table_depends_on_all(people: make.People) -> None:
 def test_an_answer_depends_on_what_its_own_branch_read(people: make.People) -> None:
     root = people.root
     assert read(root, branching) == -2
-    bump("customers")
+    bump("customers", "profiles")
     assert asked(root, branching) == [], "not read on this branch"
     with connection.begin_owner() as conn:
         running = {"name": "Spring", "starts_on": date(2026, 3, 1), "ends_on": date(2026, 3, 31)}
@@ -192,7 +210,7 @@ def test_an_answer_depends_on_what_its_own_branch_read(people: make.People) -> N
     assert read(root, branching) == 0
     with connection.begin_owner() as conn:
         make.customer(conn)
-    bump("customers")
+    bump("customers", "profiles")
     assert read(root, branching) == 1
     # Back on the first branch nothing of the second is given out, whatever was read in between.
     with connection.begin_owner() as conn:

@@ -54,7 +54,7 @@ _AFTER_A_TABLE = {
 }
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=1_024)
 def areas_of(statement: str) -> frozenset[str]:
     """The areas that this statement may read; none where it names no table."""
     known = _known()

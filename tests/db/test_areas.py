@@ -293,6 +293,7 @@ def test_an_edit_moves_profiles_only_when_it_changes_one(people: make.People, pl
     assert moved(name="x", archived_at=clock.now()) == {"customers", "profiles"}
     assert schema.moved(schema.customers) == {"customers", "profiles"}, "who comes or goes"
     assert schema.moved(schema.notes) == {"around"}
+    assert changes.ROLLED <= schema.PROFILE, "who is queued has moved what `touched_customers` moves with"
     assert not schema.PROFILE & {"name", "company", "email", "phone", "address", "search_text", "custom"}
 
 

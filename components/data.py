@@ -196,7 +196,7 @@ def read(query: Callable[..., Result], *, viewer: Viewer, **params: Any) -> Resu
     # What moves without a generation says so itself.
     if os.environ.get("KEHU_NO_CACHE") == "1" or getattr(query, "volatile", False):
         return made.ask(query, viewer=viewer, **params)
-    return _kept(made, _key(made, query, viewer, params), query, viewer=viewer, **params)
+    return _kept(made, _key(made, query, viewer, params), query, params | {"viewer": viewer})
 
 
 def write(command: Callable[..., Result], *, actor: Viewer, **params: Any) -> Result:
@@ -256,7 +256,7 @@ class _Wider(Exception):
     """More areas were read than the key names: the answer and all that it may depend on, where there is an answer."""
 
 
-def _kept(made: Run, key: tuple[Any, ...], query: Callable[..., Result], **params: Any) -> Result:
+def _kept(made: Run, key: tuple[Any, ...], query: Callable[..., Result], params: dict[str, Any]) -> Result:
     """The answer from the cache, or made and kept under the generations of no less than what it read.
 
     Those are the generations read *before* the snapshot was opened: data can be newer than its key, never older.

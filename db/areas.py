@@ -36,22 +36,7 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 # A bound value, a literal, a quoted or a bare name, or one other character.
 _TOKEN = re.compile(r"%\(\w+\)s|'(?:[^']|'')*'|\"[^\"]+\"|[A-Za-z_]\w*|\S")
 _BEFORE_A_TABLE = {"from", "join", "only", "as", "."}
-_AFTER_A_TABLE = {
-    "",
-    ",",
-    ")",
-    "as",
-    "on",
-    "where",
-    "join",
-    "left",
-    "inner",
-    "cross",
-    "group",
-    "order",
-    "limit",
-    "union",
-}
+_AFTER_A_TABLE = {"", ",", ")", "as", "on", "where", "join", "left", "inner", "cross", "group", "order", "union"}
 
 
 @lru_cache(maxsize=1_024)

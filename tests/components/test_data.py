@@ -245,6 +245,17 @@ def test_people_who_ask_for_the_first_time_at_once_ask_once_each_at_most(people:
     assert asked(people.ana, campaigns) == []
 
 
+def named_alike(conn: Connection, *, viewer: Viewer, key: str, made: str, name: str) -> list[str]:
+    CALLS.append("named_alike")
+    return [key, made, name]
+
+
+def test_parameters_may_have_any_names(people: make.People) -> None:
+    given = {"key": "a", "made": "b", "name": "c"}
+    assert [read(people.ann, named_alike, **given) for _ in range(2)] == [["a", "b", "c"]] * 2
+    assert CALLS == ["named_alike"]
+
+
 def test_results_are_copies(people: make.People) -> None:
     with connection.begin_owner() as conn:
         make.customer(conn, people.ann.user_id, name="One")

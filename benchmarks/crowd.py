@@ -206,7 +206,7 @@ class Crowd:
 
 
 def save(viewer: Viewer) -> None:
-    """What somebody's saving costs the others: what was kept of customers is asked anew. Nothing else is written."""
+    """What a corrected name or number costs the others: what was kept of such is asked anew. No row is written."""
     with begin(viewer, write=True) as conn:
         connection.bump(conn, ("customers",))
 

@@ -3,6 +3,12 @@
 A *run* is one execution of a screen or of one of its fragments, after its session was checked. All its reads share one
 read-only snapshot, opened by the first that is not in the cache and closed at the end. Outside a run — in a widget's
 callback, in a fragment that is not `page.fragment` — nothing can be read or written, because nobody was checked there.
+
+What a read gave is kept as long as the *areas* of data that it read stand still (db/areas.py): whilst a query runs its
+statements are listened to, and the generation numbers of what they name are part of the key under which its answer
+is kept. Why the areas of the run that made the answer are enough, though a query may read more on another branch: a
+query is a function of its parameters and of the rows that it reads. As long as none of these rows has changed, running
+it again sends the same first statement, which finds the same, hence the same second one, and so on to the same answer.
 """
 
 from __future__ import annotations
@@ -15,17 +21,17 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any, TypeVar
+from functools import cache, partial
+from typing import Any, TypeVar, cast
 
 import streamlit as st
 from sqlalchemy import Connection, Engine, event, select
 from sqlalchemy.exc import DBAPIError
 
-from db import schema, sessions, words
+from db import areas, schema, sessions, words
 from db.connection import begin, engine, translated
 from db.errors import KehuError
-from db.permissions import GATE, Viewer
+from db.permissions import GATE, Role, Viewer
 from db.sessions import Session
 
 Result = TypeVar("Result")
@@ -49,6 +55,7 @@ class Run:
     generations: Generations | None = None
     queries: int = 0
     notices: int = 0
+    reading: set[str] | None = None
     began: float = field(default_factory=time.perf_counter)
     _open: ExitStack | None = None
     _conn: Connection | None = None
@@ -75,6 +82,18 @@ class Run:
                     self.close(error)
                 raise
 
+    def heard(self, query: Callable[..., Result], **params: Any) -> tuple[Result, frozenset[str]]:
+        """`ask`, and the areas of data that the answer depends on: all of them where it seems to depend on none."""
+        with translated():
+            # Opened before, so that what a new connection asks of the server is not taken for the query's.
+            kept = self.connection().info["kehu_kept"]
+        self.reading = set().union(*(areas.areas_of(table) for table in kept))  # it may be asked without a statement
+        try:
+            found = self.ask(query, **params)
+            return found, frozenset(self.reading) or areas.EVERYTHING
+        finally:
+            self.reading = None
+
     def close(self, error: Exception | None = None) -> None:
         """End the snapshot, if there is one. Nothing was written: where the connection is gone nothing is lost."""
         opened, self._open, self._conn = self._open, None, None
@@ -93,6 +112,8 @@ def _count(conn: Any, cursor: Any, statement: str, *rest: Any) -> None:
     found = _run.get()
     if found is not None and not statement.startswith(_NOT_COUNTED):
         found.queries += 1
+        if found.reading is not None:
+            found.reading |= areas.areas_of(statement)
 
 
 def current() -> Run | None:
@@ -175,9 +196,7 @@ def read(query: Callable[..., Result], *, viewer: Viewer, **params: Any) -> Resu
     # What moves without a generation says so itself.
     if os.environ.get("KEHU_NO_CACHE") == "1" or getattr(query, "volatile", False):
         return made.ask(query, viewer=viewer, **params)
-    key = _key(made, query, viewer, params)
-    found: Result = _cached()(key, lambda: made.ask(query, viewer=viewer, **params))
-    return found
+    return _kept(made, _key(made, query, viewer, params), query, params | {"viewer": viewer})
 
 
 def write(command: Callable[..., Result], *, actor: Viewer, **params: Any) -> Result:
@@ -205,11 +224,10 @@ def _of(viewer: Viewer) -> Run:
 
 
 def _key(made: Run, query: Callable[..., Any], viewer: Viewer, params: dict[str, Any]) -> tuple[Any, ...]:
-    """All that the result depends on.
+    """All that the result depends on beside the data.
 
     A scoped viewer's rows may depend on who they are (their own change sets), and so may those of a query that looks
-    at `viewer.user_id`; such results are kept for each user, the others for each scope. The generations are those
-    read *before* the snapshot was opened: data can be newer than its key, never older.
+    at `viewer.user_id`; such results are kept for each user, the others for each scope.
     """
     assert made.session
     if made.generations is None:
@@ -226,8 +244,49 @@ def _key(made: Run, query: Callable[..., Any], viewer: Viewer, params: dict[str,
         viewer.user_id if own else None,
         words.language(),
         made.session.today.isoformat(),
-        made.generations,
     )
+
+
+_read_by: dict[tuple[str, str, Role], frozenset[str]] = {}
+"""Query and role → the areas that it has been heard to read in this process, whatever it was asked: few, and the rest
+of a key. That they are more than one answer needs costs a question that was not due, and never the other way round."""
+
+
+class _Wider(Exception):
+    """More areas were read than the key names: the answer and all that it may depend on, where there is an answer."""
+
+
+def _kept(made: Run, key: tuple[Any, ...], query: Callable[..., Result], params: dict[str, Any]) -> Result:
+    """The answer from the cache, or made and kept under the generations of no less than what it read.
+
+    Those are the generations read *before* the snapshot was opened: data can be newer than its key, never older.
+    """
+    name = (query.__module__, query.__qualname__, params["viewer"].role)
+    moved = dict(made.generations or ())
+
+    def of(read: frozenset[str]) -> tuple[Any, ...]:
+        # Nobody moves an area that the database does not know: it is not migrated yet.
+        named = read if read <= moved.keys() else moved.keys()
+        return (*key, tuple((area, moved[area]) for area in sorted(named)))
+
+    def answer(known: frozenset[str]) -> Result:
+        # One thread at a time is here for one key: who waited for another may find that this was not the key.
+        if known != _read_by.get(name, frozenset()):
+            raise _Wider
+        found, read = made.heard(query, **params)
+        if not read <= known:
+            _read_by[name] = _read_by.get(name, known) | read
+            raise _Wider(found, known | read)
+        return found
+
+    while True:
+        known = _read_by.get(name, frozenset())
+        try:
+            return cast(Result, _cached()(of(known), partial(answer, known)))
+        except _Wider as wider:
+            if wider.args:
+                found, read = wider.args
+                return cast(Result, _cached()(of(read), partial(lambda it: it, found)))
 
 
 def _generations(conn: Connection) -> Generations:

@@ -163,7 +163,10 @@ def discard_removed(conn: Connection, *, actor: Viewer) -> int:
         .where(s.made_at > clock.now() - KEPT_DELETED)
     )
     old: Any = select(c.customer_id, c.id).where(~standing.exists(), ~lately.exists()).limit(MOST_REMOVED)
-    return conn.execute(sa_delete(schema.attachment_contents).where(tuple_(c.customer_id, c.id).in_(old))).rowcount
+    done = conn.execute(sa_delete(schema.attachment_contents).where(tuple_(c.customer_id, c.id).in_(old))).rowcount
+    if done:
+        bump(conn, [schema.attachment_contents.info["area"]])
+    return done
 
 
 def file_name(name: str) -> str:

@@ -109,7 +109,7 @@ def insert(conn: Connection, set_id: int, table: str, rows: Sequence[Row]) -> li
         )
     _touch(conn, t, given)
     _keep_searched(conn, t, given, ("search_text",))
-    bump(conn, [t.info["area"]])
+    bump(conn, schema.moved(t))
     return [int(row["id"]) for row in given]
 
 
@@ -173,7 +173,7 @@ def update(conn: Connection, set_id: int, table: str, patches: Sequence[Row]) ->
         if t is schema.customers and ROLLED & set(changed):
             _touch(conn, t, group)
         _keep_searched(conn, t, group, changed)
-    bump(conn, [t.info["area"]])
+        bump(conn, schema.moved(t, changed))
     return total
 
 
@@ -211,7 +211,7 @@ def delete(conn: Connection, set_id: int, table: str, rows: Sequence[Row]) -> in
     _all_found(t, found, len(wanted))
     _touch(conn, t, wanted)
     _keep_searched(conn, t, wanted, SEARCHED)
-    bump(conn, [t.info["area"]])
+    bump(conn, schema.moved(t))
     return int(done)
 
 

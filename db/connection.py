@@ -92,7 +92,8 @@ def begin(viewer: Viewer, *, write: bool = False, timeout_ms: int = STATEMENT_TI
         conn.exec_driver_sql(_preamble(viewer, write=write, timeout_ms=timeout_ms), execution_options=AS_WRITTEN)
         conn.info["kehu_areas"] = set()
         conn.info["kehu_timeout_ms"] = timeout_ms
-        conn.info["kehu_kept"] = None if write else {}  # what one snapshot gives to every question alike
+        # What one snapshot gives to every question alike, under the name of the table that it is from.
+        conn.info["kehu_kept"] = None if write else {}
         yield conn
         _move_generations(conn)
 

@@ -31,6 +31,7 @@ UNIQUE_VIOLATION = "23505"
 _KEY = re.compile(r"[a-z][a-z0-9_]*")
 
 _F = schema.custom_fields.c
+_TABLE = schema.custom_fields.name
 
 
 def every(conn: Connection, *, viewer: Viewer) -> tuple[Field, ...]:
@@ -168,12 +169,12 @@ def key_of(name: str) -> str:
 
 def _all(conn: Connection) -> tuple[Field, ...]:
     kept: dict[str, tuple[Field, ...]] | None = conn.info.get("kehu_kept")
-    if kept is not None and "fields" in kept:
-        return kept["fields"]
+    if kept is not None and _TABLE in kept:
+        return kept[_TABLE]
     rows = conn.execute(select(schema.custom_fields).order_by(_F.archived_at.is_not(None), _F.position, _F.id))
     found = tuple(_field(row) for row in rows.mappings())
     if kept is not None:
-        kept["fields"] = found
+        kept[_TABLE] = found
     return found
 
 

@@ -130,7 +130,7 @@ def write(conn: Connection, demo: Demo, *, actor: Viewer, source: str, progress:
     _write_campaigns(conn, recorded, demo, ids, products, batch_id)
     progress(0.97, _("Totals of each customer and day"))
     derived.rebuild(conn)
-    bump(conn, ["campaigns", "customers", "orders", "tasks"])
+    bump(conn, schema.AREAS)
 
 
 def _standing(conn: Connection) -> Loaded | None:

@@ -43,7 +43,7 @@ def choose(conn: Connection, *, actor: Viewer, key: str, value: Any) -> None:
         )
         changed = {"value": row.excluded.value, "updated_at": row.excluded.updated_at}
         conn.execute(row.on_conflict_do_update(index_elements=["user_id", "key"], set_=changed))
-    bump(conn, [schema.saved_views.info["area"]])
+    bump(conn, [schema.preferences.info["area"]])
 
 
 def _check(key: str) -> None:

@@ -13,12 +13,16 @@ info["rule"] is one of
     queue       anybody who writes may append; only the worker reads
     hidden      read through functions that give back what the viewer may see; only the worker reaches the table
 info["recorded"]: rows are edited by people and only through db/changes.py. info["once"]: rows are written once by who
-may edit the customer, and nobody but the worker changes or removes them. info["area"]: the cache generation it moves.
+may edit the customer, and nobody but the worker changes or removes them. info["area"]: the cache generation it moves;
+info["moves_with"]: those of which one moves whenever it changes, where it has no area of its own; info["profiles"]: one
+more that moves unless a row is changed in none of PROFILE (db/areas.py).
 Column info: "personal" is withheld from masked roles and kept apart in history; "derived" is computed from others;
 "keyed" holds the values of custom fields, each of which counts as a column of its own.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from sqlalchemy import (
     BigInteger,
@@ -242,8 +246,15 @@ customers = Table(
     _searched("email_key"),
     _searched("phone_key"),
     _searched("phone_reversed"),
-    info={"rule": "customers", "recorded": True, "area": "customers"},
+    info={"rule": "customers", "recorded": True, "area": "customers", "profiles": "profiles"},
 )
+
+PROFILE = frozenset(
+    c.name
+    for c in customers.columns
+    if not {"personal", "keyed"} & c.info.keys() and c.name not in ("version", "updated_at")
+)
+"""What figures are made of: neither who somebody is by name nor how they are reached."""
 
 customer_keys = Table(
     "customer_keys",
@@ -269,7 +280,7 @@ notes = Table(
     Index("notes_author_id_idx", "author_id"),
     Index("notes_created_at_idx", "created_at", "customer_id"),
     written.index("notes"),
-    info={"rule": "child", "recorded": True, "area": "customers"},
+    info={"rule": "child", "recorded": True, "area": "around"},
 )
 
 # --- commerce ------------------------------------------------------------------------------------------------------
@@ -481,7 +492,8 @@ touched_customers = Table(
     PrimaryKeyConstraint("id"),
     # Each screen asks for the oldest; after a bulk action many wait.
     Index("touched_customers_touched_at_idx", "touched_at"),
-    info={"rule": "queue"},
+    # Queued by who changes a customer or takes back a load, taken by who brings the sums up to date.
+    info={"rule": "queue", "moves_with": ("metrics", "orders", "profiles")},
 )
 
 # --- record --------------------------------------------------------------------------------------------------------
@@ -539,6 +551,16 @@ generations = Table(
     info={"rule": "counter"},
 )
 
-AREAS = tuple(sorted({t.info["area"] for t in metadata.tables.values() if "area" in t.info}))
+AREAS = tuple(sorted({t.info[k] for t in metadata.tables.values() for k in ("area", "profiles") if k in t.info}))
 RECORDED = {name: t for name, t in metadata.tables.items() if t.info.get("recorded")}
+
+
+def moved(table: Table, columns: Iterable[str] | None = None) -> set[str]:
+    """The areas that move when rows of a table come, go (columns None), or are changed in these columns."""
+    narrow = (
+        {table.info["profiles"]} if "profiles" in table.info and (columns is None or PROFILE & set(columns)) else set()
+    )
+    return {table.info["area"]} | narrow
+
+
 CUSTOMER_TABLES = tuple(name for name, t in metadata.tables.items() if t.info["rule"] in ("customers", "child"))

@@ -78,7 +78,7 @@ interactions = Table(
     # Who was talked to lately, and who was not.
     Index("interactions_happened_on_idx", "happened_on", "customer_id"),
     written.index("interactions"),
-    info={"rule": "child", "recorded": True, "area": "customers"},
+    info={"rule": "child", "recorded": True, "area": "around"},
 )
 
 # A word that people put on customers to find them by. The key is the word without case: one customer has it once.
@@ -94,7 +94,7 @@ customer_tags = Table(
     CheckConstraint("tag <> ''", name="tag"),
     Index("customer_tags_customer_id_tag_key_idx", "customer_id", "tag_key", unique=True),
     Index("customer_tags_tag_key_idx", "tag_key", "customer_id"),
-    info={"rule": "child", "recorded": True, "area": "customers"},
+    info={"rule": "child", "recorded": True, "area": "tags"},
 )
 
 _OPEN = text("done_at IS NULL")
@@ -160,7 +160,7 @@ contacts = Table(
     Index(
         "contacts_phone_reversed_idx", "phone_reversed", "customer_id", postgresql_where=text("phone_reversed <> ''")
     ),
-    info={"rule": "child", "recorded": True, "area": "customers"},
+    info={"rule": "child", "recorded": True, "area": "around"},
 )
 
 addresses = Table(
@@ -181,7 +181,7 @@ addresses = Table(
     PrimaryKeyConstraint("customer_id", "id"),
     one_of("kind", ADDRESS_KINDS, "kind"),
     _one_main("addresses"),
-    info={"rule": "child", "recorded": True, "area": "customers"},
+    info={"rule": "child", "recorded": True, "area": "around"},
 )
 
 # What a customer said to being written to or called: the newest of a channel holds, the older ones stay.
@@ -201,5 +201,5 @@ consents = Table(
     one_of("state", CONSENT_STATES, "state"),
     Index("consents_customer_id_channel_idx", "customer_id", "channel", text("happened_at DESC"), text("id DESC")),
     Index("consents_author_id_idx", "author_id"),
-    info={"rule": "child", "recorded": True, "area": "customers"},
+    info={"rule": "child", "recorded": True, "area": "around"},
 )

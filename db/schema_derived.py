@@ -188,7 +188,7 @@ customer_texts = Table(
         postgresql_using="gin",
         postgresql_ops={"search_text": "gin_trgm_ops"},
     ),
-    info={"rule": "hidden"},
+    info={"rule": "hidden", "moves_with": ("customers", "metrics", "profiles")},
     postgresql_with={"fillfactor": 85},
 )
 
@@ -200,7 +200,8 @@ search_words = Table(
     Column("variants", ARRAY(Text(collation="C")), nullable=False),
     PrimaryKeyConstraint("word"),
     Index("search_words_variants_idx", "variants", postgresql_using="gin"),
-    info={"rule": "hidden"},
+    # Learnt with each saved customer, made anew with the sums.
+    info={"rule": "hidden", "moves_with": ("customers", "metrics")},
 )
 
 # Three letters or digits, and how many of a sample of customers have them in their search text.
@@ -210,5 +211,6 @@ search_parts = Table(
     Column("part", Text(collation="C"), nullable=False),
     Column("customers", Integer, nullable=False),
     PrimaryKeyConstraint("part"),
-    info={"rule": "hidden"},
+    # It says where a search looks first, never what it finds: nothing has to be asked anew for its sake.
+    info={"rule": "hidden", "moves_with": ("customers", "metrics")},
 )

@@ -36,7 +36,7 @@ attachments = Table(
     CheckConstraint(text("bytes > 0"), name="bytes"),
     Index("attachments_author_id_idx", "author_id"),
     written.index("attachments"),
-    info={"rule": "child", "recorded": True, "area": "customers"},
+    info={"rule": "child", "recorded": True, "area": "around"},
 )
 
 # History holds no bytes: they are written once and stay when the file is deleted, so that undo brings back what can be
@@ -49,5 +49,5 @@ attachment_contents = Table(
     Column("id", BigInteger, nullable=False),
     Column("content", LargeBinary, nullable=False, info=PERSONAL),
     PrimaryKeyConstraint("customer_id", "id"),
-    info={"rule": "child", "once": True, "area": "customers"},
+    info={"rule": "child", "once": True, "area": "around"},
 )

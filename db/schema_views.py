@@ -44,5 +44,5 @@ preferences = Table(
     Column("value", JSONB, nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("user_id", "key"),
-    info={"rule": "own", "everybody": True},
+    info={"rule": "own", "everybody": True, "area": "views"},
 )

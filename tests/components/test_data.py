@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy import Connection, delete, func, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from components import data
-from db import changes, clock, connection, schema, sessions, users
+from db import changes, clock, connection, custom_fields, customer, interactions, schema, sessions, users
 from db.connection import begin, bounded
 from db.errors import Refused, Unavailable
 from db.permissions import GATE, Permission, Viewer
@@ -118,6 +120,140 @@ def test_what_moves_without_a_generation_is_never_cached(people: make.People, mo
     assert [read(people.ann, names) for _ in range(2)] == [[], []]
     assert CALLS == ["names", "names"]
     assert getattr(users.everyone, "volatile", False), "visits and locks move no generation"
+
+
+def campaigns(conn: Connection, *, viewer: Viewer) -> int:
+    CALLS.append("campaigns")
+    return int(conn.scalar(select(func.count()).select_from(schema.campaigns)) or 0)
+
+
+def nothing(conn: Connection, *, viewer: Viewer) -> int:
+    CALLS.append("nothing")
+    return 1
+
+
+def branching(conn: Connection, *, viewer: Viewer) -> int:
+    """Teams as long as there is no campaign, customers from then on."""
+    CALLS.append("branching")
+    if conn.scalar(select(func.count()).select_from(schema.campaigns)):
+        return int(conn.scalar(select(func.count()).select_from(schema.customers)) or 0)
+    return -int(conn.scalar(select(func.count()).select_from(schema.teams)) or 0)
+
+
+def fields(conn: Connection, *, viewer: Viewer) -> int:
+    """Fields that another question of this snapshot may have asked for already."""
+    CALLS.append("fields")
+    return len(custom_fields.in_use(conn, viewer=viewer))
+
+
+def bump(*areas: str) -> None:
+    with connection.begin_owner() as conn:
+        conn.exec_driver_sql("SELECT move_generations(%(areas)s::text[])", {"areas": list(areas)})
+
+
+def asked(viewer: Viewer, *queries: Any) -> list[str]:
+    """What is really asked when these are read in one run."""
+    CALLS.clear()
+    with data.run("test"), data.snapshot(session_of(viewer)):
+        for query in queries:
+            data.read(query, viewer=viewer)
+    return list(CALLS)
+
+
+def test_a_saved_customer_renews_what_was_read_of_customers_and_nothing_else(people: make.People) -> None:
+    assert asked(people.ann, names, campaigns) == ["names", "campaigns"]
+    with begin(people.ann, write=True) as conn:
+        add(conn, actor=people.ann, name="New")
+    assert asked(people.ann, names, campaigns) == ["names"]
+    assert asked(people.ann, names, campaigns) == []
+    bump("campaigns")
+    assert asked(people.ann, names, campaigns) == ["campaigns"]
+    bump("users", "settings", "tasks", "segments", "views")
+    assert asked(people.ann, names, campaigns) == []
+
+
+def test_a_corrected_name_leaves_what_was_counted_and_a_call_leaves_both(people: make.People) -> None:
+    ann = people.ann
+    with begin(ann, write=True) as conn:
+        one = add(conn, actor=ann, name="New")
+    asked(ann, names, count)
+    with begin(ann, write=True) as conn:
+        opened = customer.get(conn, viewer=ann, customer_id=one, today=date(2026, 11, 20))
+        customer.save(conn, actor=ann, customer_id=one, version=opened.version, values={"name": "Newer"})
+    assert asked(ann, names, count) == ["names"]
+    with begin(ann, write=True) as conn:
+        interactions.log(conn, actor=ann, customer_id=one, kind="call", body="x")
+    assert asked(ann, names, count) == []
+    with begin(ann, write=True) as conn:
+        customer.save(conn, actor=ann, customer_id=one, version=opened.version + 1, values={"region": "North"})
+    assert asked(ann, names, count) == ["names", "count"]
+    assert read(ann, count, region="North") == 1
+
+
+def test_who_has_read_no_table_depends_on_all(people: make.People) -> None:
+    assert asked(people.root, nothing, nothing) == ["nothing"]
+    for area in schema.AREAS:
+        bump(area)
+        assert asked(people.root, nothing) == ["nothing"]
+
+
+def test_an_answer_depends_on_what_its_own_branch_read(people: make.People) -> None:
+    root = people.root
+    assert read(root, branching) == -2
+    bump("customers", "profiles")
+    assert asked(root, branching) == [], "not read on this branch"
+    with connection.begin_owner() as conn:
+        running = {"name": "Spring", "starts_on": date(2026, 3, 1), "ends_on": date(2026, 3, 31)}
+        stamps = {"created_at": clock.now(), "updated_at": clock.now()}
+        conn.execute(insert(schema.campaigns).values(**running, **stamps))
+    bump("campaigns")
+    assert read(root, branching) == 0
+    with connection.begin_owner() as conn:
+        make.customer(conn)
+    bump("customers", "profiles")
+    assert read(root, branching) == 1
+    # Back on the first branch nothing of the second is given out, whatever was read in between.
+    with connection.begin_owner() as conn:
+        conn.execute(delete(schema.campaigns))
+    bump("campaigns")
+    assert read(root, branching) == -2
+    bump("users")
+    assert asked(root, branching) == ["branching"]
+
+
+def test_what_a_snapshot_gives_to_all_is_read_by_each(people: make.People) -> None:
+    ann = people.ann
+    assert asked(ann, custom_fields.in_use, fields) == ["fields"]
+    with data.run("test"), data.snapshot(session_of(ann)):
+        data.read(custom_fields.in_use, viewer=ann)
+    bump("fields")
+    assert asked(ann, fields) == ["fields"]
+    assert asked(ann, fields) == []
+
+
+def test_people_who_ask_for_the_first_time_at_once_ask_once_each_at_most(people: make.People) -> None:
+    sessions_of = [session_of(people.ana) for _ in range(4)]
+    data._read_by.clear()
+
+    def visit(session: Session) -> int:
+        with data.run("test"), data.snapshot(session):
+            return int(data.read(campaigns, viewer=people.ana))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(visit, sessions_of)) == [0] * 4
+    assert 1 <= len(CALLS) <= 4
+    assert asked(people.ana, campaigns) == []
+
+
+def named_alike(conn: Connection, *, viewer: Viewer, key: str, made: str, name: str) -> list[str]:
+    CALLS.append("named_alike")
+    return [key, made, name]
+
+
+def test_parameters_may_have_any_names(people: make.People) -> None:
+    given = {"key": "a", "made": "b", "name": "c"}
+    assert [read(people.ann, named_alike, **given) for _ in range(2)] == [["a", "b", "c"]] * 2
+    assert CALLS == ["named_alike"]
 
 
 def test_results_are_copies(people: make.People) -> None:

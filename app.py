@@ -17,7 +17,7 @@ from streamlit import config
 import components
 from api import auth, exports, files, guard, health, home, log
 from components import page
-from db import connection, passwords
+from db import connection, held, passwords, segments
 from pages import SCREENS
 
 # What a first visit would otherwise wait for; the shell is a script and no module.
@@ -35,7 +35,8 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
     passwords.nobodys_hash()
     gc.collect()
     gc.freeze()
-    yield
+    with held.kept(segments.verify):
+        yield
     connection.engine().dispose()
 
 

@@ -90,7 +90,9 @@ class Run:
         self.reading = set().union(*(areas.areas_of(table) for table in kept))  # it may be asked without a statement
         try:
             found = self.ask(query, **params)
-            return found, frozenset(self.reading) or areas.EVERYTHING
+            # What was answered from memory says itself what it depends on.
+            named = self.connection().info.pop("kehu_depends", set())
+            return found, frozenset(self.reading | named) or areas.EVERYTHING
         finally:
             self.reading = None
 

@@ -167,7 +167,7 @@ def _reached(name: str, named: dict[str, set[str]]) -> set[str]:
 
 def _of_table(table: Table) -> frozenset[str]:
     """What moves when its rows do. Who wrote a table that says nothing of it may have moved any area, or none."""
-    if table.info.get("moves_with"):
+    if "moves_with" in table.info:
         return frozenset(table.info["moves_with"])
     area = table.info.get("profiles", table.info.get("area"))
     return frozenset({area}) if area else EVERYTHING

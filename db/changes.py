@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Date, DateTime, Table
 from sqlalchemy import insert as sa_insert
 from sqlalchemy.dialects import postgresql
 
-from db import clock, schema
+from db import clock, moved, schema
 from db.connection import bump
 from db.errors import NotFound
 from db.permissions import Permission, Viewer
@@ -108,7 +108,8 @@ def insert(conn: Connection, set_id: int, table: str, rows: Sequence[Row]) -> li
             table_name=t.name,
         )
     _touch(conn, t, given)
-    _keep_searched(conn, t, given, ("search_text",))
+    _keep_searched(conn, t, given, SEARCHED)
+    _tell(conn, t, given, moved.SEEN)
     bump(conn, schema.moved(t))
     return [int(row["id"]) for row in given]
 
@@ -173,6 +174,7 @@ def update(conn: Connection, set_id: int, table: str, patches: Sequence[Row]) ->
         if t is schema.customers and ROLLED & set(changed):
             _touch(conn, t, group)
         _keep_searched(conn, t, group, changed)
+        _tell(conn, t, group, changed)
         bump(conn, schema.moved(t, changed))
     return total
 
@@ -211,6 +213,7 @@ def delete(conn: Connection, set_id: int, table: str, rows: Sequence[Row]) -> in
     _all_found(t, found, len(wanted))
     _touch(conn, t, wanted)
     _keep_searched(conn, t, wanted, SEARCHED)
+    _tell(conn, t, wanted, moved.SEEN)
     bump(conn, schema.moved(t))
     return int(done)
 
@@ -283,6 +286,12 @@ def _keep_searched(conn: Connection, t: Table, rows: Sequence[Row], changed: Seq
         conn.exec_driver_sql("SELECT public.keep_texts(%(ids)s::bigint[])", given)
     if "search_text" in changed:
         conn.exec_driver_sql("SELECT public.learn_words(%(ids)s::bigint[])", given)
+
+
+def _tell(conn: Connection, t: Table, rows: Sequence[Row], changed: Iterable[str]) -> None:
+    """Processes that hold customers in memory hear of it."""
+    if t is schema.customers and moved.SEEN & set(changed):
+        moved.tell(conn, [row["id"] for row in rows])
 
 
 def _possible(t: Table, rows: Sequence[Row]) -> None:

@@ -94,6 +94,7 @@ def begin(viewer: Viewer, *, write: bool = False, timeout_ms: int = STATEMENT_TI
         conn.info["kehu_timeout_ms"] = timeout_ms
         # What one snapshot gives to every question alike, under the name of the table that it is from.
         conn.info["kehu_kept"] = None if write else {}
+        conn.info["kehu_depends"] = set()
         yield conn
         _move_generations(conn)
 

@@ -413,6 +413,13 @@ def piece(
     return frame(conn, found.order_by(*ordered, schema.customers.c.id).offset(offset).limit(limit))
 
 
+def rows_of(conn: Connection, today: date, ids: Sequence[int], *, viewer: Viewer) -> pd.DataFrame:
+    """Rows of `listed` of these customers, in this order; who is out of sight or archived is left out."""
+    rows = frame(conn, listed(today, Filters(), scoped=viewer.scoped, ids=ids))
+    place = {customer_id: i for i, customer_id in enumerate(ids)}
+    return rows.sort_values("id", key=lambda column: column.map(place), ignore_index=True)
+
+
 def order(sort: str, descending: bool) -> list[ColumnElement[Any]]:
     """What a list of customers is ordered by; the caller adds the id."""
     c, m = schema.customers.c, schema.customer_metrics.c

@@ -42,7 +42,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from db import columns, schema_around, schema_derived, schema_fields, schema_files, schema_views, written
 from db.columns import PERSONAL, PERSONAL_DERIVED
@@ -496,6 +496,20 @@ touched_customers = Table(
     info={"rule": "queue", "moves_with": ("metrics", "orders", "profiles")},
 )
 
+# Whose columns that processes hold in memory are out of date, by the transaction that changed them; NULL: everybody's.
+moved_customers = Table(
+    "moved_customers",
+    metadata,
+    _id(),
+    Column("xid", BigInteger, nullable=False, server_default=text("pg_current_xact_id()::text::bigint")),
+    Column("customer_ids", ARRAY(BigInteger)),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("id"),
+    Index("moved_customers_xid_idx", "xid"),
+    # Who asks what is held names the areas that the answer depends on.
+    info={"rule": "queue", "moves_with": ()},
+)
+
 # --- record --------------------------------------------------------------------------------------------------------
 
 change_sets = Table(
@@ -548,7 +562,8 @@ generations = Table(
     Column("area", Text, nullable=False),
     Column("n", BigInteger, nullable=False),
     PrimaryKeyConstraint("area"),
-    info={"rule": "counter"},
+    # Who asks how far areas have moved names them as what the answer depends on.
+    info={"rule": "counter", "moves_with": ()},
 )
 
 AREAS = tuple(sorted({t.info[k] for t in metadata.tables.values() for k in ("area", "profiles") if k in t.info}))

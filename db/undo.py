@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from db import attachments, changes, clock, contacts, customers, keyed, schema, tags, written
+from db import attachments, changes, clock, contacts, customers, keyed, moved, schema, tags, written
 from db.connection import bump, widen
 from db.errors import Conflict, Invalid, NotFound, Refused
 from db.permissions import Permission, Role, Viewer
@@ -433,4 +433,5 @@ def _remove_batch(conn: Connection, batch_id: int) -> int:
     for table in (schema.orders, schema.campaign_events, schema.campaign_members, schema.campaign_products):
         done += conn.execute(table.delete().where(table.c.batch_id == batch_id)).rowcount
         bump(conn, [table.info["area"]])
+    moved.tell(conn, None)
     return done

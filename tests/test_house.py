@@ -98,6 +98,11 @@ ALSO = {
     "db/bench_data.py": {"numpy", "pyarrow"},  # millions of rows as columns, not one by one
     "db/bench_people.py": {"numpy", "pyarrow"},
     "db/bench_rows.py": {"numpy", "pyarrow"},
+    "db/held.py": {"numpy"},  # columns in memory
+    "db/held_columns.py": {"numpy"},
+    "db/held_loading.py": {"numpy"},
+    "db/held_rules.py": {"numpy"},
+    "db/segments.py": {"numpy"},  # asks them
     "db/bulk.py": {"pyarrow"},  # the fastest way to a CSV for COPY
     "db/customer.py": {"email_validator", "phonenumbers"},  # canonical forms
     "db/customer_rows.py": {"email_validator"},
@@ -333,6 +338,7 @@ CONNECTS = {
     "db/__main__.py": {"begin_owner", "engine"},  # reports the schema's revision, migrates
     "db/bench_data.py": {"begin_owner"},  # drops and makes indexes around its COPY
     "db/connection.py": {"connect", "create_engine", "engine"},
+    "db/held.py": {"engine"},  # the database's name says which one the columns are of
     "db/embedded.py": {"connect"},  # makes the cluster and its database
     "db/migrate.py": {"begin_owner", "connect", "engine"},  # VACUUM stands in no transaction
     "deploy/run.py": {"connect"},  # waits for the embedded server

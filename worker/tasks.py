@@ -15,7 +15,7 @@ from procrastinate.middleware import AsyncCallNext
 from procrastinate.worker import Worker
 from psycopg.conninfo import make_conninfo
 
-from db import attachments, clock, connection, derived, drafts, partitions, scores, search_keys, settings
+from db import attachments, clock, connection, derived, drafts, moved, partitions, scores, search_keys, settings
 from db.connection import begin
 from db.errors import Unavailable
 from db.permissions import DATABASE_ROLE, WORKER
@@ -143,6 +143,14 @@ def count_parts(timestamp: int) -> None:
     """Nightly: how frequent parts of words are among the customers there are now; searches look up the rare ones."""
     with begin(WORKER, write=True) as conn:
         search_keys.count_parts(conn)
+
+
+@app.periodic(cron="42 * * * *", queueing_lock="forget_moved")
+@app.task(name="forget_moved", queue="default", retry=again)
+def forget_moved(timestamp: int) -> None:
+    """Hourly: what processes that hold customers in memory have heard long ago."""
+    with begin(WORKER, write=True) as conn:
+        moved.forget(conn)
 
 
 @app.periodic(cron="47 2 * * *", queueing_lock="discard_old_drafts")

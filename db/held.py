@@ -1,0 +1,284 @@
+"""Who fits a rule, answered from columns in the memory of this process, under the rights of who asks.
+
+PostgreSQL stays the truth: whoever writes what the columns hold says so in `moved_customers`, in the same transaction,
+and before each answer what was said since is read. Where the columns are not there, late or found wrong, nobody is
+answered from them: `ask` gives None, and the caller asks PostgreSQL. Rows are held for all customers; an answer is made
+of those alone that the viewer may see, by the same owners that the policies of the database name.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import numpy as np
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import TimeoutError as NoConnection
+
+from db import clock, held_loading, moved, schema, scores, settings
+from db.connection import begin, engine
+from db.errors import KehuError
+from db.fields import Bounds
+from db.held_columns import Bools, Columns, Numbers
+from db.held_rules import Asked, areas, not_held
+from db.permissions import WORKER, Viewer
+from db.rules import Condition, Group
+
+Answer = TypeVar("Answer")
+
+MOST_CUSTOMERS = 6_000_000
+"""With more, all are counted by PostgreSQL: the columns take about 350 bytes of memory for each at ten orders."""
+MOST_AT_ONCE = 5_000
+"""Customers that changed and are brought up to date while somebody waits; more are left to the keeper."""
+MOST_CHANGED = 100_000
+"""Customers whose pairs stand apart; then they are put among the rest."""
+STEP = 20_000
+FEW = 0.2
+"""A part of all rows that is picked out before it is asked; of more, all are asked."""
+LOAD_MS = 900_000
+EVERY_S, VERIFY_S, AGAIN_S = 5.0, 600.0, 60.0
+_HEARD = ("campaigns", "customers", "metrics", "orders", "profiles", "settings")
+"""The areas in which the columns' data move."""
+
+log = logging.getLogger("kehu.held")
+
+
+# --- what is held ----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Held:
+    """Columns, and up to where they have heard: transactions before `since`, and rows `heard`, id → transaction."""
+
+    url: str
+    columns: Columns
+    zone: str
+    since: int
+    moved: Mapping[str, int]
+    heard: dict[int, int] = field(default_factory=dict)
+    at: float = field(default_factory=time.monotonic)
+    late: bool = False
+
+
+_held: _Held | None = None
+_lock = threading.RLock()
+
+
+def load() -> bool:
+    """Load all customers; False where they are too many. What was held answers until then."""
+    global _held  # noqa: PLW0603 — one for each process, as its cache is
+    with begin(WORKER, timeout_ms=LOAD_MS) as conn:
+        if (conn.scalar(select(func.count()).select_from(schema.customers)) or 0) > MOST_CUSTOMERS:
+            return False
+        found = _Held(
+            str(engine().url), held_loading.load(conn), settings.get(conn).time_zone, _oldest(conn), _generations(conn)
+        )
+        found.heard = {row.id: row.xid for row in _said(conn, found)}
+    with _lock:
+        _held = found
+    return True
+
+
+def drop() -> None:
+    """Hold nothing: PostgreSQL answers."""
+    global _held  # noqa: PLW0603
+    with _lock:
+        _held = None
+
+
+def standing() -> _Held | None:
+    """What this process holds of the database that it asks."""
+    return _held if _held is not None and _held.url == str(engine().url) else None
+
+
+def _oldest(conn: Connection) -> int:
+    """All transactions before this one have ended, and are seen."""
+    return int(conn.exec_driver_sql("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint").scalar_one())
+
+
+def _generations(conn: Connection) -> dict[str, int]:
+    g = schema.generations.c
+    return {area: n for area, n in conn.execute(select(g.area, g.n).where(g.area.in_(_HEARD)))}
+
+
+def _said(conn: Connection, held: _Held) -> list[Any]:
+    m = schema.moved_customers.c
+    rows = conn.execute(select(m.id, m.xid, m.customer_ids).where(m.xid >= held.since).order_by(m.id)).all()
+    return [row for row in rows if row.id not in held.heard]
+
+
+def _catch_up(conn: Connection, held: _Held, most: int) -> bool:
+    """Hear what was said, in this snapshot of the worker's; False where it is too much for now, or unheard of.
+
+    A transaction that was under way when another was heard has a number at or behind `since`: it is not overlooked.
+    """
+    oldest, said = _oldest(conn), _said(conn, held)
+    lost = time.monotonic() - held.at > moved.KEPT.total_seconds() / 2
+    if lost or held.zone != settings.get(conn).time_zone or any(row.customer_ids is None for row in said):
+        held.late = True
+        return False
+    ids = sorted({i for row in said for i in row.customer_ids})
+    if len(ids) > most:
+        return False
+    for start in range(0, len(ids), STEP):
+        held_loading.put(conn, held.columns, ids[start : start + STEP])
+    heard = held.heard | {row.id: row.xid for row in said}
+    held.heard = {i: xid for i, xid in heard.items() if xid >= oldest}
+    held.since, held.moved, held.at = oldest, _generations(conn), time.monotonic()
+    return True
+
+
+# --- asking ----------------------------------------------------------------------------------------------------------
+
+
+class Sight:
+    """What one viewer may see of the columns, at one moment."""
+
+    def __init__(
+        self,
+        columns: Columns,
+        viewer: Viewer,
+        today: date,
+        bounds: Bounds,
+        looked_up: Mapping[Condition, Numbers] = MappingProxyType({}),
+    ) -> None:
+        seen = columns.of("listed")
+        if viewer.scoped:
+            seen = seen & np.isin(columns.of("owner_id"), viewer.owner_ids)
+        rows = np.flatnonzero(seen) if viewer.scoped and seen.mean() < FEW else None
+        self._asked = Asked(columns, today, bounds, looked_up, rows)
+        self._seen = seen if rows is None else np.ones(len(rows), np.bool_)
+        self.everyone = int(self._seen.sum())
+
+    def fits(self, rule: Condition | Group) -> Bools:
+        """Who of those in sight."""
+        return self._asked.fits(rule) & self._seen
+
+    def count(self, rule: Condition | Group) -> int:
+        """How many of those in sight fit."""
+        return int(np.count_nonzero(self.fits(rule)))
+
+    def spread(self, dimension: str, fits: Bools) -> Iterator[tuple[str, int, int]]:
+        """Value, how many fit, how many there are: for each value that somebody in sight has."""
+        codes, words = self._asked.codes(dimension)
+        everyone = np.bincount(codes[self._seen], minlength=len(words))
+        some = np.bincount(codes[fits], minlength=len(words))
+        return ((words[i], int(some[i]), int(n)) for i, n in enumerate(everyone) if n)
+
+    def first(self, fits: Bools, figure: str, offset: int, limit: int) -> list[int]:
+        """The ids of a piece of who fits: the greatest figure (a column) first, equal ones by id."""
+        rows = np.flatnonzero(fits)
+        values, ids = self._asked._of(figure)[rows], self._asked._of("id")[rows]
+        if offset + limit < len(rows):
+            least = np.partition(values, len(rows) - offset - limit)[len(rows) - offset - limit]
+            values, ids = values[values >= least], ids[values >= least]
+        order = np.lexsort((ids, -values.astype(np.int64)))[offset : offset + limit]
+        return [int(i) for i in ids[order]]
+
+
+def ask(
+    conn: Connection,
+    *,
+    viewer: Viewer,
+    today: date,
+    bounds: Bounds,
+    rules: Sequence[Condition | Group],
+    missing: Callable[[Condition], Numbers],
+    answer: Callable[[Sight], Answer],
+) -> Answer | None:
+    """The answer from the columns, no older than this snapshot of the viewer's; None where they cannot give it.
+
+    `rules` are what it depends on; `missing` gives the ids of those in sight who fit a condition of a field that is
+    not held.
+    """
+    held = standing()
+    # Who writes sees what nobody else does yet.
+    if held is None or held.late or conn.info.get("kehu_kept") is None:
+        return None
+    conn.info.setdefault("kehu_depends", set()).update(*(areas(rule) for rule in rules))
+    wanted = _generations(conn)
+    looked_up = {c: missing(c) for rule in rules for c in not_held(rule)}
+    # Nobody waits for the keeper, nor for another's long catching up.
+    if not _lock.acquire(timeout=1.0):
+        return None
+    try:
+        if any(n > held.moved.get(area, -1) for area, n in wanted.items()):
+            with begin(WORKER) as own:
+                if not _catch_up(own, held, MOST_AT_ONCE):
+                    return None
+        return answer(Sight(held.columns, viewer, today, bounds, looked_up))
+    except (KehuError, NoConnection):
+        log.warning("columns in memory cannot catch up", exc_info=True)
+        return None
+    finally:
+        _lock.release()
+
+
+# --- keeping ---------------------------------------------------------------------------------------------------------
+
+Verify = Callable[[Sight, date, Bounds], Callable[[Connection], str]]
+"""Counts something in sight; what it gives counts the same by PostgreSQL and says what differs, "" if nothing does."""
+
+
+def keep(stop: threading.Event, verify: Verify, *, every: float = EVERY_S) -> None:
+    """Load, stay current and compare with PostgreSQL now and then, until told to stop: for a thread of its own."""
+    verified = time.monotonic()
+    while not stop.is_set():
+        pause = every
+        try:
+            held = standing()
+            if held is None or held.late:
+                began = time.monotonic()
+                loaded = load()
+                pause = every if loaded else AGAIN_S
+                if loaded and _held:
+                    seconds, size = round(time.monotonic() - began, 1), _held.columns.bytes
+                    log.info("columns loaded", extra={"rows": _held.columns.rows, "bytes": size, "s": seconds})
+            else:
+                due = time.monotonic() - verified > VERIFY_S
+                verified = time.monotonic() if due else verified
+                _tend(held, verify if due else None)
+        except Exception:
+            # Away, restarting, not migrated yet: PostgreSQL is asked meanwhile, or says so itself.
+            log.warning("columns in memory are not kept", exc_info=True)
+            drop()
+            pause = AGAIN_S
+        stop.wait(pause)
+    drop()
+
+
+def _tend(held: _Held, verify: Verify | None) -> None:
+    with begin(WORKER, timeout_ms=LOAD_MS) as conn:
+        with _lock:
+            if not _catch_up(conn, held, MOST_CUSTOMERS):
+                return
+            if np.count_nonzero(held.columns.changed) > MOST_CHANGED:
+                held.columns.settle()
+            if verify is None:
+                return
+            today, bounds = clock.today(held.zone), scores.bounds(conn)[0]
+            compare = verify(Sight(held.columns, WORKER, today, bounds), today, bounds)
+        differs = compare(conn)  # in the snapshot that was caught up with
+    if differs:
+        log.error("columns in memory differ from the database", extra={"what": differs})
+        held.late = True
+
+
+@contextmanager
+def kept(verify: Verify) -> Iterator[None]:
+    """Columns in memory for as long as the server runs."""
+    stop = threading.Event()
+    keeper = threading.Thread(target=keep, args=(stop, verify), name="held", daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        keeper.join(timeout=EVERY_S)

@@ -14,6 +14,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -188,6 +189,8 @@ customer_texts = Table(
         postgresql_using="gin",
         postgresql_ops={"search_text": "gin_trgm_ops"},
     ),
+    # Whole words, of which a slip of the finger may have meant one.
+    Index("customer_texts_words_idx", text("string_to_array(search_text, ' ')"), postgresql_using="gin"),
     info={"rule": "hidden", "moves_with": ("customers", "metrics", "profiles")},
     postgresql_with={"fillfactor": 85},
 )

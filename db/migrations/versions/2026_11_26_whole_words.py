@@ -1,0 +1,15 @@
+"""What a slip of the finger may have meant is looked up by whole words. The SQL is frozen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "2026_11_26_whole_words"
+down_revision = "2026_11_26_moved"
+
+
+def upgrade() -> None:
+    written = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+    op.get_bind().exec_driver_sql(written, execution_options={"no_parameters": True})

@@ -19,18 +19,19 @@ _MOST_NEAR = sql.Literal(8)
 _MOST_PARTS = sql.Literal(2)
 _MOST_JOINED = sql.Literal(16)
 
-# Whoever sees few customers has them all looked through; the index of everybody's would find more than that. For the
+# Whoever sees few customers, of so many, has them all looked through: the index of everybody's would find more. For the
 # others the owner is compared row by row in the copy of the texts.
 _MINE = sql.SQL(
     "owners := {owners}; "
-    "SELECT count(*) <= 5000 INTO few FROM (SELECT FROM public.customers AS c WHERE c.owner_id = ANY(owners) "
-    "LIMIT 5001) AS s; "
+    "share := (SELECT greatest(5000, reltuples / 250) FROM pg_class WHERE oid = 'public.customers'::regclass); "
+    "SELECT count(*) <= share INTO few FROM (SELECT FROM public.customers AS c WHERE c.owner_id = ANY(owners) "
+    "LIMIT share + 1) AS s; "
     "IF few THEN texts := 'SELECT c.id, c.search_text FROM public.customers AS c WHERE c.archived_at IS NULL'; "
     "ELSE texts := {texts}; END IF; "
     "mine := format(' AND c.owner_id = ANY(%L::bigint[])', owners); "
 ).format(owners=MY_OWNERS, texts=_TEXTS)
 _EVERYBODY = sql.SQL("few := false; texts := {texts}; mine := ''; ").format(texts=_TEXTS)
-_DECLARED = sql.SQL("DECLARE owners bigint[]; texts text; mine text; few boolean; ")
+_DECLARED = sql.SQL("DECLARE owners bigint[]; texts text; mine text; few boolean; share bigint; ")
 # As no index has it: what is found by parts is compared as a whole.
 _WHOLE = sql.Literal("(c.search_text || '')")
 

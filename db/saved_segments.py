@@ -103,7 +103,7 @@ def save(
     Raises Invalid, Refused, NotFound, and Conflict when it was changed since.
     """
     actor.require(Permission.SEGMENTS_EDIT)
-    group = segments.checked(conn, actor, rule)
+    group = segments.kept(conn, actor, rule, segment_id=segment_id, shared=shared)
     values = _values(name, description) | {"rule": data_of(group), "visibility": "shared" if shared else "private"}
     set_id = changes.start(
         conn,

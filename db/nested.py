@@ -55,7 +55,8 @@ def expanded(conn: Connection, *, viewer: Viewer, rule: Group, segment_id: int |
     if not named(rule):
         return rule
     found = _found(conn, viewer, rule)
-    return _Expansion(found).group(rule, () if segment_id is None else (segment_id,))
+    above = () if segment_id is None else (segment_id,)
+    return _Expansion(found, MOST_NESTED + len(above)).group(rule, above)
 
 
 def _found(conn: Connection, viewer: Viewer, rule: Group) -> Mapping[int, Named]:
@@ -83,8 +84,8 @@ def _found(conn: Connection, viewer: Viewer, rule: Group) -> Mapping[int, Named]
 class _Expansion:
     """Puts rules into their places and adds up what they hold."""
 
-    def __init__(self, found: Mapping[int, Named]) -> None:
-        self._found = found
+    def __init__(self, found: Mapping[int, Named], deepest: int) -> None:
+        self._found, self._deepest = found, deepest
         self._conditions = self._values = 0
 
     def group(self, rule: Group, within: tuple[int, ...]) -> Group:
@@ -111,7 +112,7 @@ class _Expansion:
         if number in within:
             listed = " → ".join(self._called(n) for n in (*within[within.index(number) :], number))
             raise Invalid(_("A segment cannot be a part of itself: {listed}.").format(listed=listed))
-        if len(within) >= MOST_NESTED + 1:
+        if len(within) >= self._deepest:
             raise Invalid(_("Segments stand at most {most} deep within one another.").format(most=MOST_NESTED))
         one = self._found.get(number)
         if one is None:

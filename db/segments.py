@@ -82,7 +82,7 @@ def count(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> int:
     viewer.require(Permission.SEGMENTS_READ)
     group = checked(conn, viewer, rule)
     bounds, _made = scores.bounds(conn)
-    return _Question(today, bounds).count(conn, group)
+    return _Question(today, bounds, scoped=viewer.scoped).count(conn, group)
 
 
 def explore(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Explored:
@@ -90,7 +90,7 @@ def explore(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Expl
     viewer.require(Permission.SEGMENTS_READ)
     group = checked(conn, viewer, rule)
     bounds, made = scores.bounds(conn)
-    asked = _Question(today, bounds)
+    asked = _Question(today, bounds, scoped=viewer.scoped)
     labelled = {f"fits_{i}": asked.fits(rule) for i, rule in enumerate((group, *group.rules))}
     values = {name: func.coalesce(_column(name, today, bounds), "") for name in DIMENSIONS}
     # A fence: each value is computed once for each customer, and not again for each count.
@@ -125,7 +125,8 @@ def counts(conn: Connection, *, viewer: Viewer, rules: tuple[str, ...], today: d
     known = custom_fields.countable(conn, viewer=viewer, rules=rules)
     groups = [_countable(conn, viewer, parse_text(rule, known)) for rule in rules]
     bounds, _made = scores.bounds(conn)
-    found = iter(_each_in_time(conn, [group for group in groups if group], today, bounds))
+    allowed = [group for group in groups if group]
+    found = iter(_each_in_time(conn, allowed, today, bounds, scoped=viewer.scoped))
     return tuple(next(found) if group else None for group in groups)
 
 
@@ -139,7 +140,7 @@ def _countable(conn: Connection, viewer: Viewer, rule: Group) -> Group | None:
 
 
 def _each_in_time(
-    conn: Connection, found: Sequence[Condition | Group], today: date, bounds: Bounds
+    conn: Connection, found: Sequence[Condition | Group], today: date, bounds: Bounds, *, scoped: bool
 ) -> tuple[int | None, ...]:
     """In one pass; where that takes too long, rule by rule, the shortest first: a slow one must not keep the others'
     numbers back."""
@@ -147,7 +148,7 @@ def _each_in_time(
     try:
         if few:
             with bounded(conn, TOGETHER_MS):
-                return _each(conn, found, today, bounds)
+                return _each(conn, found, today, bounds, scoped=scoped)
     except Unavailable:
         if conn.invalidated:
             raise
@@ -159,18 +160,20 @@ def _each_in_time(
             break
         try:
             with bounded(conn, min(ALONE_MS, left)):
-                counted[i] = _each(conn, [found[i]], today, bounds)[0]
+                counted[i] = _each(conn, [found[i]], today, bounds, scoped=scoped)[0]
         except Unavailable:
             if conn.invalidated:
                 raise
     return tuple(counted)
 
 
-def _each(conn: Connection, found: Sequence[Condition | Group], today: date, bounds: Bounds) -> tuple[int, ...]:
+def _each(
+    conn: Connection, found: Sequence[Condition | Group], today: date, bounds: Bounds, *, scoped: bool
+) -> tuple[int, ...]:
     """How many customers fit each rule by itself, in one pass."""
     if not found:
         return ()
-    asked = _Question(today, bounds, once=True)
+    asked = _Question(today, bounds, once=True, scoped=scoped)
     fitting = [func.count().filter(asked.fits(each)) for each in found]
     values: list[Any] = [value.label(name) for name, value in asked.values.items()]
     each_customer = asked.base(*values or [true()]).offset(0).subquery()  # a fence, as in `explore`
@@ -198,7 +201,7 @@ def preview(
         raise Invalid(_("The list cannot be sorted by “{sort}”.").format(sort=sort))
     group = checked(conn, viewer, rule)
     bounds, _made = scores.bounds(conn)
-    asked = _Question(today, bounds)
+    asked = _Question(today, bounds, scoped=viewer.scoped)
     query = asked.who(group, customers.listed(today, Filters()))
     if total is None:
         total = asked.count(conn, group)
@@ -214,7 +217,7 @@ def export(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Itera
     viewer.require(Permission.CUSTOMERS_EXPORT)
     group = checked(conn, viewer, rule)
     bounds, _made = scores.bounds(conn)
-    asked = _Question(today, bounds)
+    asked = _Question(today, bounds, scoped=viewer.scoped)
     total = asked.count(conn, group)
     if total > customers.MOST_EXPORTED:
         most = f"{customers.MOST_EXPORTED:,}"
@@ -231,9 +234,13 @@ class _Question:
     for every customer as soon as it is too large for memory, and not materialized by each of a query's workers.
     """
 
-    def __init__(self, today: date, bounds: Bounds, *, once: bool = False) -> None:
-        """With `once` rules speak of `values` by name: a query around `base` that computes each of them once."""
-        self.today, self.bounds, self._once = today, bounds, once
+    def __init__(self, today: date, bounds: Bounds, *, once: bool = False, scoped: bool = False) -> None:
+        """With `once` rules speak of `values` by name: a query around `base` that computes each of them once.
+
+        With `scoped` the planner is kept from beginning with who is in a set: of few customers it expects one, and
+        would read the view of the metrics through for each of them.
+        """
+        self.today, self.bounds, self._once, self._scoped = today, bounds, once, scoped
         self.values: dict[str, ColumnElement[Any]] = {}
         self._found: dict[tuple[Any, ...], CTE | Table] = {}
 
@@ -281,7 +288,8 @@ class _Question:
             return self._named(func.coalesce(_orders_within(days.c.days, c.span, self.today) > 0, False))
         if c.field.column is None and c.field.kind not in (Kind.CHOICE, Kind.NUMBER, Kind.COUNT):
             found = self._looked_up((c.field.key, c.op, c.values, c.span), lambda: _looked_up(c, self.today).distinct())
-            return self._named(found.c.customer_id.is_not(None))
+            number = found.c.customer_id
+            return self._named(func.coalesce(number, 0) != 0 if self._scoped else number.is_not(None))
         column = self._named(self._column(c), f"{c.field.key} {c.span}" if c.field.kind is Kind.COUNT else c.field.key)
         if c.op in ("empty", "not empty"):
             return column.is_(None) if c.op == "empty" else column.is_not(None)

@@ -86,30 +86,26 @@ def _contacted(span: Span, today: date) -> Select[Any]:
 
 
 def _since_contact(_span: Span, today: date) -> Select[Any]:
-    """The latest day of each is taken before both are put together: notes are few beside nothing, or talks are."""
-    met = _contacts(Span(), today, latest=True).subquery()
+    met = _contacts(Span(), today).subquery()
     ago = type_coerce(literal(today, Date) - func.max(met.c.day), schema.customer_metrics.c.orders.type)
     return select(met.c.customer_id, ago.label("value")).group_by(met.c.customer_id)
 
 
-def _contacts(span: Span, today: date, kinds: tuple[Any, ...] = (), *, latest: bool = False) -> Any:
+def _contacts(span: Span, today: date, kinds: tuple[Any, ...] = ()) -> Any:
     """Talks and notes with their day, as the list of customers counts contacts; of some kinds where they are given.
 
     A note's day is found by bounds in its instant, which an index holds.
     """
     i, n = schema.interactions.c, schema.notes.c
     talked = [kind for kind in kinds if kind != NOTE]
-    talks = select(i.customer_id, (func.max(i.happened_on) if latest else i.happened_on).label("day"))
+    talks = select(i.customer_id, i.happened_on.label("day"))
     talks = talks.where(*within(i.happened_on, span, today), *([i.kind.in_(talked)] if kinds else []))
     first, last = _ends(span, today)
-    day = company_day(n.created_at)
-    notes = select(n.customer_id, (func.max(day) if latest else day).label("day"))
+    notes = select(n.customer_id, company_day(n.created_at).label("day"))
     notes = notes.where(
         *([n.created_at >= midnight(first)] if first else []),
         *([n.created_at < midnight(last + timedelta(days=1))] if last else []),
     )
-    if latest:
-        talks, notes = talks.group_by(i.customer_id), notes.group_by(n.customer_id)
     parts = [*([talks] if talked or not kinds else []), *([notes] if not kinds or NOTE in kinds else [])]
     return union_all(*parts)
 

@@ -17,7 +17,7 @@ from streamlit import config
 import components
 from api import auth, exports, files, guard, health, home, log
 from components import page
-from db import connection, held, passwords, segments
+from db import connection, held, held_check, passwords
 from pages import SCREENS
 
 # What a first visit would otherwise wait for; the shell is a script and no module.
@@ -35,7 +35,7 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
     passwords.nobodys_hash()
     gc.collect()
     gc.freeze()
-    with held.kept(segments.verify):
+    with held.kept(held_check.verify):
         yield
     connection.engine().dispose()
 

@@ -235,7 +235,10 @@ def _key(made: Run, query: Callable[..., Any], viewer: Viewer, params: dict[str,
     if made.generations is None:
         made.generations = made.ask(_generations)
     code = getattr(query, "__code__", None)
-    own = viewer.scoped or getattr(query, "personal", False) or code is None or "user_id" in code.co_names
+    personal = getattr(query, "personal", False)
+    if callable(personal):  # it depends on what is asked
+        personal = personal(**params)
+    own = viewer.scoped or personal or code is None or "user_id" in code.co_names
     return (
         str(engine().url),
         query.__module__,

@@ -29,6 +29,8 @@ WORDS = {
     "after": N_("after"),
     "in the last": N_("in the last … days"),
     "not in the last": N_("not in the last … days"),
+    "in the next": N_("in the next … days"),
+    "anniversary in the next": N_("anniversary in the next … days"),
     "any of": N_("any of"),
     "none of": N_("none of"),
     "all of": N_("all of"),
@@ -124,7 +126,7 @@ def _line(line: Line, draft: Draft, fields: list[str], choices: Choices) -> Delt
                 line.value = _value(line, choices)
             place = st.empty()
             _remover(line, draft)
-        if line.takes in ("some", "spanned", "span", "step"):
+        if line.takes in ("some", "spanned", "span", "step", "counted"):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 line.value = _value(line, choices)
         if line.problem:
@@ -186,15 +188,17 @@ def _said(op: str) -> str:
 def _value(line: Line, choices: Choices) -> Any:
     """The value's widget by what the operator takes; gives the value as in JSON, None while it is incomplete."""
     key = f"segment_value_{line.id}_{line.field}_{line.takes}"
+    most = rules.MOST_ANNIVERSARY if line.op == "anniversary in the next" else rules.MOST_DAYS
     drawn: dict[str, Callable[[], Any]] = {
         "some": lambda: _several(line, key, line.value or [], choices) or None,
         "one": lambda: _scalar(line, key, _("Value"), line.value),
         "two": lambda: _both(line, key),
         "words": lambda: _words(key, line.value),
-        "days": lambda: _days(key, line.value),
+        "days": lambda: _days(f"{key}_{most}", line.value, most),
         "spanned": lambda: _spanned(line, key, choices),
         "span": lambda: _span(key, line.value or {}, {}) or None,
         "step": lambda: _step(line, key, choices),
+        "counted": lambda: _counted(key, line.value or {}),
     }
     return drawn[line.takes]()
 
@@ -280,11 +284,11 @@ def _words(key: str, value: Any) -> str | None:
     return typed or None
 
 
-def _days(key: str, value: Any) -> int | None:
+def _days(key: str, value: Any, most: int = rules.MOST_DAYS) -> int | None:
     chosen: int | None = st.number_input(
         _("Days"),
         min_value=1,
-        max_value=36_500,
+        max_value=most,
         value=value,
         step=1,
         placeholder=_("Days"),
@@ -301,6 +305,23 @@ def _spanned(line: Line, key: str, choices: Choices) -> dict[str, Any] | None:
     of = _several(line, key, given["of"], choices)
     found = {"of": of} | _span(key, given, {"": _("at any time")})
     return found if of else None
+
+
+def _counted(key: str, given: dict[str, Any]) -> dict[str, Any] | None:
+    """A number and the period in which it is counted."""
+    n: int | None = st.number_input(
+        _("Number"),
+        min_value=0,
+        max_value=rules.MOST_COUNT,
+        value=given.get("count"),
+        step=1,
+        placeholder=_("Number"),
+        key=f"{key}_count",
+        label_visibility="collapsed",
+        width=100,
+    )
+    found = _span(key, given, {"": _("at any time")})
+    return None if n is None else {"count": n} | found
 
 
 def _span(key: str, given: dict[str, Any], spans: dict[str, str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from components import data, wording
-from db import campaigns, custom_fields, customers, rule_words, rules, segments
+from db import campaigns, custom_fields, customers, rule_words, rules, saved_segments, segments
 from db.errors import Invalid
 from db.fields import FIELDS, Field, Kind
 from db.permissions import Viewer
@@ -40,9 +40,10 @@ class Choices:
             return self._products.get(value, f"#{value}")
         if key == "bought_category":
             return str(value).title()
-        if key == "owner":
-            return wording.person(self._named(key).get(value) or self._called(key, value))
-        return wording.translated(self._called(key, value))
+        if key not in ("owner", "segment"):
+            return wording.translated(self._called(key, value))
+        name = self._named(key).get(value) or self._called(key, value)
+        return wording.person(name) if key == "owner" else name
 
     def search(self, words: str) -> list[int]:
         """The products that these words find."""
@@ -59,6 +60,9 @@ class Choices:
             elif key == "owner":
                 owners = data.read(customers.owners, viewer=self._viewer)
                 self._found[key] = {number: name for number, name in owners.items() if number}
+            elif key == "segment":
+                kept = data.read(saved_segments.saved, viewer=self._viewer)
+                self._found[key] = {one.id: one.name for one in kept}
             else:
                 self._read([key])
         return self._found[key]
@@ -71,7 +75,7 @@ class Choices:
     @staticmethod
     def _listed(key: str) -> bool:
         field = FIELDS.get(key)
-        return field is not None and not field.ids and field.kind in (Kind.CHOICE, Kind.BOUGHT)
+        return field is not None and not field.ids and field.kind in segments.LISTED
 
 
 def known_fields(viewer: Viewer) -> Mapping[str, Field]:

@@ -154,10 +154,10 @@ def _contacted(mode: str, since: date, scoped: bool) -> list[ColumnElement[bool]
     c, i, n = schema.customers.c, schema.interactions.c, schema.notes.c
     talks, notes = select(i.customer_id), select(n.customer_id)
     if mode != NEVER:
-        talks, notes = talks.where(i.happened_on >= since), notes.where(n.created_at >= _midnight(since))
+        talks, notes = talks.where(i.happened_on >= since), notes.where(n.created_at >= midnight(since))
     if scoped:
         ever = (date.min, cast(literal("-infinity"), TIMESTAMP(timezone=True)))
-        since_when = ever if mode == NEVER else (since, _midnight(since))
+        since_when = ever if mode == NEVER else (since, midnight(since))
         contacted = c.id.in_(select(func.my_customers_contacted(*since_when)))
         return [contacted if mode == WITHIN else ~contacted]
     if mode == WITHIN:
@@ -165,7 +165,7 @@ def _contacted(mode: str, since: date, scoped: bool) -> list[ColumnElement[bool]
     return [~exists(talks.where(i.customer_id == c.id)), ~exists(notes.where(n.customer_id == c.id))]
 
 
-def _midnight(day: date) -> ColumnElement[Any]:
+def midnight(day: date) -> ColumnElement[Any]:
     """When a day of the company begins."""
     s = schema.settings.c
     kept = (

@@ -18,6 +18,17 @@ _FACTS = sql.SQL("""
     FROM orders
 """)
 
+# The median of the days between distinct days of `days`, which are in order, halves up; null below two of them.
+_USUAL_DAYS = """(
+    SELECT floor((gaps[(n + 1) / 2] + gaps[n / 2 + 1]) / 2.0 + 0.5)::integer
+    FROM (
+        SELECT array_agg(gap ORDER BY gap) AS gaps, count(*)::integer AS n
+        FROM (SELECT {days}[i + 1] - {days}[i] AS gap FROM generate_series(1, cardinality({days}) - 1) AS i) AS each_gap
+        WHERE gap > 0
+    ) AS found
+    WHERE n >= 2
+)"""
+
 # Orders with what each is the first of: of all of its customer's, of its day, its ISO week, its month.
 _PLACES = """
     SELECT customer_id, placed_on, currency, amount,
@@ -97,8 +108,8 @@ gone AS (
     DELETE FROM customer_metrics AS m WHERE NOT EXISTS (SELECT FROM customers AS c WHERE c.id = m.customer_id)
 ),
 days_of AS (
-    INSERT INTO order_days (customer_id, days) SELECT id, days FROM facts
-    ON CONFLICT (customer_id) DO UPDATE SET days = excluded.days
+    INSERT INTO order_days (customer_id, days, usual_days) SELECT id, days, {usual_days} FROM facts
+    ON CONFLICT (customer_id) DO UPDATE SET days = excluded.days, usual_days = excluded.usual_days
 ),
 days_gone AS (
     DELETE FROM order_days AS d WHERE NOT EXISTS (SELECT FROM customers AS c WHERE c.id = d.customer_id)
@@ -231,8 +242,8 @@ gone AS (
     DELETE FROM customer_metrics AS m USING work AS w WHERE m.customer_id = w.customer_id AND NOT w.stands
 ),
 days_of AS (
-    INSERT INTO order_days (customer_id, days) SELECT customer_id, w.days FROM work AS w WHERE stands
-    ON CONFLICT (customer_id) DO UPDATE SET days = excluded.days
+    INSERT INTO order_days (customer_id, days, usual_days) SELECT customer_id, days, {usual_days} FROM work WHERE stands
+    ON CONFLICT (customer_id) DO UPDATE SET days = excluded.days, usual_days = excluded.usual_days
 ),
 days_gone AS (
     DELETE FROM order_days AS d USING work AS w WHERE d.customer_id = w.customer_id AND NOT w.stands
@@ -271,7 +282,8 @@ SELECT p.customer_id
 FROM (
     SELECT coalesce(c.id, m.customer_id, d.customer_id) AS customer_id, c.id IS NOT NULL AS stands, c.owner_id,
         c.region, c.archived_at IS NOT NULL AS archived, m.first_order_on, m.last_order_on, m.orders, m.revenue,
-        m.other_currency_orders, m.rolled_owner_id, m.rolled_region, m.rolled_archived, d.days
+        m.other_currency_orders, m.rolled_owner_id, m.rolled_region, m.rolled_archived, d.days,
+        d.usual_days
     FROM customers AS c
     FULL JOIN customer_metrics AS m ON m.customer_id = c.id
     FULL JOIN order_days AS d ON d.customer_id = coalesce(c.id, m.customer_id)
@@ -283,7 +295,8 @@ WHERE NOT EXISTS (SELECT FROM touched_customers AS t WHERE t.customer_id = p.cus
         OR (p.owner_id, p.region, p.archived, f.orders, f.revenue, f.other_currency_orders, f.first_order_on,
             f.last_order_on, f.days)
         IS DISTINCT FROM (p.rolled_owner_id, p.rolled_region, p.rolled_archived, p.orders, p.revenue,
-            p.other_currency_orders, p.first_order_on, p.last_order_on, p.days))
+            p.other_currency_orders, p.first_order_on, p.last_order_on, p.days)
+        OR p.usual_days IS DISTINCT FROM {usual_days_of_f})
 ORDER BY 1
 """
 
@@ -339,6 +352,8 @@ def statement(template: LiteralString) -> str:
         facts=_FACTS,
         places=sql.SQL(_PLACES).format(of=sql.SQL("")),
         places_of_p=sql.SQL(_PLACES).format(of=sql.SQL("WHERE customer_id = p.customer_id")),
+        usual_days=sql.SQL(_USUAL_DAYS).format(days=sql.SQL("days")),
+        usual_days_of_f=sql.SQL(_USUAL_DAYS).format(days=sql.SQL("f.days")),
         day_columns=_DAY_COLUMNS,
         stage_sums=_STAGE_SUMS,
         rolled=_ROLLED,

@@ -7,19 +7,36 @@ a field of one that an administrator added.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Date, Integer, Numeric, Text, case, cast, func, literal, null, select, type_coerce
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    Integer,
+    Numeric,
+    Table,
+    Text,
+    case,
+    cast,
+    func,
+    literal,
+    null,
+    select,
+    type_coerce,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.sql.elements import Grouping
 
-from db import custom_values, schema
+from db import custom_values, rfm, schema
+from db.around_words import NOT_ASKED, STATE_NAMES
 from db.clock import DEFAULT_ZONE
-from db.metrics import N_, Stage, stage_column
+from db.event_words import KIND_NAMES
+from db.metrics import N_, STAGE_NAMES, stage_column
 from db.words import _
 
 Bounds = Mapping[str, tuple[float, ...]]
@@ -40,6 +57,9 @@ class Kind(StrEnum):
     TEXT = "text"
     SEVERAL = "several"
     FLAG = "flag"
+    CONTACT = "contact"
+    COUNT = "count"
+    SEGMENT = "segment"
 
 
 _COMPARED = {"=": "one", "!=": "one", "<": "one", "<=": "one", ">": "one", ">=": "one", "between": "two"}
@@ -55,6 +75,8 @@ OPERATORS: Mapping[Kind, Mapping[str, str]] = {
         "between": "two",
         "in the last": "days",
         "not in the last": "days",
+        "in the next": "days",
+        "anniversary in the next": "days",
         **_KNOWN,
     },
     Kind.BOUGHT: {"any of": "spanned", "none of": "spanned"},
@@ -64,8 +86,12 @@ OPERATORS: Mapping[Kind, Mapping[str, str]] = {
     Kind.TEXT: {"contains": "words", "not contains": "words", "is": "words", "is not": "words", **_KNOWN},
     Kind.SEVERAL: {"any of": "some", "none of": "some", "all of": "some", **_KNOWN},
     Kind.FLAG: {"yes": "nothing", "no": "nothing", **_KNOWN},
+    Kind.CONTACT: {"any of": "spanned", "none of": "spanned"},
+    Kind.COUNT: {">=": "counted", "<=": "counted", "=": "counted"},
+    Kind.SEGMENT: {"in": "some", "not in": "some"},
 }
-"""Operator → what it takes: some values, one, two, days, values with a period, a period alone, a step, words, nothing.
+"""Operator → what it takes: some values, one, two, days, values with a period, a number with one, a period alone, a
+step, words, nothing.
 
 No two kinds of custom fields share an operator with a value: a rule that was made for another kind cannot be read.
 """
@@ -76,7 +102,9 @@ class Field:
     """One field. `ids` are values that are row numbers; `choices` the only values there are, where that is so.
 
     `column` gives its expression over customers and customer_metrics on a day, with the bounds of the scores; fields
-    without one are looked up in other tables. `own` is the custom field that it was made of.
+    without one are looked up in other tables (db/lookups.py), and are `otherwise` where nothing stands there. `beside`
+    is a table with a row for each customer that the column is of, too. `words` are what its choices are called. `own`
+    is the custom field that it was made of.
     """
 
     key: str
@@ -89,6 +117,9 @@ class Field:
     ids: bool = False
     personal: bool = False
     own: custom_values.Field | None = None
+    words: Mapping[str, str] | None = None
+    beside: Table | None = None
+    otherwise: int | None = None
 
     @property
     def label(self) -> str:
@@ -111,7 +142,7 @@ def _known(key: str) -> Field:
     return FIELDS[key]
 
 
-_c, _m = schema.customers.c, schema.customer_metrics.c
+_c, _m, _d = schema.customers.c, schema.customer_metrics.c, schema.order_days.c
 
 
 def _plain(column: ColumnElement[Any]) -> Callable[[date, Bounds], ColumnElement[Any]]:
@@ -125,7 +156,18 @@ def _choice(key: str, name: str, null: str) -> Field:
 
 def _has(key: str, name: str) -> Field:
     value = case((_c[key] != "", "yes"), else_="no")
-    return Field(key, name, "profile", Kind.CHOICE, N_("never empty"), _plain(value), ("yes", "no"), personal=True)
+    return replace(_worded(key, name, "profile", N_("never empty"), YES_NO, _plain(value)), personal=True)
+
+
+def _worded(
+    key: str,
+    name: str,
+    group: str,
+    null: str,
+    words: Mapping[str, str],
+    column: Callable[[date, Bounds], ColumnElement[Any]] | None = None,
+) -> Field:
+    return Field(key, name, group, Kind.CHOICE, null, column, tuple(words), words=words)
 
 
 def _days_since(column: ColumnElement[date]) -> Callable[[date, Bounds], ColumnElement[Any]]:
@@ -136,14 +178,33 @@ def score(measure: str, value: ColumnElement[Any]) -> Callable[[date, Bounds], C
     """1 to 5 by the bounds: one more than the number of bounds below the value; null without orders."""
 
     def expression(_today: date, bounds: Bounds) -> ColumnElement[Any]:
-        between = bounds.get(measure)
-        if not between:
+        return _stepped(value, bounds.get(measure), str)
+
+    return expression
+
+
+def _stepped(
+    value: ColumnElement[Any], between: tuple[float, ...] | None, step: Callable[[int], Any]
+) -> ColumnElement[Any]:
+    if not between:
+        return cast(null(), schema.customers.c.name.type)
+    # Bounds are values that occur: whole numbers of whole numbers, cents of money. Compared with binary
+    # floating-point numbers every row's money would be converted first.
+    exact = int if isinstance(value.type, Integer) else lambda bound: Decimal(repr(bound))
+    steps = [(value <= exact(bound), step(i)) for i, bound in enumerate(between, 1)]
+    return case((func.coalesce(_m.orders, 0) == 0, None), *steps, else_=step(len(between) + 1))
+
+
+def _class(by_scores: tuple[str, ...]) -> Callable[[date, Bounds], ColumnElement[Any]]:
+    """The class of the three scores, each of which is told once; null without orders."""
+    named = Grouping(cast(literal(list(by_scores), ARRAY(Text)), ARRAY(Text)))
+
+    def expression(_today: date, bounds: Bounds) -> ColumnElement[Any]:
+        if not all(bounds.get(measure) for measure in MEASURES):
             return cast(null(), schema.customers.c.name.type)
-        # Bounds are values that occur: whole numbers of whole numbers, cents of money. Compared with binary
-        # floating-point numbers every row's money would be converted first.
-        exact = int if isinstance(value.type, Integer) else lambda bound: Decimal(repr(bound))
-        steps = [(value <= exact(bound), str(i)) for i, bound in enumerate(between, 1)]
-        return case((func.coalesce(_m.orders, 0) == 0, None), *steps, else_="5")
+        r, f, m = (_stepped(value, bounds[measure], int) for measure, value in MEASURES.items())
+        place: ColumnElement[Any] = r * 25 + f * 5 + m - 30
+        return type_coerce(named[place], schema.customers.c.name.type)
 
     return expression
 
@@ -156,10 +217,27 @@ MEASURES: Mapping[str, ColumnElement[Any]] = {
 }
 """What the scores are made of; a later last order is a higher recency."""
 SCORES = ("1", "2", "3", "4", "5")
+DECILES = tuple(str(n) for n in range(1, 11))
+CONSENT = "consent_"
+"""What the keys of consents begin with; the channel follows."""
+NOTE = "note"
+CONTACTS: Mapping[str, str] = {**KIND_NAMES, NOTE: N_("Note")}
+"""What counts as a contact with a customer: as in the list of customers."""
 STEPS = ("received", "bought", "promoted", "redeemed")
 
 _NOT_ENTERED = N_("not entered")
 _NO_ORDER = N_("no order yet")
+_NO_RHYTHM = N_("fewer than 3 days with a purchase")
+_NO_TASK = N_("never empty: without tasks it is 0")
+YES_NO: Mapping[str, str] = {"yes": N_("yes"), "no": N_("no")}
+STAGE_WORDS: Mapping[str, str] = {stage.value: name for stage, name in STAGE_NAMES.items()}
+CONSENTS: Mapping[str, str] = {
+    "phone": N_("Consent to calls"),
+    "sms": N_("Consent to text messages"),
+    "wechat": N_("Consent to WeChat messages"),
+    "mail": N_("Consent to e-mails"),
+    "post": N_("Consent to letters"),
+}
 
 
 def _fields() -> tuple[Field, ...]:
@@ -171,7 +249,7 @@ def _fields() -> tuple[Field, ...]:
         _choice("city", N_("City"), _NOT_ENTERED),
         _choice("source", N_("Source"), _NOT_ENTERED),
         Field("owner", N_("Owner"), "profile", Kind.CHOICE, N_("nobody has the customer"), _owner, ids=True),
-        Field("stage", N_("Stage"), "profile", Kind.CHOICE, N_("never empty"), _stage, tuple(s.value for s in Stage)),
+        _worded("stage", N_("Stage"), "profile", N_("never empty"), STAGE_WORDS, _stage),
         Field("created_on", N_("Entered on"), "profile", Kind.DATE, N_("never empty"), _plain(_created())),
         _choice("age_band", N_("Age"), _NOT_ENTERED),
         _choice("income_band", N_("Income"), _NOT_ENTERED),
@@ -182,6 +260,7 @@ def _fields() -> tuple[Field, ...]:
         _choice("children", N_("Children"), _NOT_ENTERED),
         _has("email", N_("Has an e-mail")),
         _has("phone", N_("Has a phone")),
+        Field("tags", N_("Tags"), "profile", Kind.SEVERAL, N_("no tag")),
         Field("orders", N_("Orders"), "purchases", Kind.NUMBER, zero, _plain(func.coalesce(_m.orders, 0))),
         Field("revenue", N_("Revenue"), "purchases", Kind.MONEY, zero, _plain(func.coalesce(_m.revenue, 0))),
         Field("basket", N_("Average basket"), "purchases", Kind.MONEY, no_own, _plain(_m.revenue / own_orders)),
@@ -198,8 +277,20 @@ def _fields() -> tuple[Field, ...]:
         ),
         Field("bought_category", N_("Bought category"), "purchases", Kind.BOUGHT, N_("never empty")),
         Field("bought_product", N_("Bought product"), "purchases", Kind.BOUGHT, N_("never empty"), ids=True),
+        _of_days("interval", N_("Usual interval in days"), Kind.NUMBER, _d.usual_days),
+        _of_days("next_due_on", N_("Next purchase due"), Kind.DATE, _m.last_order_on + _d.usual_days),
+        Field(
+            "rhythm",
+            N_("Intervals since the last order"),
+            "purchases",
+            Kind.NUMBER,
+            _NO_RHYTHM,
+            lambda today, _bounds: cast(literal(today, Date) - _m.last_order_on, Numeric) / _d.usual_days,
+            beside=schema.order_days,
+        ),
         Field("received", N_("Received campaign"), "campaigns", Kind.CAMPAIGN, N_("never empty"), ids=True),
         Field("redeemed", N_("Redeemed in campaign"), "campaigns", Kind.CAMPAIGN, N_("never empty"), ids=True),
+        Field("received_count", N_("Campaigns received"), "campaigns", Kind.COUNT, N_("never empty")),
         Field("funnel", N_("Step of the funnel"), "campaigns", Kind.STEP, N_("never empty"), choices=STEPS),
         *(
             Field(key, name, "scores", Kind.CHOICE, _NO_ORDER, score(measure, MEASURES[measure]), SCORES)
@@ -209,7 +300,36 @@ def _fields() -> tuple[Field, ...]:
                 ("m_score", N_("Monetary score"), "monetary"),
             )
         ),
+        _worded("rfm_class", N_("RFM class"), "scores", _NO_ORDER, rfm.CLASSES, _class(rfm.BY_SCORES)),
+        _worded(
+            "rfm_value", N_("RFM value class"), "scores", _NO_ORDER, rfm.VALUE_CLASSES, _class(rfm.VALUE_BY_SCORES)
+        ),
+        Field("value_decile", N_("Value decile"), "scores", Kind.CHOICE, _NO_ORDER, _decile, DECILES),
+        Field("contact_days", N_("Days since the last contact"), "contacts", Kind.NUMBER, N_("never contacted")),
+        Field("contacts", N_("Number of contacts"), "contacts", Kind.COUNT, N_("never empty")),
+        Field(
+            "contacted",
+            N_("Contacted by"),
+            "contacts",
+            Kind.CONTACT,
+            N_("never empty"),
+            None,
+            tuple(CONTACTS),
+            words=CONTACTS,
+        ),
+        Field("open_tasks", N_("Open tasks"), "contacts", Kind.NUMBER, _NO_TASK, otherwise=0),
+        Field("overdue_tasks", N_("Overdue tasks"), "contacts", Kind.NUMBER, _NO_TASK, otherwise=0),
+        *(_worded(CONSENT + channel, name, "consents", NOT_ASKED, STATE_NAMES) for channel, name in CONSENTS.items()),
+        Field("segment", N_("Segment"), "segments", Kind.SEGMENT, N_("never empty"), ids=True),
     )
+
+
+def _of_days(key: str, name: str, kind: Kind, value: ColumnElement[Any]) -> Field:
+    return Field(key, name, "purchases", kind, _NO_RHYTHM, _plain(value), beside=schema.order_days)
+
+
+def _decile(_today: date, bounds: Bounds) -> ColumnElement[Any]:
+    return _stepped(_m.revenue, bounds.get("value"), str)
 
 
 def _owner(_today: date, _bounds: Bounds) -> ColumnElement[Any]:
@@ -221,10 +341,14 @@ def _stage(today: date, _bounds: Bounds) -> ColumnElement[Any]:
 
 
 def _created() -> ColumnElement[Any]:
+    return company_day(_c.created_at)
+
+
+def company_day(instant: ColumnElement[Any]) -> ColumnElement[Any]:
     """The day in the company's time zone, which a sub-select reads once, not for each row."""
     s = schema.settings.c
     zone = select(s.value[()].astext).where(s.key == "time_zone").scalar_subquery()
-    return cast(func.timezone(func.coalesce(zone, DEFAULT_ZONE), _c.created_at), Date)
+    return cast(func.timezone(func.coalesce(zone, DEFAULT_ZONE), instant), Date)
 
 
 FIELDS: Mapping[str, Field] = {field.key: field for field in _fields()}
@@ -233,6 +357,9 @@ GROUPS = {
     "purchases": N_("Purchases"),
     "campaigns": N_("Campaigns"),
     "scores": N_("Scores"),
+    "contacts": N_("Contacts and tasks"),
+    "consents": N_("Consents"),
+    "segments": N_("Segments"),
     "own": N_("Your own fields"),
 }
 

@@ -85,7 +85,7 @@ class Asked:
 
     def _holds(self, c: Condition) -> Bools:
         key = c.field.key
-        if c.field.own is None:
+        if c not in self.looked_up:
             if key in CHOICES:
                 return self._chosen(*self.codes(key), c)
             if key == "stage" or key in _SCORED:
@@ -231,7 +231,11 @@ _HOLDERS: Mapping[str, Callable[[Asked, Condition], Bools]] = {
     "funnel": Asked._stepped,
 }
 HELD = frozenset({*CHOICES, "stage", *_SCORED, "email", "phone", *_DATES, *_HOLDERS})
-"""The keys of fields whose conditions need no table."""
+"""The keys of fields whose conditions need no table, by these operators."""
+_OPERATORS = frozenset(
+    {"=", "<", "<=", ">", ">=", "between", "empty", "not empty", "in", "any of", "on", "before", "after", "in the last"}
+    | {"within", "reached"}
+)
 
 
 def positive(c: Condition) -> Condition:
@@ -243,7 +247,8 @@ def not_held(rule: Condition | Group) -> set[Condition]:
     """The conditions, without their opposites, that tables have to be asked for."""
     if isinstance(rule, Group):
         return set().union(*(not_held(each) for each in rule.rules))
-    return set() if rule.field.key in HELD and rule.field.own is None else {positive(rule)}
+    asked = positive(rule)
+    return set() if rule.field.key in HELD and rule.field.own is None and asked.op in _OPERATORS else {asked}
 
 
 def areas(rule: Condition | Group) -> set[str]:

@@ -66,7 +66,12 @@ def _say_words(c: Condition, field: str, values: list[str], _names: Names) -> st
 def _say_days(c: Condition, field: str, _values: list[str], _names: Names) -> str:
     n = c.values[0]
     days = ngettext("{n} day", "{n} days", n).format(n=f"{n:,}")
-    template = _("{field} in the last {days}") if c.op == "in the last" else _("{field} not in the last {days}")
+    template = {
+        "in the last": _("{field} in the last {days}"),
+        "not in the last": _("{field} not in the last {days}"),
+        "in the next": _("{field} in the next {days}"),
+        "anniversary in the next": _("anniversary of {field} in the next {days}"),
+    }[c.op]
     return template.format(field=field, days=days)
 
 
@@ -103,6 +108,12 @@ def _say_span(c: Condition, field: str, _values: list[str], _names: Names) -> st
     return said if c.op == "within" else _("not ({part})").format(part=said)
 
 
+def _say_counted(c: Condition, field: str, _values: list[str], _names: Names) -> str:
+    shown = {"<=": "≤", ">=": "≥"}.get(c.op, c.op)
+    said, period = f"{field} {shown} {c.values[0]:,}", _span(c.span)
+    return _("{condition} {period}").format(condition=said, period=period) if period else said
+
+
 def _say_step(c: Condition, _field: str, _values: list[str], names: Names) -> str:
     template = _("{campaign}: “{step}” reached") if c.op == "reached" else _("{campaign}: “{step}” not reached")
     return template.format(step=names(c.field.key, c.values[1]), campaign=names("received", c.values[0]))
@@ -118,6 +129,7 @@ _SAYERS: Mapping[str, Callable[[Condition, str, list[str], Names], str]] = {
     "spanned": _say_spanned,
     "span": _say_span,
     "step": _say_step,
+    "counted": _say_counted,
 }
 
 

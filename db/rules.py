@@ -29,6 +29,8 @@ MOST_TEXT = 200
 MOST_NUMBER = 10**12
 MOST_DECIMALS = 6
 MOST_DAYS = 36_500
+MOST_ANNIVERSARY = 365
+MOST_COUNT = 1_000_000
 MATCHES = ("all", "any", "none")
 
 
@@ -219,12 +221,13 @@ def _two(field: Field, op: str, value: Any, place: str) -> Condition:
 
 
 def _days(field: Field, op: str, value: Any, place: str) -> Condition:
-    return Condition(field, op, (_day_count(value, place),))
+    most = MOST_ANNIVERSARY if op == "anniversary in the next" else MOST_DAYS
+    return Condition(field, op, (_day_count(value, place, most),))
 
 
-def _day_count(value: Any, place: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_DAYS:
-        raise _wrong(place, _("a number of days from 1 to {n} is expected").format(n=f"{MOST_DAYS:,}"))
+def _day_count(value: Any, place: str, most: int = MOST_DAYS) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise _wrong(place, _("a number of days from 1 to {n} is expected").format(n=f"{most:,}"))
     return value
 
 
@@ -244,6 +247,17 @@ def _span(field: Field, op: str, value: Any, place: str) -> Condition:
     if not isinstance(value, dict) or not value or value.keys() - {"last_days", "from", "to"}:
         raise _wrong(place, _("either “last_days”, or “from” and “to”"))
     return Condition(field, op, (), _period(value, place))
+
+
+def _counted(field: Field, op: str, value: Any, place: str) -> Condition:
+    """`{"count": 3}` with `last_days`, or `from` and `to`, or neither; a number alone is of any time."""
+    given = value if isinstance(value, dict) else {"count": value}
+    if given.keys() - {"count", "last_days", "from", "to"} or "count" not in given:
+        raise _wrong(place, _("“count” is expected, and beside it “last_days”, or “from” and “to”"))
+    n = given["count"]
+    if not isinstance(n, int) or isinstance(n, bool) or not 0 <= n <= MOST_COUNT:
+        raise _wrong(f"{place}.count", _("a whole number from 0 to {n} is expected").format(n=f"{MOST_COUNT:,}"))
+    return Condition(field, op, (n,), _period(given, place))
 
 
 def _period(given: dict[str, Any], place: str) -> Span:
@@ -277,6 +291,7 @@ _READERS: Mapping[str, Callable[[Field, str, Any, str], Condition]] = {
     "spanned": _spanned,
     "span": _span,
     "step": _step,
+    "counted": _counted,
 }
 
 
@@ -339,8 +354,8 @@ def data_of(rule: Condition | Group) -> dict[str, Any]:
     found: dict[str, Any] = {"field": rule.field.key, "op": rule.op}
     if takes == "nothing":
         return found
-    if takes in ("spanned", "span"):
-        value: Any = {"of": plain} if takes == "spanned" else {}
+    if takes in ("spanned", "span", "counted"):
+        value: Any = {"spanned": {"of": plain}, "span": {}, "counted": {"count": plain[0] if plain else 0}}[takes]
         if rule.span.last_days:
             value["last_days"] = rule.span.last_days
         value |= {k: day.isoformat() for k, day in (("from", rule.span.start), ("to", rule.span.end)) if day}

@@ -11,10 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, case, func, select
 from sqlalchemy.exc import IntegrityError
 
-from db import changes, clock, custom_fields, schema, segments, text
+from db import changes, clock, custom_fields, ready_segments, schema, segments, text
 from db.errors import Conflict, Invalid, NotFound, Refused
-from db.fields import SCORES, Field
-from db.metrics import STAGE_NAMES, Stage
+from db.fields import Field
 from db.permissions import Permission, Role, Viewer
 from db.rules import Group, data_of, parse
 from db.words import _
@@ -103,7 +102,7 @@ def save(
     Raises Invalid, Refused, NotFound, and Conflict when it was changed since.
     """
     actor.require(Permission.SEGMENTS_EDIT)
-    group = segments.checked(conn, actor, rule)
+    group = segments.kept(conn, actor, rule, segment_id=segment_id, shared=shared)
     values = _values(name, description) | {"rule": data_of(group), "visibility": "shared" if shared else "private"}
     set_id = changes.start(
         conn,
@@ -219,34 +218,5 @@ def _segment(row: Any, viewer: Viewer, known: Mapping[str, Field]) -> Segment:
 
 
 def ready() -> dict[str, tuple[str, Group]]:
-    """Code → (name, rule) of the segments that everybody has: the stages, and what the scores say."""
-
-    def of(*leaves: tuple[str, str, Any]) -> Group:
-        return parse({"all": [{"field": field, "op": op, "value": value} for field, op, value in leaves]})
-
-    def high(lowest: int) -> list[str]:
-        return [s for s in SCORES if int(s) >= lowest]
-
-    low, top = ["1", "2"], ["5"]
-    stages = {
-        s.value: (_("Stage: {name}").format(name=_(STAGE_NAMES[s])), of(("stage", "in", [s.value]))) for s in Stage
-    }
-    return {
-        **{f"stage_{code}": found for code, found in stages.items()},
-        "champions": (
-            _("Champions: recent, frequent, valuable"),
-            of(("r_score", "in", high(4)), ("f_score", "in", high(4)), ("m_score", "in", high(4))),
-        ),
-        "quiet": (
-            _("Were valuable, now quiet"),
-            of(("r_score", "in", low), ("f_score", "in", high(4)), ("m_score", "in", high(4))),
-        ),
-        "promising": (_("Recent, not yet frequent"), of(("r_score", "in", high(4)), ("f_score", "in", low))),
-        "sleeping": (
-            _("Long quiet, seldom, small"),
-            of(("r_score", "in", low), ("f_score", "in", low), ("m_score", "in", low)),
-        ),
-        "recent": (_("The most recent fifth"), of(("r_score", "in", top))),
-        "frequent": (_("The most frequent fifth"), of(("f_score", "in", top))),
-        "valuable": (_("The most valuable fifth"), of(("m_score", "in", top))),
-    }
+    """Code → (name, rule) of the segments that everybody has: db/ready_segments.py."""
+    return {code: (one.name, one.rule) for code, one in ready_segments.every().items()}

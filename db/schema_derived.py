@@ -65,6 +65,8 @@ order_days = Table(
     metadata,
     Column("customer_id", BigInteger, nullable=False, autoincrement=False),
     Column("days", ARRAY(Date), nullable=False),
+    # As db/rhythm.py tells the usual interval; null where it does not.
+    Column("usual_days", Integer),
     PrimaryKeyConstraint("customer_id"),
     info={"rule": "child", "area": "metrics"},
 )

@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from db import rules
+from db import nested, rules
 from db.custom_values import Field as CustomField
 from db.fields import FIELDS, GROUPS, OPERATORS, Field, Kind, of_custom
+from db.schema_around import CHANNELS
 from db.words import catalogue
 
 # Where a field's values stand, for those that are not one of a fixed list.
@@ -42,6 +43,21 @@ SOURCES = {
     "funnel": "the steps of a campaign's funnel",
     "r_score": "the last order, by the fifths of the company's customers with orders",
     "f_score": "orders, by the fifths of the company's customers with orders",
+    "interval": "the median number of days between days with a purchase, halves up",
+    "next_due_on": "the day of the last order and the usual interval",
+    "rhythm": "days since the last order, divided by the customer's own usual interval; 2 is twice as long as usual",
+    "received_count": "campaigns received; the period is the day received",
+    "tags": "the tags on the customer, in capitals or not",
+    "contact_days": "calls, mails, meetings, messages and notes, counted on the day one asks",
+    "contacts": "calls, mails, meetings, messages and notes",
+    "contacted": "how the customer was talked to",
+    "open_tasks": "tasks that are not done",
+    "overdue_tasks": "tasks that are not done and were due before today",
+    **{f"consent_{channel}": "what the customer said last" for channel in CHANNELS},
+    "segment": "the number of a kept segment that you may see: `id` in `segment list --json`",
+    "rfm_class": "the three scores, by the table below",
+    "rfm_value": "the three scores, each high at 4 or 5",
+    "value_decile": "revenue, by the tenths of the company's customers with orders; 10 is most, equal revenue is equal",
     "m_score": "revenue, by the fifths of the company's customers with orders",
 }
 KINDS = {
@@ -56,6 +72,9 @@ KINDS = {
     Kind.TEXT: "text",
     Kind.SEVERAL: "several of a list",
     Kind.FLAG: "yes or no",
+    Kind.CONTACT: "contact",
+    Kind.COUNT: "number in a period",
+    Kind.SEGMENT: "segment",
 }
 # When a condition is true of a customer.
 MEANS = {
@@ -75,7 +94,9 @@ MEANS = {
     "after": "it is a later day",
     "in the last": "it lies in the last so many days, today included",
     "not in the last": "it is earlier, later than today, or not known",
-    "any of": "at least one of these was bought, received or redeemed, in the period",
+    "in the next": "it lies in the next so many days, today included",
+    "anniversary in the next": "the same day of a later year does; 29 February counts on the 28th in other years",
+    "any of": "at least one of these was bought, received, redeemed or had, in the period",
     "none of": "none of these was, in the period",
     "within": "at least one order was placed in the period",
     "not within": "none was",
@@ -93,6 +114,10 @@ MEANS_OF_SEVERAL = {
     "any of": "at least one of these is among the values",
     "none of": "none of these is, or none is known",
 }
+MEANS_OF_SEGMENTS = {
+    "in": "the customer fits at least one of these",
+    "not in": "the customer fits none of these",
+}
 TAKES = {
     "some": "one value or a list",
     "words": "a text",
@@ -102,6 +127,7 @@ TAKES = {
     "spanned": "one value or a list, or these with a period",
     "step": "a campaign and a step",
     "span": "a period",
+    "counted": "a whole number, or one with a period",
     "nothing": "nothing",
 }
 EXAMPLE_FIELDS = {
@@ -116,6 +142,9 @@ EXAMPLE_FIELDS = {
     Kind.TEXT: "custom.notes",
     Kind.SEVERAL: "custom.interests",
     Kind.FLAG: "custom.newsletter",
+    Kind.CONTACT: "contacted",
+    Kind.COUNT: "received_count",
+    Kind.SEGMENT: "segment",
 }
 
 
@@ -169,7 +198,8 @@ def operators() -> str:
 
 
 def _means(kind: Kind, op: str) -> str:
-    return MEANS_OF_SEVERAL.get(op, MEANS[op]) if kind is Kind.SEVERAL else MEANS[op]
+    of_kind = {Kind.SEVERAL: MEANS_OF_SEVERAL, Kind.SEGMENT: MEANS_OF_SEGMENTS}.get(kind, {})
+    return of_kind.get(op, MEANS[op])
 
 
 def example(kind: Kind, op: str) -> dict[str, Any]:
@@ -178,9 +208,10 @@ def example(kind: Kind, op: str) -> dict[str, Any]:
         "days": 30,
         "step": {"campaign": 18, "step": "promoted"},
         "span": {"from": "2026-10-01", "to": "2026-10-31"},
-        "some": ["golf", "chess"] if kind is Kind.SEVERAL else ["North", "East"],
+        "some": {Kind.SEVERAL: ["golf", "chess"], Kind.SEGMENT: [12, 15]}.get(kind, ["North", "East"]),
         "words": "e-mail",
-        "spanned": {"of": ["BEEF"] if kind is Kind.BOUGHT else [18], "last_days": 90},
+        "spanned": {"of": {Kind.BOUGHT: ["BEEF"], Kind.CONTACT: ["call"]}.get(kind, [18]), "last_days": 90},
+        "counted": {"count": 0, "last_days": 90},
         "one": "2026-11-01" if kind is Kind.DATE else 100,
         "two": ["2026-10-01", "2026-10-31"] if kind is Kind.DATE else [10, 99.5],
     }
@@ -198,7 +229,12 @@ def limits() -> str:
         "characters of a value": rules.MOST_TEXT,
         "a number, either side of zero": rules.MOST_NUMBER,
         "decimals of a number": rules.MOST_DECIMALS,
-        "days of “in the last”": rules.MOST_DAYS,
+        "days of “in the last” and “in the next”": rules.MOST_DAYS,
+        "days of “anniversary in the next”": rules.MOST_ANNIVERSARY,
+        "a number in a period": rules.MOST_COUNT,
+        "segments within one another": nested.MOST_NESTED,
+        "conditions of a rule together with those of the segments that it names": nested.MOST_EXPANDED,
+        "their values": nested.MOST_VALUES_EXPANDED,
     }
     return _table(["what", "at most"], [[what, f"{most:,}"] for what, most in found.items()])
 

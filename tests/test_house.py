@@ -84,7 +84,7 @@ ALSO = {
     "components/places.py": {"pages"},  # addresses of screens
     "components/reach.py": {"db.addresses", "db.contacts"},  # hands their functions to read and write
     "components/segment_choices.py": {  # hands their functions to read
-        *("db.campaigns", "db.custom_fields", "db.customers", "db.segments")
+        *("db.campaigns", "db.custom_fields", "db.customers", "db.saved_segments", "db.segments")
     },
     "components/shell.py": {"db.sessions", "pages"},  # every visit: navigation and session
     "components/signin.py": {"db.passwords", "db.sessions", "streamlit_authenticator"},  # the form

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from components import controls, data, explain, format, page, places, segment_choices, tables, wording
-from db import campaigns, rules, saved_segments, segments
+from db import campaigns, ready_segments, rules, saved_segments, segments
 from db.metrics import SEGMENT_METRICS
 from db.permissions import Permission
 from db.words import _
@@ -23,8 +23,14 @@ everything = kept = data.read(saved_segments.saved, viewer=viewer, archived=kind
 if kind in ("mine", "shared"):
     kept = tuple(one for one in kept if (one.owner_id == viewer.user_id) == (kind == "mine"))
 found = [] if kind == "ready" else [(one.name, one.rule, {"id": str(one.id)}, one) for one in kept]
+# Beside the saved ones the stages alone: the many others would hide them.
+group = "stages"
+if kind == "ready":
+    groups = {code: _(name) for code, name in ready_segments.GROUPS.items()}
+    group = controls.switch("segments_group", _("Which"), list(groups), groups.__getitem__, default=group)
 if kind in ("", "ready"):
-    found += [(name, rule, {"segment_ready": code}, None) for code, (name, rule) in saved_segments.ready().items()]
+    ready = {code: one for code, one in ready_segments.every().items() if one.group == group}
+    found += [(one.name, one.rule, {"segment_ready": code}, None) for code, one in ready.items()]
 
 fresh = wording.freshness(data.read(campaigns.waiting_since, viewer=viewer))
 with top:
@@ -46,7 +52,7 @@ if not found:
     st.info(_("No segment here yet. Build one with “New segment”, or begin with a ready-made one."))
     st.stop()
 
-number = min(controls.page_number("segments_page", kind), -(-len(found) // PAGE))
+number = min(controls.page_number("segments_page", f"{kind} {group}"), -(-len(found) // PAGE))
 shown = found[(number - 1) * PAGE : number * PAGE]
 written = (*(rules.written(rule) for _name, rule, _where, _one in shown), rules.written(rules.EVERYONE))
 *counted, everyone = data.read(segments.counts, viewer=viewer, rules=written, today=today)

@@ -14,18 +14,27 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, update
 
-from db import clock, connection, derived, schema, segments
+from db import clock, connection, derived, schema, segments, tags
 from db.connection import begin
 from db.embedded import Server
 from db.permissions import NOBODY, WORKER, Viewer
 from tests import conftest, make
-from tests.db.segment_rules import CATEGORIES, REGIONS, Order, Person, World
+from tests.db.segment_rules import CATEGORIES, REGIONS, TAGS, Order, Person, World
 
 TODAY = date(2026, 3, 31)
 ZONE = "America/New_York"
 EVERYONE = '{"all":[]}'
 BIG = '{"all":[{"field":"revenue","op":">","value":20}]}'
 WINDOWS = {1: (date(2026, 1, 10), date(2026, 1, 31)), 2: (date(2026, 3, 1), date(2026, 3, 20))}
+SAID = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
+# Kept segments by number; the third names the first.
+KEPT: dict[int, dict[str, Any]] = {
+    901: {"all": [{"field": "orders", "op": ">=", "value": 2}]},
+    902: {"any": [{"field": "region", "op": "in", "value": ["North"]}, {"field": "orders", "op": "=", "value": 0}]},
+    903: {
+        "none": [{"field": "segment", "op": "in", "value": [901]}, {"field": "region", "op": "in", "value": ["East"]}]
+    },
+}
 PROMOTED = {1: {1}, 2: {2, 3}}
 
 
@@ -55,11 +64,57 @@ def made_up(people: make.People) -> list[Person]:
             if rng.random() < 0.5:
                 redemptions = rng.choice([0, 0, 1, 2])
                 person.campaigns[campaign] = (starts, redemptions, starts + timedelta(days=3) if redemptions else None)
+        _around(person, random.Random(n))
         found.append(person)
     return found
 
 
-def _fill(conn: Connection, persons: list[Person]) -> list[int]:
+def _around(person: Person, rng: random.Random) -> None:
+    """What people keep around a customer: for most of them something, for many nothing."""
+    person.tags = {tag for tag in TAGS if rng.random() < 0.3}
+    for _talk in range(rng.choice([0, 0, 1, 2, 4])):
+        day = date(2025, 12, 1) + timedelta(days=rng.randrange(121))
+        person.talks.append((rng.choice(["call", "mail", "meeting", "message"]), day))
+    for _note in range(rng.choice([0, 0, 0, 1, 3])):
+        person.notes.append(datetime(2025, 12, 1, 5, tzinfo=UTC) + timedelta(hours=rng.randrange(120 * 24)))
+    for _task in range(rng.choice([0, 0, 1, 3])):
+        due = rng.choice([None, TODAY - timedelta(days=1), TODAY, TODAY + timedelta(days=3)])
+        person.tasks.append((due, rng.random() < 0.3))
+    for _said in range(rng.choice([0, 1, 3])):
+        person.consents.append((rng.choice(["mail", "phone"]), rng.choice(["given", "refused", "withdrawn"])))
+
+
+def _fill_around(conn: Connection, one: int, author: int, person: Person) -> None:
+    whose = {"assignee_id": author, "author_id": author}
+    stamps = {"created_at": clock.now(), "updated_at": clock.now()}
+    rows: dict[Any, list[dict[str, Any]]] = {
+        schema.customer_tags: [{**tags.row(one, tag), **stamps} for tag in sorted(person.tags)],
+        schema.interactions: [
+            {"kind": kind, "happened_at": clock.now(), "happened_on": day, "author_id": author, **stamps}
+            for kind, day in person.talks
+        ],
+        schema.notes: [{"author_id": author, "created_at": at, "updated_at": at} for at in person.notes],
+        schema.tasks: [
+            {
+                "due_on": due,
+                "done_at": clock.now() if done else None,
+                **whose,
+                **stamps,
+            }
+            for due, done in person.tasks
+        ],
+        # Some at one moment: then the order of writing tells.
+        schema.consents: [
+            {"channel": channel, "state": state, "happened_at": SAID[n // 2], "author_id": author, **stamps}
+            for n, (channel, state) in enumerate(person.consents)
+        ],
+    }
+    for table, made in rows.items():
+        for row in made:
+            conn.execute(insert(table).values(**{**row, "customer_id": one}))
+
+
+def _fill(conn: Connection, persons: list[Person], author: int) -> list[int]:
     stamps = {"created_at": clock.now(), "updated_at": clock.now()}
     conn.execute(insert(schema.settings).values(key="time_zone", value=ZONE, **stamps))
     for n, (starts, ends) in WINDOWS.items():
@@ -69,6 +124,9 @@ def _fill(conn: Connection, persons: list[Person]) -> list[int]:
         conn.execute(insert(schema.products).values(id=n, sku=f"s{n}", name=f"p{n}", category=category))
     pairs = [{"campaign_id": c, "product_id": p} for c, listed in PROMOTED.items() for p in listed]
     conn.execute(insert(schema.campaign_products), pairs)
+    for n, rule in KEPT.items():
+        row = {"id": n, "name": f"Kept {n}", "rule": rule, "owner_id": author, "visibility": "shared"}
+        conn.execute(insert(schema.segments).values(**row, **stamps))
     ids = []
     for n, person in enumerate(persons):
         archived = clock.now() if person.archived else None
@@ -83,6 +141,7 @@ def _fill(conn: Connection, persons: list[Person]) -> list[int]:
             for product, _category in order.lines:
                 line = {"customer_id": one, "order_id": order_id, "product_id": product, "quantity": 1, "amount": 1}
                 conn.execute(insert(schema.order_items).values(**line))
+        _fill_around(conn, one, author, person)
         for campaign, (received, redemptions, first) in person.campaigns.items():
             member = {"customer_id": one, "campaign_id": campaign, "received_on": received}
             conn.execute(
@@ -100,10 +159,10 @@ def filled(server: Server, template: str) -> Iterator[Data]:
         people = make.people()
         persons = made_up(people)
         with connection.begin_owner() as conn:
-            ids = _fill(conn, persons)
+            ids = _fill(conn, persons, people.root.user_id)
         with begin(WORKER, write=True) as conn:
             derived.rebuild(conn)
-        yield Data(people, World(persons, WINDOWS, PROMOTED, TODAY, ZONE), ids)
+        yield Data(people, World(persons, WINDOWS, PROMOTED, TODAY, ZONE, KEPT), ids)
 
 
 def counted(viewer: Viewer, rule: str) -> int:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
+
+from db import rfm
 
 DAY = date(2026, 3, 1)
 REGIONS, CATEGORIES = ("North", "East", "Süd", "' OR 1=1 --"), ("BEEF", "MILK", "SOAP")
@@ -43,7 +46,8 @@ def _dated(key: str) -> st.SearchStrategy[dict[str, Any]]:
     return (
         _leaf(key, st.sampled_from(["on", "before", "after"]), _days)
         | _leaf(key, st.just("between"), _pair(_days))
-        | _leaf(key, st.sampled_from(["in the last", "not in the last"]), st.integers(1, 90))
+        | _leaf(key, st.sampled_from(["in the last", "not in the last", "in the next"]), st.integers(1, 90))
+        | _leaf(key, st.just("anniversary in the next"), st.integers(1, 365))
         | _unary(key)
     )
 
@@ -53,22 +57,30 @@ def _chosen(key: str, values: tuple[Any, ...]) -> st.SearchStrategy[dict[str, An
     return _leaf(key, st.sampled_from(["in", "not in"]), some) | _unary(key)
 
 
+def _counted(key: str) -> st.SearchStrategy[dict[str, Any]]:
+    value = st.tuples(st.integers(0, 4), SPANS).map(lambda two: {"count": two[0], **two[1]})
+    return _leaf(key, st.sampled_from([">=", "<=", "="]), value)
+
+
 def _unary(key: str) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries({"field": st.just(key), "op": st.sampled_from(["empty", "not empty"])})
 
 
 def _spanned(key: str, values: tuple[Any, ...]) -> st.SearchStrategy[dict[str, Any]]:
     of = st.lists(st.sampled_from(values), min_size=1, max_size=2, unique=True)
-    span = (
-        st.just({})
-        | st.integers(1, 90).map(lambda n: {"last_days": n})
-        | _pair(_days).map(lambda two: {"from": two[0], "to": two[1]})
-        | _days.map(lambda day: {"from": day})
-        | _days.map(lambda day: {"to": day})
-    )
-    both = st.tuples(of, span).map(lambda two: {"of": two[0], **two[1]})
+    both = st.tuples(of, SPANS).map(lambda two: {"of": two[0], **two[1]})
     return _leaf(key, st.sampled_from(["any of", "none of"]), both)
 
+
+SPANS: st.SearchStrategy[dict[str, Any]] = (
+    st.just({})
+    | st.integers(1, 90).map(lambda n: {"last_days": n})
+    | _pair(_days).map(lambda two: {"from": two[0], "to": two[1]})
+    | _days.map(lambda day: {"from": day})
+    | _days.map(lambda day: {"to": day})
+)
+KEPT = (901, 902, 903)
+TAGS = ("VIP", "Fair 2026", "客户", "' OR 1=1 --")
 
 LEAVES = st.one_of(
     _chosen("region", REGIONS),
@@ -76,6 +88,33 @@ LEAVES = st.one_of(
     _chosen("stage", ("prospect", "new", "active", "at_risk", "lost")),
     _chosen("owner", (1, 2, 3)),
     _chosen("r_score", ("1", "2", "3", "4", "5")),
+    _chosen("f_score", ("1", "2", "3", "4", "5")),
+    _chosen("rfm_class", tuple(rfm.CLASSES)),
+    _chosen("rfm_value", tuple(rfm.VALUE_CLASSES)),
+    _chosen("value_decile", tuple(str(n) for n in range(1, 11))),
+    _chosen("consent_mail", ("given", "refused", "withdrawn")),
+    _chosen("consent_phone", ("given", "withdrawn")),
+    _leaf(
+        "tags",
+        st.sampled_from(["any of", "none of", "all of"]),
+        # A tag is the same in capitals or not.
+        st.lists(st.sampled_from([*TAGS, "vip"]), min_size=1, max_size=3, unique=True),
+    )
+    | _unary("tags"),
+    _numeric("interval"),
+    _numeric("rhythm"),
+    _dated("next_due_on"),
+    _numeric("contact_days"),
+    _numeric("open_tasks"),
+    _numeric("overdue_tasks"),
+    _counted("contacts"),
+    _counted("received_count"),
+    _spanned("contacted", ("call", "mail", "meeting", "note")),
+    _leaf(
+        "segment",
+        st.sampled_from(["in", "not in"]),
+        st.lists(st.sampled_from([901, 902, 903]), min_size=1, unique=True),
+    ),
     _chosen("m_score", ("1", "5")),
     _chosen("phone", ("yes", "no")),
     _numeric("orders"),
@@ -140,6 +179,14 @@ class Person:
     orders: list[Order] = field(default_factory=list)
     # Campaign → day received, redemptions, day of the first.
     campaigns: dict[int, tuple[date, int, date | None]] = field(default_factory=dict)
+    tags: set[str] = field(default_factory=set)
+    # Kind and day of each talk; the instant of each note.
+    talks: list[tuple[str, date]] = field(default_factory=list)
+    notes: list[datetime] = field(default_factory=list)
+    # When due, if at all, and whether done.
+    tasks: list[tuple[date | None, bool]] = field(default_factory=list)
+    # Channel and state, in the order in which they were said.
+    consents: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass
@@ -151,6 +198,7 @@ class World:
     promoted: Mapping[int, set[int]]
     today: date
     zone: str
+    segments: Mapping[int, dict[str, Any]] = field(default_factory=dict)
 
     def fits(self, rule: dict[str, Any], person: Person) -> bool:
         """Whether the person fits, worked out one condition after the other."""
@@ -165,18 +213,33 @@ class World:
         opposite |= {"not reached": "reached", "not empty": "empty", "not within": "within"}
         if op in opposite:
             return not self._holds(key, opposite[op], value, person)
-        if key == "ordered":
-            return any(self._within(o.day, value) for o in person.orders)
-        if key in ("bought_category", "bought_product"):
-            at = 0 if key == "bought_product" else 1
-            return any(
-                line[at] in value["of"] and self._within(o.day, value) for o in person.orders for line in o.lines
-            )
-        if key in ("received", "redeemed"):
-            return any(self._of_campaign(key, n, value, person) for n in value["of"])
-        if key == "funnel":
-            return self._reached(value["campaign"], value["step"], person)
-        return self._compared(op, value, self._value(key, person))
+        ways: dict[str, Callable[[], bool]] = {
+            "segment": lambda: any(self.fits(self.segments[n], person) for n in value),
+            "tags": lambda: self._tagged(op, value or (), person),
+            "contacts": lambda: self._counted(op, value, [day for _kind, day in self._contacts(person)]),
+            "received_count": lambda: self._counted(op, value, [each[0] for each in person.campaigns.values()]),
+            "contacted": lambda: any(
+                kind in value["of"] and self._within(day, value) for kind, day in self._contacts(person)
+            ),
+            "ordered": lambda: any(self._within(o.day, value) for o in person.orders),
+            "bought_category": lambda: self._bought(1, value, person),
+            "bought_product": lambda: self._bought(0, value, person),
+            "received": lambda: any(self._of_campaign(key, n, value, person) for n in value["of"]),
+            "redeemed": lambda: any(self._of_campaign(key, n, value, person) for n in value["of"]),
+            "funnel": lambda: self._reached(value["campaign"], value["step"], person),
+        }
+        return ways[key]() if key in ways else self._compared(op, value, self._value(key, person))
+
+    def _tagged(self, op: str, asked: Iterable[str], person: Person) -> bool:
+        has, wanted = ({tag.casefold() for tag in tags} for tags in (person.tags, asked))
+        return {"empty": not has, "any of": bool(has & wanted), "all of": wanted <= has}[op]
+
+    def _counted(self, op: str, value: dict[str, Any], days: list[date]) -> bool:
+        n = sum(self._within(day, value) for day in days)
+        return {"=": n == value["count"], "<=": n <= value["count"], ">=": n >= value["count"]}[op]
+
+    def _bought(self, at: int, value: dict[str, Any], person: Person) -> bool:
+        return any(line[at] in value["of"] and self._within(o.day, value) for o in person.orders for line in o.lines)
 
     def _within(self, day: date | None, span: dict[str, Any]) -> bool:
         if "last_days" in span:
@@ -203,6 +266,17 @@ class World:
         redeemed = promoted and person.campaigns[campaign][1] > 0
         return {"received": True, "bought": bool(bought), "promoted": promoted, "redeemed": redeemed}[step]
 
+    def _contacts(self, person: Person) -> list[tuple[str, date]]:
+        return [*person.talks, *(("note", at.astimezone(ZoneInfo(self.zone)).date()) for at in person.notes)]
+
+    def _rhythm(self, person: Person) -> int | None:
+        days = sorted({o.day for o in person.orders})
+        gaps = sorted((later - earlier).days for earlier, later in pairwise(days))
+        if len(gaps) < 2:
+            return None
+        middle = gaps[len(gaps) // 2] + gaps[(len(gaps) - 1) // 2]
+        return (middle + 1) // 2
+
     def _value(self, key: str, person: Person) -> Any:
         days = [o.day for o in person.orders]
         own = [o for o in person.orders if not o.foreign]
@@ -211,7 +285,23 @@ class World:
         stage = "prospect" if recency is None else "active" if recency <= 30 else "at_risk" if recency <= 90 else "lost"
         if days and min(days) >= self.today - timedelta(days=30):
             stage = "new"
+        if key in ("rfm_class", "rfm_value"):
+            return self._class(key, person)
+        if key.startswith("consent_"):
+            said = [state for channel, state in person.consents if channel == key.removeprefix("consent_")]
+            return said[-1] if said else None
+        every = self._rhythm(person)
+        contacts = [day for _kind, day in self._contacts(person)]
+        opened = [due for due, done in person.tasks if not done]
         return {
+            "interval": every,
+            "next_due_on": (max(days) + timedelta(days=every)).isoformat() if every else None,
+            "rhythm": Decimal(recency) / every if recency is not None and every else None,
+            "contact_days": (self.today - max(contacts)).days if contacts else None,
+            "open_tasks": len(opened),
+            "overdue_tasks": sum(due is not None and due < self.today for due in opened),
+            "f_score": self._score(person, lambda p: len(p.orders)),
+            "value_decile": self._score(person, _revenue, parts=10),
             "region": person.region or None,
             "age_band": person.age or None,
             "owner": person.owner or None,
@@ -225,15 +315,23 @@ class World:
             "first_order_on": min(days).isoformat() if days else None,
             "last_order_on": max(days).isoformat() if days else None,
             "r_score": self._score(person, lambda p: max(o.day for o in p.orders)),
-            "m_score": self._score(person, lambda p: sum(o.amount for o in p.orders if not o.foreign)),
+            "m_score": self._score(person, _revenue),
         }[key]
 
-    def _score(self, person: Person, measure: Any) -> str | None:
+    def _class(self, key: str, person: Person) -> str | None:
+        measures = (lambda p: max(o.day for o in p.orders), lambda p: len(p.orders), _revenue)
+        r, f, m = (self._score(person, measure) for measure in measures)
+        if r is None or f is None or m is None:
+            return None
+        return (rfm.class_of if key == "rfm_class" else rfm.value_class_of)(int(r), int(f), int(m))
+
+    def _score(self, person: Person, measure: Any, parts: int = 5) -> str | None:
         if not person.orders:
             return None
         values = sorted(measure(p) for p in self.people if p.orders and not p.archived)
         # The value at a share: the first that at least so many are not above.
-        bounds = [values[max(0, -(-len(values) * tenths // 10) - 1)] for tenths in (2, 4, 6, 8)] if values else []
+        tenths = range(10 // parts, 10, 10 // parts)
+        bounds = [values[max(0, -(-len(values) * n // 10) - 1)] for n in tenths] if values else []
         return str(1 + sum(bound < measure(person) for bound in bounds)) if values else None
 
     def _compared(self, op: str, value: Any, mine: Any) -> bool:
@@ -241,12 +339,15 @@ class World:
             return mine is None
         if mine is None:
             return False
-        if op == "in":
-            return mine in value
-        if op == "in the last":
-            return self._within(date.fromisoformat(mine), {"last_days": value})
-        if op == "between":
-            return _place(value[0]) <= mine <= _place(value[1])
+        ways: dict[str, Callable[[], bool]] = {
+            "in": lambda: mine in value,
+            "in the last": lambda: self._within(date.fromisoformat(mine), {"last_days": value}),
+            "in the next": lambda: 0 <= (date.fromisoformat(mine) - self.today).days < value,
+            "anniversary in the next": lambda: has_anniversary(date.fromisoformat(mine), self.today, value),
+            "between": lambda: _place(value[0]) <= mine <= _place(value[1]),
+        }
+        if op in ways:
+            return ways[op]()
         other = _place(value)
         return {
             "=": mine == other,
@@ -258,3 +359,20 @@ class World:
             "after": mine > other,
             ">=": mine >= other,
         }[op]
+
+
+def _revenue(person: Person) -> Decimal:
+    return sum((o.amount for o in person.orders if not o.foreign), Decimal(0))
+
+
+def has_anniversary(day: date, today: date, days: int) -> bool:
+    """Whether one of the next days, today included, is the day of a later year; 29 February falls on the 28th."""
+    ahead = [today + timedelta(days=n) for n in range(days)]
+    return any(each.year > day.year and each == _in_year(day, each.year) for each in ahead)
+
+
+def _in_year(day: date, year: int) -> date:
+    try:
+        return day.replace(year=year)
+    except ValueError:
+        return date(year, 2, 28)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy import delete, insert, select, text
 
-from db import changes, clock, connection, derived, held, moved, schema, segments
+from db import changes, clock, connection, derived, held, held_check, moved, schema, segments
 from db.connection import begin
 from db.embedded import Server
 from db.errors import Refused
@@ -267,12 +267,12 @@ def test_too_much_at_once_and_everybody_are_left_to_the_keeper(data: Data, monke
 def test_columns_that_are_wrong_are_found_and_not_used(data: Data, caplog: pytest.LogCaptureFixture) -> None:
     root, standing = data.people.root, held.standing()
     assert standing
-    held._tend(standing, segments.verify)
+    held._tend(standing, held_check.verify)
     assert was_remembered(root)
     standing.columns.values["listed"][:] = True
     standing.columns.values["orders"][:] = 9
     for _n in range(30):
-        held._tend(standing, segments.verify)
+        held._tend(standing, held_check.verify)
     assert standing.late
     assert "columns in memory differ" in caplog.text
     assert not was_remembered(root)

@@ -323,6 +323,26 @@ WORDS: list[tuple[Any, str, str]] = [
         "最近 30 天内下过单",
     ),
     (
+        {"field": "received_count", "op": "=", "value": {"count": 0, "last_days": 90}},
+        "Campaigns received = 0 in the last 90 days",
+        "最近 90 天内收到的活动数 = 0",
+    ),
+    (
+        {"field": "contacts", "op": ">=", "value": 3},
+        "Number of contacts ≥ 3",
+        "联系次数 ≥ 3",
+    ),
+    (
+        {"field": "first_order_on", "op": "anniversary in the next", "value": 7},
+        "Anniversary of First order in the next 7 days",
+        "首次下单的周年日在未来 7 天内",
+    ),
+    (
+        {"field": "next_due_on", "op": "in the next", "value": 1},
+        "Next purchase due in the next 1 day",
+        "预计下次购买在未来 1 天内",
+    ),
+    (
         {"field": "ordered", "op": "not within", "value": {"from": "2026-01-01"}},
         "Not (Ordered since 2026-01-01)",
         "以下不成立（2026-01-01 起下过单）",
@@ -346,6 +366,7 @@ def test_every_field_and_operator_can_be_said() -> None:
         "spanned": {"of": ["x"], "from": "2026-01-01"},
         "span": {"last_days": 3},
         "step": {"campaign": 1, "step": "bought"},
+        "counted": {"count": 2, "last_days": 30},
     }
     for field in FIELDS.values():
         for op, takes in OPERATORS[field.kind].items():
@@ -356,6 +377,8 @@ def test_every_field_and_operator_can_be_said() -> None:
                 value = [1] if field.ids else [field.choices[0]] if field.choices else ["x"]
             if takes == "spanned" and field.ids:
                 value = {"of": [1]}
+            if takes == "spanned" and field.choices:
+                value = {"of": [field.choices[0]]}
             leaf = {"field": field.key, "op": op} | ({} if takes == "nothing" else {"value": value})
             for language in ("en", "zh_CN"):
                 assert said(leaf, language)

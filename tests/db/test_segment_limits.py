@@ -30,7 +30,7 @@ def test_the_job_takes_the_bounds_anew(data: Data) -> None:
     with connection.begin_owner() as conn:
         conn.execute(update(schema.score_bounds).values(bounds=[0, 0, 0, 0]))
     with begin(WORKER, write=True) as conn:
-        assert scores.refresh(conn) == 3
+        assert scores.refresh(conn) == 4
         bounds, made = scores.bounds(conn)
     assert made == clock.now()
     assert bounds["monetary"][3] > 0
@@ -73,12 +73,12 @@ def test_two_workers_take_the_bounds_at_once(data: Data) -> None:
 
     other = threading.Thread(target=second)
     with begin(WORKER, write=True) as conn:
-        assert scores.refresh(conn) == 3
+        assert scores.refresh(conn) == 4
         other.start()
         other.join(0.5)
         assert other.is_alive(), "the second waits for the first"
     other.join(10)
-    assert done == [3]
+    assert done == [4]
 
 
 def test_a_worker_that_dies_while_it_takes_the_bounds_leaves_the_old_ones(data: Data) -> None:

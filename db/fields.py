@@ -37,6 +37,7 @@ class Kind(StrEnum):
     CAMPAIGN = "campaign"
     STEP = "step"
     PERIOD = "period"
+    LISTED = "listed"
     TEXT = "text"
     SEVERAL = "several"
     FLAG = "flag"
@@ -59,6 +60,7 @@ OPERATORS: Mapping[Kind, Mapping[str, str]] = {
     },
     Kind.BOUGHT: {"any of": "spanned", "none of": "spanned"},
     Kind.CAMPAIGN: {"any of": "spanned", "none of": "spanned"},
+    Kind.LISTED: {"any of": "some", "none of": "some"},
     Kind.STEP: {"reached": "step", "not reached": "step"},
     Kind.PERIOD: {"within": "span", "not within": "span"},
     Kind.TEXT: {"contains": "words", "not contains": "words", "is": "words", "is not": "words", **_KNOWN},
@@ -209,6 +211,7 @@ def _fields() -> tuple[Field, ...]:
                 ("m_score", N_("Monetary score"), "monetary"),
             )
         ),
+        Field("listed", N_("On the frozen list"), "profile", Kind.LISTED, N_("never empty"), ids=True),
     )
 
 

@@ -14,12 +14,14 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import (
     CTE,
+    BigInteger,
     ColumnElement,
     Connection,
     Date,
     Select,
     Table,
     and_,
+    case,
     func,
     literal,
     not_,
@@ -30,6 +32,7 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy import column as named_column
+from sqlalchemy.dialects.postgresql import ARRAY, array
 
 from db import custom_fields, customers, funnel, schema, scores, text
 from db.comparisons import OPPOSITE, compared
@@ -211,6 +214,35 @@ def export(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Itera
     return customers.stepwise(conn, query.order_by(*customers.order("name", False), c.id))
 
 
+def fitting(
+    found: Mapping[int, Group], today: date, bounds: Bounds, *, among: Sequence[int] | None = None
+) -> Select[Any]:
+    """Rows (customer_id, number) of who fits each of these rules by number, of these customers or of all."""
+    ids = None if among is None else literal(list(among), ARRAY(BigInteger))
+    asked = _Question(today, bounds, once=True, among=ids)
+    numbers = [case((asked.fits(rule), literal(number, BigInteger))) for number, rule in found.items()]
+    base = asked.base(schema.customers.c.id.label("member_id"), *(v.label(k) for k, v in asked.values.items()))
+    if ids is not None:
+        base = base.where(schema.customers.c.id == func.any(ids))
+    each = base.offset(0).subquery()  # a fence, as in `explore`
+    if len(numbers) == 1:
+        alone = select(each.c.member_id.label("customer_id"), numbers[0].label("number")).subquery()
+        return select(alone.c.customer_id, alone.c.number).where(alone.c.number.is_not(None))
+    every = select(each.c.member_id.label("customer_id"), func.unnest(array(numbers)).label("number")).subquery()
+    return select(every.c.customer_id, every.c.number).where(every.c.number.is_not(None))
+
+
+def who(conn: Connection, *, viewer: Viewer, rule: str, today: date, limit: int) -> tuple[int, ...]:
+    """The numbers of the customers who fit a rule, in order, at most `limit`. Raises Invalid and Refused."""
+    viewer.require(Permission.SEGMENTS_READ)
+    viewer.require(Permission.CUSTOMERS_READ)
+    group = checked(conn, viewer, rule)
+    bounds, _made = scores.bounds(conn)
+    c = schema.customers.c
+    found = _Question(today, bounds).who(group, select(c.id).where(c.archived_at.is_(None)))
+    return tuple(conn.scalars(found.order_by(c.id).limit(limit)))
+
+
 class _Question:
     """Rules as expressions over customers and their metrics, and what they look up in other tables.
 
@@ -218,9 +250,14 @@ class _Question:
     for every customer as soon as it is too large for memory, and not materialized by each of a query's workers.
     """
 
-    def __init__(self, today: date, bounds: Bounds, *, once: bool = False) -> None:
-        """With `once` rules speak of `values` by name: a query around `base` that computes each of them once."""
-        self.today, self.bounds, self._once = today, bounds, once
+    def __init__(
+        self, today: date, bounds: Bounds, *, once: bool = False, among: ColumnElement[Any] | None = None
+    ) -> None:
+        """With `once` rules speak of `values` by name: a query around `base` that computes each of them once.
+
+        `among` are the ids, an array, of the only customers who are asked about.
+        """
+        self.today, self.bounds, self._once, self._among = today, bounds, once, among
         self.values: dict[str, ColumnElement[Any]] = {}
         self._found: dict[tuple[Any, ...], CTE | Table] = {}
 
@@ -268,7 +305,10 @@ class _Question:
         if c.field.column is None:
             key = (c.field.key, c.values, c.span)
             if key not in self._found:
-                found = _looked_up(c, self.today).distinct().cte(f"found_{len(self._found)}")
+                looked_up = _looked_up(c, self.today)
+                if self._among is not None:
+                    looked_up = looked_up.where(next(iter(looked_up.selected_columns)) == func.any(self._among))
+                found = looked_up.distinct().cte(f"found_{len(self._found)}")
                 self._found[key] = found.prefix_with("MATERIALIZED")
             return self._named(self._found[key].c.customer_id.is_not(None))
         column = self._named(c.field.column(self.today, self.bounds), c.field.key)
@@ -312,7 +352,10 @@ def _column(name: str, today: date, bounds: Bounds) -> ColumnElement[Any]:
 
 
 def _looked_up(c: Condition, today: date) -> Select[Any]:
-    """The customers of a purchase, a campaign or a step."""
+    """The customers of a purchase, a campaign, a step or a frozen list."""
+    if c.field.kind is Kind.LISTED:
+        listed = schema.segment_members.c
+        return select(listed.customer_id).where(listed.segment_id.in_(list(c.values)))
     if c.field.kind is Kind.STEP:
         campaign_id, step = c.values
         return funnel.members(campaign_id, step)
@@ -417,13 +460,18 @@ def products(conn: Connection, *, viewer: Viewer, words: str, limit: int = 50) -
 def names(conn: Connection, *, viewer: Viewer, rule: str) -> dict[tuple[str, Any], str]:
     """(field, value) → what it is called, for the ids in a rule: owners, products, campaigns."""
     viewer.require(Permission.SEGMENTS_READ)
-    wanted: dict[str, set[int]] = {"owner": set(), "bought_product": set(), "received": set()}
+    wanted: dict[str, set[int]] = {"owner": set(), "bought_product": set(), "received": set(), "listed": set()}
     for c in conditions(parse_text(rule, custom_fields.countable(conn, viewer=viewer, rules=(rule,)))):
         if c.field.kind is Kind.STEP:
             wanted["received"].add(c.values[0])
         elif c.field.ids:
             wanted["received" if c.field.kind is Kind.CAMPAIGN else c.field.key] |= set(c.values)
-    tables = {"owner": schema.users, "bought_product": schema.products, "received": schema.campaigns}
+    tables = {
+        "owner": schema.users,
+        "bought_product": schema.products,
+        "received": schema.campaigns,
+        "listed": schema.segments,
+    }
     queries = [
         select(literal(key).label("field"), tables[key].c.id, tables[key].c.name).where(tables[key].c.id.in_(ids))
         for key, ids in wanted.items()

@@ -163,7 +163,7 @@ def _customer_grants(table: Table) -> Iterator[str]:
         # Undoing a creation deletes the row; row-level security keeps it to one's own.
         yield _do("GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_scoped", table=name)
     elif rule == "child":
-        mine = _MY_CUSTOMER
+        mine: sql.Composable = _MY_CUSTOMER
         if table.info.get("by_segment"):
             mine = sql.SQL("{} AND t.{}").format(_MY_CUSTOMER, rights_segments.MY_SEGMENTS)
         yield from _scoped_view(table, mine, writable=bool(table.info.get("recorded")))

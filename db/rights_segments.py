@@ -1,4 +1,4 @@
-"""Kept rules and who is in them: what their policies ask, with the rights of the schema's owner; db/rights.py applies it.
+"""Kept rules and who is in them: what their policies ask, with the rights of the schema's owner (db/rights.py).
 
 Who is in a segment is seen by who sees the customer and the segment; where the rule tells of personal values, not by
 the roles from whom these are withheld.

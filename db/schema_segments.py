@@ -40,7 +40,7 @@ segment_moves = Table(
 )
 
 # What the members of a segment were last found by: on which day, from which version of the segment, with which rule.
-# `began_at` is since when who joins and leaves is recorded; `personal` whether what is recorded tells of personal values.
+# `began_at` is since when who joins and leaves is recorded; `personal` whether that tells of personal values.
 segment_states = Table(
     "segment_states",
     metadata,
@@ -66,5 +66,5 @@ segment_touches = Table(
     Column("touched_at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("id"),
     Index("segment_touches_touched_at_idx", "touched_at"),
-    info={"rule": "queue", "moves_with": ("around", "customers", "metrics", "profiles")},
+    info={"rule": "queue", "moves_with": ("around", "customers", "metrics", "profiles", "tags", "tasks")},
 )

@@ -1,9 +1,9 @@
 """Who is in which live segment, kept current by the worker; who joined and who left.
 
 The truth are the rules and what they look at; the rows of live segments can be thrown away and are found again. Changed
-customers come into a queue (`segment_touches`) in the transaction of the change, those whose figures are derived in that
-of the figures. `refresh` holds them against all rules; `evaluate` all customers against one rule: when the rule is new
-or another, on another day, and when the bounds of the scores have moved.
+customers come into a queue (`segment_touches`) in the transaction of the change, those with new figures in that of the
+figures. `refresh` holds them against all rules; `evaluate` all customers against one rule: when the rule is new or
+another, on another day, and when the bounds of the scores have moved.
 
 Both work behind one lock taken before their statement: what is committed meanwhile is either seen or stands in the
 queue. Members are found with the sight of the worker, among all customers; a frozen list that the segment's owner may
@@ -109,7 +109,7 @@ def evaluate(conn: Connection, segment_id: int) -> int:
 
 
 def refresh(conn: Connection, *, limit: int = BATCH) -> int:
-    """Take at most `limit` entries from the queue and hold their customers against all rules; needs a write transaction.
+    """Take at most `limit` entries from the queue and hold their customers against all rules, in a write transaction.
 
     Gives the number of entries taken. A rule that is found anew anyway, or cannot be asked, is left out.
     """

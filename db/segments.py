@@ -236,11 +236,27 @@ def who(conn: Connection, *, viewer: Viewer, rule: str, today: date, limit: int)
     """The numbers of the customers who fit a rule, in order, at most `limit`. Raises Invalid and Refused."""
     viewer.require(Permission.SEGMENTS_READ)
     viewer.require(Permission.CUSTOMERS_READ)
-    group = checked(conn, viewer, rule)
+    return numbers(conn, checked(conn, viewer, rule), today, limit)
+
+
+def numbers(conn: Connection, rule: Group, today: date, limit: int) -> tuple[int, ...]:
+    """The same of a rule that was checked before."""
     bounds, _made = scores.bounds(conn)
     c = schema.customers.c
-    found = _Question(today, bounds).who(group, select(c.id).where(c.archived_at.is_(None)))
+    found = _Question(today, bounds).who(rule, select(c.id).where(c.archived_at.is_(None)))
     return tuple(conn.scalars(found.order_by(c.id).limit(limit)))
+
+
+def combinations(conn: Connection, found: Sequence[Group], today: date) -> dict[int, int]:
+    """How many customers fit exactly which of some rules: bit i of the key is set for who fits the one at place i."""
+    bounds, _made = scores.bounds(conn)
+    asked = _Question(today, bounds, once=True)
+    bits = [case((asked.fits(rule), literal(1 << i, BigInteger)), else_=0) for i, rule in enumerate(found)]
+    values: list[Any] = [value.label(name) for name, value in asked.values.items()]
+    each_customer = asked.base(*values or [true()]).offset(0).subquery()  # a fence, as in `explore`
+    mask = sum(bits[1:], bits[0]).label("mask")
+    rows = conn.execute(select(mask, func.count()).select_from(each_customer).group_by(mask))
+    return {int(row[0]): int(row[1]) for row in rows}
 
 
 class _Question:

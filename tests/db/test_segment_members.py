@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,8 +16,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from db import clock, connection, derived, rules, schema, scores, segment_members, segment_queue, segments
 from db.connection import begin
 from db.embedded import Server
-from db.permissions import NOBODY, WORKER, Permission, Viewer
-from db.undo import undo
+from db.permissions import NOBODY, WORKER
 from tests import conftest, make
 
 START = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -124,8 +121,6 @@ def touch(conn: Connection, customer_id: int) -> None:
 def do(conn: Connection, step: tuple[str, int, int], standing: list[int], days: list[int]) -> None:
     """One thing that can happen; each queues the customer as its writer would."""
     what, which, how = step
-    c, o = schema.customers, schema.orders
-    today = clock.today()
     if what == "work":
         work(conn)
     elif what == "one batch":
@@ -146,28 +141,34 @@ def do(conn: Connection, step: tuple[str, int, int], standing: list[int], days: 
         conn.execute(update(s).where(s.c.segment_id == which + 1).values(digest="another", version=0))
     elif standing:
         one = standing[which % len(standing)]
-        if what == "order":
-            order_id = make.order(conn, one, today - timedelta(days=how), "10.00")
-            line = {"customer_id": one, "order_id": order_id, "product_id": 1 + how % 2, "quantity": 1, "amount": 1}
-            conn.execute(insert(schema.order_items).values(**line))
-        elif what == "remove orders":
-            conn.execute(delete(schema.order_items).where(schema.order_items.c.customer_id == one))
-            conn.execute(delete(o).where(o.c.customer_id == one))
-        elif what == "city":
-            conn.execute(update(c).where(c.c.id == one).values(city=("Oslo", "")[how]))
-        elif what == "region":
-            conn.execute(update(c).where(c.c.id == one).values(region=("North", "East")[how]))
-        elif what == "archive":
-            conn.execute(update(c).where(c.c.id == one).values(archived_at=clock.now()))
-        elif what == "leave":
-            conn.execute(delete(schema.order_items).where(schema.order_items.c.customer_id == one))
-            conn.execute(delete(o).where(o.c.customer_id == one))
-            conn.execute(delete(c).where(c.c.id == one))
+        happens_to(conn, what, one, how)
+        if what == "leave":
             standing.remove(one)
         if what == "city":
             segment_queue.touch(conn, [one])
         else:
             touch(conn, one)
+
+
+def happens_to(conn: Connection, what: str, one: int, how: int) -> None:
+    c, o = schema.customers, schema.orders
+    if what == "order":
+        order_id = make.order(conn, one, clock.today() - timedelta(days=how), "10.00")
+        line = {"customer_id": one, "order_id": order_id, "product_id": 1 + how % 2, "quantity": 1, "amount": 1}
+        conn.execute(insert(schema.order_items).values(**line))
+    elif what == "remove orders":
+        conn.execute(delete(schema.order_items).where(schema.order_items.c.customer_id == one))
+        conn.execute(delete(o).where(o.c.customer_id == one))
+    elif what == "city":
+        conn.execute(update(c).where(c.c.id == one).values(city=("Oslo", "")[how]))
+    elif what == "region":
+        conn.execute(update(c).where(c.c.id == one).values(region=("North", "East")[how]))
+    elif what == "archive":
+        conn.execute(update(c).where(c.c.id == one).values(archived_at=clock.now()))
+    elif what == "leave":
+        conn.execute(delete(schema.order_items).where(schema.order_items.c.customer_id == one))
+        conn.execute(delete(o).where(o.c.customer_id == one))
+        conn.execute(delete(c).where(c.c.id == one))
 
 
 def record_adds_up(conn: Connection, began: set[tuple[int, int]]) -> None:

@@ -111,7 +111,7 @@ def evaluate(conn: Connection, segment_id: int) -> int:
 def refresh(conn: Connection, *, limit: int = BATCH) -> int:
     """Take at most `limit` entries from the queue and hold their customers against all rules, in a write transaction.
 
-    Gives the number of entries taken. A rule that is found anew anyway, or cannot be asked, is left out.
+    Gives the number of entries taken. Another rule, or one that cannot be asked, is left out.
     """
     _lock(conn)
     q = schema.segment_touches
@@ -123,10 +123,10 @@ def refresh(conn: Connection, *, limit: int = BATCH) -> int:
         conn.execute(delete(q))
         conn.execute(update(schema.segment_states).where(_s.day.is_not(None)).values(day=None))
         return len(taken)
-    today, bounds, bounds_at = _now(conn)
-    asked = {k.id: k for k in _live(conn) if not k.problem and not k.due(today, bounds_at) and not k.state.problem}
+    today, bounds, _at = _now(conn)
+    asked = [k for k in _live(conn) if not k.problem and k.state and k.state.version == k.version]
     ids, moved = sorted(set(taken)), 0
-    for some in _parts(list(asked.values())):
+    for some in _parts([kept for kept in asked if not kept.state.problem]):
         moved += _batch(conn, some, today, bounds, ids)
     if moved:
         bump(conn, ["members"])

@@ -162,14 +162,16 @@ def freeze(
     shared: bool = False,
     folder: str = "",
     tags: Sequence[str] = (),
+    of: Sequence[str] = (),
     personal: bool = False,
     source: str = "screen",
     screen: str = "",
 ) -> tuple[int, int, int]:
     """Keep these customers under a name, as they are now; gives the segment's id, the change set and how many they are.
 
-    Who is out of the actor's sight is left out. `personal`: they were found by what is withheld from masked roles, who
-    are not told who they are. Raises Invalid (nobody, too many, the name).
+    Who is out of the actor's sight is left out. `of` are the rules (JSON) that found them, if any: where these look at
+    what is withheld from masked roles, or it is `personal` by what is said, these are not told who they are. Raises
+    Invalid (nobody, too many, the name), Refused.
     """
     actor.require(Permission.SEGMENTS_EDIT)
     wanted = sorted({i for i in ids if 0 < i <= changes.LARGEST_ID})
@@ -197,6 +199,7 @@ def freeze(
             raise
         problem = _("You have a segment of this name already. Choose another name, or change that one.")
         raise Invalid(problem, fields={"name": problem}) from error
+    personal = personal or any(_tells_personal(conn, actor, rule) for rule in of)
     given = {"id": segment_id, "ids": wanted, "now": clock.now(), "personal": personal}
     there = conn.exec_driver_sql(
         "SELECT public.freeze_members(%(id)s, %(ids)s::bigint[], %(now)s::timestamptz, %(personal)s)", given
@@ -205,6 +208,17 @@ def freeze(
         raise Invalid(_("There is nobody to keep in a frozen segment."))
     bump(conn, ["members"])
     return segment_id, set_id, int(there)
+
+
+def _tells_personal(conn: Connection, actor: Viewer, rule: str) -> bool:
+    """Whether who fits a rule tells of personal values. Who sees masked rows can have asked for none."""
+    found = conditions(segments.checked(conn, actor, rule))
+    lists = [n for c in found if c.field.key == "listed" for n in c.values]
+    if actor.masked or not lists:
+        return any(c.field.personal for c in found)
+    s = schema.segment_states.c
+    kept = conn.scalars(select(s.personal).where(s.segment_id.in_(lists))).all()
+    return any(c.field.personal for c in found) or any(kept)
 
 
 def listed(segment_id: int) -> Group:

@@ -122,6 +122,7 @@ def refresh(conn: Connection, *, limit: int = BATCH) -> int:
     if len(taken) == limit and _waiting(conn, MOST_QUEUED) >= MOST_QUEUED:
         conn.execute(delete(q))
         conn.execute(update(schema.segment_states).where(_s.day.is_not(None)).values(day=None))
+        bump(conn, ["members"])
         return len(taken)
     today, bounds, _at = _now(conn)
     asked = [k for k in _live(conn) if not k.problem and k.state and k.state.version == k.version]

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, BIGINT
 
 from db import clock, schema
+from db.connection import bump
 
 ADVISORY_LOCK = 7_203_455
 
@@ -22,3 +23,4 @@ def touch(conn: Connection, customer_ids: Sequence[int]) -> None:
 def touch_all(conn: Connection) -> None:
     """Have all live segments found anew, once what is derived was made anew."""
     conn.execute(update(schema.segment_states).values(day=None))
+    bump(conn, ["members"])

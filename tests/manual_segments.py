@@ -42,6 +42,7 @@ SOURCES = {
     "funnel": "the steps of a campaign's funnel",
     "r_score": "the last order, by the fifths of the company's customers with orders",
     "f_score": "orders, by the fifths of the company's customers with orders",
+    "listed": "the number of a frozen segment: `id` in `segment list --json`; of one that you may not see nobody",
     "m_score": "revenue, by the fifths of the company's customers with orders",
 }
 KINDS = {
@@ -53,6 +54,7 @@ KINDS = {
     Kind.CAMPAIGN: "campaign",
     Kind.STEP: "step",
     Kind.PERIOD: "period",
+    Kind.LISTED: "frozen list",
     Kind.TEXT: "text",
     Kind.SEVERAL: "several of a list",
     Kind.FLAG: "yes or no",
@@ -89,6 +91,10 @@ MEANS = {
     "yes": "it is yes",
     "no": "it is no; not known is neither",
 }
+MEANS_OF_LISTED = {
+    "any of": "the customer stands on one of these lists",
+    "none of": "the customer stands on none of them",
+}
 MEANS_OF_SEVERAL = {
     "any of": "at least one of these is among the values",
     "none of": "none of these is, or none is known",
@@ -113,6 +119,7 @@ EXAMPLE_FIELDS = {
     Kind.CAMPAIGN: "received",
     Kind.STEP: "funnel",
     Kind.PERIOD: "ordered",
+    Kind.LISTED: "listed",
     Kind.TEXT: "custom.notes",
     Kind.SEVERAL: "custom.interests",
     Kind.FLAG: "custom.newsletter",
@@ -169,7 +176,8 @@ def operators() -> str:
 
 
 def _means(kind: Kind, op: str) -> str:
-    return MEANS_OF_SEVERAL.get(op, MEANS[op]) if kind is Kind.SEVERAL else MEANS[op]
+    of_kind = {Kind.SEVERAL: MEANS_OF_SEVERAL, Kind.LISTED: MEANS_OF_LISTED}.get(kind, {})
+    return of_kind.get(op, MEANS[op])
 
 
 def example(kind: Kind, op: str) -> dict[str, Any]:
@@ -178,7 +186,7 @@ def example(kind: Kind, op: str) -> dict[str, Any]:
         "days": 30,
         "step": {"campaign": 18, "step": "promoted"},
         "span": {"from": "2026-10-01", "to": "2026-10-31"},
-        "some": ["golf", "chess"] if kind is Kind.SEVERAL else ["North", "East"],
+        "some": {Kind.SEVERAL: ["golf", "chess"], Kind.LISTED: [12]}.get(kind, ["North", "East"]),
         "words": "e-mail",
         "spanned": {"of": ["BEEF"] if kind is Kind.BOUGHT else [18], "last_days": 90},
         "one": "2026-11-01" if kind is Kind.DATE else 100,

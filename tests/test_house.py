@@ -90,7 +90,7 @@ ALSO = {
         *("db.saved_segments", "db.segment_sets", "db.segments")
     },
     "components/segment_choices.py": {  # hands their functions to read
-        *("db.campaigns", "db.custom_fields", "db.customers", "db.segments")
+        *("db.campaigns", "db.custom_fields", "db.customers", "db.saved_segments", "db.segments")
     },
     "components/shell.py": {"db.sessions", "pages"},  # every visit: navigation and session
     "components/signin.py": {"db.passwords", "db.sessions", "streamlit_authenticator"},  # the form

@@ -69,7 +69,7 @@ def _regions(found: Overlap, names: Sequence[str]) -> None:
         return
     shown = found.regions[:MOST_REGIONS]
     charts.bars(
-        [_(" + ").join(_short(names[i]) for i in region.of) for region in shown],
+        [" + ".join(_short(names[i]) for i in region.of) for region in shown],
         [region.customers for region in shown],
         [_share(region.customers, found.everyone) for region in shown],
         key="segments_regions",

@@ -310,15 +310,6 @@ def _hidden_grants(table: Table) -> Iterator[str]:
     yield _do("GRANT SELECT, INSERT, DELETE ON public.{table} TO kehu_worker", table=table.name)
 
 
-def _segment_grants(table: Table) -> Iterator[str]:
-    """What the worker writes down of a segment."""
-    yield _do("ALTER TABLE public.{table} ENABLE ROW LEVEL SECURITY", table=table.name)
-    yield from _policy(table, "all_rows", "kehu_admin kehu_worker", sql.SQL("true"))
-    yield from _policy(table, "of_my_segments", "kehu_scoped kehu_masked", rights_segments.MY_SEGMENTS)
-    yield _do("GRANT SELECT ON public.{table} TO kehu_scoped, kehu_masked, kehu_admin", table=table.name)
-    yield _do("GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_worker", table=table.name)
-
-
 def _counter_grants(table: Table) -> Iterator[str]:
     """Counters go one way, by one, through move_generations: set back, one would bring old answers to life again."""
     yield _do(
@@ -411,7 +402,7 @@ _GRANTS = {
     "counter": _counter_grants,
     "personal": _personal_grants,
     "hidden": _hidden_grants,
-    "by_segment": _segment_grants,
+    "by_segment": rights_segments.of_segments,
     "own": _own_grants,
 }
 

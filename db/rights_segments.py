@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from psycopg import sql
+from sqlalchemy import Table
 
-from db.rights_sql import ME, MY_OWNERS, definer
+from db.rights_sql import ME, MY_OWNERS, definer, do
 
 # A sub-select without any reference is asked once for a statement, not for each row.
 MY_SEGMENTS = sql.SQL("segment_id = ANY((SELECT public.my_segments())::bigint[])")
@@ -62,3 +63,23 @@ def functions() -> Iterator[str]:
         me=ME,
         owners=MY_OWNERS,
     )
+
+
+def of_segments(table: Table) -> Iterator[str]:
+    """Rule by_segment: what the worker writes down of a segment."""
+    name = table.name
+    yield do("ALTER TABLE public.{table} ENABLE ROW LEVEL SECURITY", table=name)
+    for policy, roles, using in (
+        ("all_rows", "kehu_admin, kehu_worker", sql.SQL("true")),
+        ("of_my_segments", "kehu_scoped, kehu_masked", MY_SEGMENTS),
+    ):
+        yield do("DROP POLICY IF EXISTS {name} ON public.{table}", name=policy, table=name)
+        yield do(
+            "CREATE POLICY {name} ON public.{table} TO {roles} USING ({using}) WITH CHECK ({using})",
+            name=policy,
+            table=name,
+            roles=sql.SQL(", ").join(sql.Identifier(role) for role in roles.split(", ")),
+            using=using,
+        )
+    yield do("GRANT SELECT ON public.{table} TO kehu_scoped, kehu_masked, kehu_admin", table=name)
+    yield do("GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_worker", table=name)

@@ -126,7 +126,7 @@ def _overlap(args: Namespace) -> Output:
     }
     if not found.regions:
         return Output(data, _("Nobody is in any of them."))
-    said = [_(" + ").join(names[i] for i in region.of) for region in found.regions]
+    said = [" + ".join(names[i] for i in region.of) for region in found.regions]
     shown = {_("In exactly"): said, _("Customers"): [out.number(r.customers) for r in found.regions]}
     return Output(data, out.table(shown, right=(_("Customers"),)))
 

@@ -12,7 +12,7 @@ from psycopg import sql
 from sqlalchemy import Connection, LargeBinary, Table
 from sqlalchemy.dialects.postgresql import JSONB
 
-from db import rights_beginnings, rights_search, rights_segments, rights_tags, schema
+from db import rights_beginnings, rights_queue, rights_search, rights_segments, rights_tags, schema
 from db.rights_sql import ME as _ME
 from db.rights_sql import MY_OWNERS as _MY_OWNERS
 from db.rights_sql import definer as _definer
@@ -420,6 +420,7 @@ def _functions() -> Iterator[str]:
     yield from rights_search.functions()
     yield from rights_tags.functions()
     yield from rights_segments.functions()
+    yield from rights_queue.functions()
     yield from _functions_of_undo()
     # Who has the same phone, e-mail or name: of those out of sight nothing but their owner's name.
     yield from _definer(
@@ -441,21 +442,9 @@ def _functions() -> Iterator[str]:
         "kehu_scoped, kehu_admin",
         mine=_MY_OWNERS,
     )
-    yield from _definer(
-        "waiting_since() RETURNS timestamptz LANGUAGE sql STABLE",
-        "SELECT min(touched_at) FROM touched_customers",
-        everybody,
-    )
     # A customer who is new to one viewer's rows is new only where the data of all reach back far enough.
     yield from _definer("data_since() RETURNS date LANGUAGE sql STABLE", "SELECT min(day) FROM daily_sales", everybody)
     yield from _definer("data_until() RETURNS date LANGUAGE sql STABLE", "SELECT max(day) FROM daily_sales", everybody)
-    yield from _definer(
-        "defer_refresh() RETURNS void LANGUAGE sql",
-        "SELECT jobs.procrastinate_defer_jobs_v1(ARRAY[ROW('default', 'refresh_metrics', 0, NULL, NULL, "
-        "'{{}}'::jsonb, NULL)::jobs.procrastinate_job_to_defer_v1]);",
-        "kehu_scoped, kehu_admin, kehu_worker",
-        path="jobs",
-    )
     yield "GRANT USAGE ON SCHEMA jobs TO kehu_worker"
     yield "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA jobs TO kehu_worker"
     yield "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA jobs TO kehu_worker"

@@ -42,6 +42,22 @@ def draw(viewer: Viewer, *, picked: Sequence[int], total: int, more: bool, filte
         page.dialog(kinds[asked][0])(_ask)(viewer, asked, chosen, said if not n else "")
 
 
+def of_rule(viewer: Viewer, *, rule: str, total: int) -> None:
+    """The actions for all who fit a rule (JSON), `total` of them."""
+    kinds = _kinds(viewer, Filters())
+    if not kinds or not total:
+        return
+    turn = st.session_state.get(f"{KEY}_turn", 0)
+    label = ngettext("Change {n} who fits", "Change all {n} who fit", total).format(n=format.number(total))
+    with st.popover(label, icon=":material/checklist:", key=f"{KEY}_rule_{turn}"):
+        for kind, (name, icon) in kinds.items():
+            st.button(name, icon=icon, type="tertiary", key=f"{KEY}_{kind}", on_click=_asked, args=(kind, turn))
+        st.caption(_("Who fits when you confirm is changed; who is to be changed is shown before."))
+    asked = st.session_state.pop(f"{KEY}_asked", None)
+    if asked in kinds:
+        page.dialog(kinds[asked][0])(_ask)(viewer, asked, Chosen(rule=rule), "")
+
+
 def _asked(kind: str, turn: int) -> None:
     """Before the next run: it opens the dialog."""
     st.session_state[f"{KEY}_asked"] = kind

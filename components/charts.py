@@ -305,3 +305,52 @@ def columns(names: Sequence[str], values: Sequence[float], texts: Sequence[str],
         yaxis=_axis(max(values, default=0)),
     )
     _draw([bar], layout, key=key, alt=alt)
+
+
+def course(
+    days: Sequence[date],
+    sizes: Sequence[int],
+    came: Sequence[int],
+    went: Sequence[int],
+    *,
+    names: tuple[str, str, str],
+    key: str,
+    alt: str,
+) -> None:
+    """A size by day as a line from zero; below it who came (upwards) and who went (downwards). `names` of the three."""
+    step = math.ceil(len(days) / 6) or 1
+    places = list(range(len(days)))
+    top = max([*came, *went], default=0) or 1
+    texts = [
+        f"{format.day(day)}<br>{names[0]}: {format.number(size)}<br>{names[1]}: {format.number(a)}"
+        f"<br>{names[2]}: {format.number(b)}"
+        for day, size, a, b in zip(days, sizes, came, went, strict=True)
+    ]
+    hover = {"customdata": texts, "hovertemplate": "%{customdata}<extra></extra>"}
+    line = {"type": "scatter", "mode": "lines+markers" if len(days) == 1 else "lines", "x": places, "y": list(sizes)}
+    bar: dict[str, Any] = {"type": "bar", "x": places, "yaxis": "y2", "hoverinfo": "skip"}
+    data = [
+        line | hover | {"line": {"color": BLUE, "width": 2}},
+        bar | {"y": list(came), "marker": {"color": BLUE}},
+        bar | {"y": [-n for n in went], "marker": {"color": GREY}},
+    ]
+    layout = _layout(
+        height=HEIGHT + 60,
+        barmode="relative",
+        hovermode="x",
+        xaxis={
+            "fixedrange": True,
+            "tickvals": places[::step],
+            "ticktext": [format.short_day(days[i]) for i in places[::step]],
+            "anchor": "y2",
+        },
+        yaxis=_axis(float(max(sizes, default=0))) | {"domain": [0.38, 1]},
+        yaxis2={
+            "fixedrange": True,
+            "domain": [0, 0.26],
+            "range": [-top * 1.1, top * 1.1],
+            "tickvals": [-top, 0, top],
+            "ticktext": [format.compact(top), "0", format.compact(top)],
+        },
+    )
+    _draw(data, layout, key=key, alt=alt)

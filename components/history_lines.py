@@ -65,6 +65,7 @@ def title(command: str, undoes_id: Any) -> str:
         "segment.add": _("Segment saved"),
         "segment.save": _("Segment changed"),
         "segment.archive": _("Segment archived"),
+        "segment.freeze": _("Customers frozen as a segment"),
         "segment.restore": _("Segment put back on the list"),
         "view.add": _("View saved"),
         "view.save": _("View changed"),

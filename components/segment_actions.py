@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -57,7 +59,13 @@ def bar(rule: Group, *, saved: Any, changed: bool, viewer: Viewer) -> Asked | No
     mine = saved is not None and saved.mine
     with st.container(horizontal=True, vertical_alignment="center", key="segment_actions"):
         if mine:
-            kept = {"name": saved.name, "description": saved.description, "shared": saved.shared}
+            kept = {
+                "name": saved.name,
+                "description": saved.description,
+                "shared": saved.shared,
+                "folder": saved.folder,
+                "tags": saved.tags,
+            }
             if changed and st.button(_("Save changes"), type="primary", icon=":material/save:", key="segment_save"):
                 asked = "save", kept
             if not saved.problem:  # else a new name would be kept with a rule that nobody has written
@@ -73,6 +81,10 @@ def bar(rule: Group, *, saved: Any, changed: bool, viewer: Viewer) -> Asked | No
         ):
             values = form(f"segment_form_{of}")
             asked = ("copy", values) if values else asked
+        with st.popover(_("Freeze"), icon=":material/ac_unit:", key=f"segment_freeze_{of}"):
+            st.caption(_("Keeps who fits now as a segment of its own, which no longer changes."))
+            values = form(f"segment_freeze_{of}_form")
+            asked = ("freeze", values) if values else asked
         if viewer.can(Permission.CUSTOMERS_EXPORT):
             exports.button("segment", {"rule": rules.written(rule)}, viewer=viewer, key="segment_export")
         explain.share(viewer, **{segment_source.PARAMETER: rules.written(rule)})
@@ -84,13 +96,23 @@ def bar(rule: Group, *, saved: Any, changed: bool, viewer: Viewer) -> Asked | No
     return asked
 
 
-def form(key: str, *, name: str = "", description: str = "", shared: bool = False) -> dict[str, Any] | None:
-    """Name, description and whether colleagues see it; gives them when they are sent."""
+def form(
+    key: str,
+    *,
+    name: str = "",
+    description: str = "",
+    shared: bool = False,
+    folder: str = "",
+    tags: Sequence[str] = (),
+) -> dict[str, Any] | None:
+    """Name, description, folder, tags and whether colleagues see it; gives them when they are sent."""
     problems: dict[str, str] = st.session_state.get("segment_problems", {}).get(key, {})
     with st.form(key, border=False):
         given = {
             "name": st.text_input(_("Name") + " *", name, key=f"{key}_name"),
             "description": st.text_area(_("What it is for"), description, height=80, key=f"{key}_description"),
+            "folder": st.text_input(_("Folder"), folder, key=f"{key}_folder"),
+            "tags": st.text_input(_("Tags, with commas between them"), _(", ").join(tags), key=f"{key}_tags"),
             "shared": st.toggle(
                 _("Colleagues may see and copy it"),
                 shared,
@@ -102,7 +124,8 @@ def form(key: str, *, name: str = "", description: str = "", shared: bool = Fals
             st.markdown(f":red[:material/error: {wording.plain(sentence)}]")
         sent = st.form_submit_button(_("Save segment"), type="primary", key=f"{key}_send")
     st.session_state.pop("segment_problems", None)
-    return given | {"form": key} if sent else None
+    words = re.split(r"[,，、]", str(given["tags"]))
+    return given | {"tags": tuple(word for word in words if word.strip()), "form": key} if sent else None
 
 
 def refused(key: str, error: Invalid) -> None:

@@ -55,7 +55,10 @@ class Choices:
         if FIELDS[key].kind in (Kind.CAMPAIGN, Kind.STEP):
             key = "received"
         if key not in self._found:
-            if key == "received":
+            if key == "listed":
+                kept = data.read(saved_segments.saved, viewer=self._viewer)
+                self._found[key] = {one.id: one.name for one in kept if one.frozen}
+            elif key == "received":
                 self._found[key] = data.read(campaigns.names, viewer=self._viewer)
             elif key == "owner":
                 owners = data.read(customers.owners, viewer=self._viewer)

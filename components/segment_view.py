@@ -56,7 +56,7 @@ def effects(places: Mapping[int, DeltaGenerator], numbers: Sequence[int], found:
 
 def spread(found: Any, dimensions: Sequence[str]) -> None:
     """How the segment differs from everyone by one dimension at a time."""
-    names = {key: _(FIELDS[key].name) for key in dimensions}
+    names = dimensions_of(dimensions)
     with st.container(border=True):
         st.markdown("**" + _("Against everyone · share of customers by") + "**")
         by = controls.switch("segment_by", _("Cut by"), list(names), names.__getitem__, default="stage", hidden=True)
@@ -67,7 +67,7 @@ def spread(found: Any, dimensions: Sequence[str]) -> None:
         shown = rows.head(MOST_BARS)
         shares = [n / found.customers for n in shown["customers"]]
         charts.compared(
-            [_value(by, value) for value in shown["value"]],
+            [value_name(by, value) for value in shown["value"]],
             shares,
             [n / found.everyone for n in shown["everyone"]],
             [
@@ -83,7 +83,13 @@ def spread(found: Any, dimensions: Sequence[str]) -> None:
             st.caption(_("The first {n} of {total}.").format(n=len(shown), total=len(rows)))
 
 
-def _value(dimension: str, value: str) -> str:
+def dimensions_of(keys: Sequence[str]) -> dict[str, str]:
+    """What customers are cut by → what it is called."""
+    return {key: _(FIELDS[key].name) for key in keys}
+
+
+def value_name(dimension: str, value: str) -> str:
+    """A value that customers are cut by, in words."""
     if dimension == "stage":
         return _(STAGE_NAMES[Stage(value)])
     return wording.translated(value) if value else _("not known")
@@ -105,6 +111,8 @@ def notes(one: Any, *, ready: bool) -> list[str]:
         wording.plain(one.description.replace("\n", " ")),
         _("by {name}").format(name=wording.plain(one.owner)),
         _("colleagues may see it") if one.shared else _("private"),
+        _("in the folder {name}").format(name=wording.plain(one.folder)) if one.folder else "",
+        *(f"#{wording.plain(tag)}" for tag in one.tags),
         _("archived") if one.archived_at else "",
     ]
 

@@ -1,7 +1,8 @@
 """Many customers at once: handed over, tagged, archived, put back. One change set each, in steps within a transaction.
 
-Which customers: those of a list of numbers, or all that the filters of the list find. Both are read again under the
-actor's rights when it is done; who is out of reach stays as they are, and so does what stands there already.
+Which customers: those of a list of numbers, all that the filters of the list find, or all who fit a rule. They are read
+again under the actor's rights when it is done; who is out of reach stays as they are, and so does what stands there
+already.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Connection, and_, exists, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from db import changes, clock, customer, customers, schema, search, tags, undo
+from db import changes, clock, customer, customers, schema, search, segments, tags, undo
 from db.connection import widen
 from db.customer_filters import Filters
 from db.errors import Conflict, Invalid
@@ -36,10 +37,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Chosen:
-    """Either the customers of these numbers or all that the filters find; neither is nobody."""
+    """The customers of these numbers, all that the filters find, or all who fit a rule (JSON); neither is nobody."""
 
     ids: tuple[int, ...] = ()
     filters: Filters | None = None
+    rule: str = ""
 
 
 @dataclass(frozen=True)
@@ -182,8 +184,10 @@ def _checked(conn: Connection, viewer: Viewer, action: Action) -> Action:
 def _ids(conn: Connection, viewer: Viewer, today: date, chosen: Chosen) -> Sequence[int]:
     """The numbers of the chosen customers, whether there are such or not. Raises Invalid when they are too many."""
     c = schema.customers.c
-    if chosen.filters is None:
-        ids: Sequence[int] = sorted({i for i in chosen.ids if 0 < i <= changes.LARGEST_ID})
+    if chosen.rule:
+        ids: Sequence[int] = segments.who(conn, viewer=viewer, rule=chosen.rule, today=today, limit=MOST_CHANGED + 1)
+    elif chosen.filters is None:
+        ids = sorted({i for i in chosen.ids if 0 < i <= changes.LARGEST_ID})
     else:
         found, more = customers.matching(conn, viewer, today, chosen.filters)
         if more:

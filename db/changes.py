@@ -108,6 +108,7 @@ def insert(conn: Connection, set_id: int, table: str, rows: Sequence[Row]) -> li
             table_name=t.name,
         )
     _touch(conn, t, given)
+    _review(conn, t, given)
     _keep_searched(conn, t, given, SEARCHED)
     _tell(conn, t, given, moved.SEEN)
     bump(conn, schema.moved(t))
@@ -173,6 +174,8 @@ def update(conn: Connection, set_id: int, table: str, patches: Sequence[Row]) ->
         total += done
         if t is schema.customers and ROLLED & set(changed):
             _touch(conn, t, group)
+        else:
+            _review(conn, t, group, customers=True)
         _keep_searched(conn, t, group, changed)
         _tell(conn, t, group, changed)
         bump(conn, schema.moved(t, changed))
@@ -212,6 +215,7 @@ def delete(conn: Connection, set_id: int, table: str, rows: Sequence[Row]) -> in
     )
     _all_found(t, found, len(wanted))
     _touch(conn, t, wanted)
+    _review(conn, t, wanted)
     _keep_searched(conn, t, wanted, SEARCHED)
     _tell(conn, t, wanted, moved.SEEN)
     bump(conn, schema.moved(t))
@@ -273,6 +277,19 @@ def _touch(conn: Connection, t: Table, rows: Sequence[Row]) -> None:
         patch=_recordset(t, keys(t)),
         rows=[{"id": row["id"]} for row in rows],
         now=clock.now(),
+    )
+    conn.exec_driver_sql("SELECT public.defer_refresh()")
+
+
+def _review(conn: Connection, t: Table, rows: Sequence[Row], *, customers: bool = False) -> None:
+    """Queue customers whom rules of segments may find otherwise now. Those that `_touch` queues come there by it."""
+    if not rows or not (customers if t is schema.customers else "customer_id" in t.columns):
+        return
+    key = "id" if t is schema.customers else "customer_id"
+    conn.exec_driver_sql(
+        "INSERT INTO segment_touches (customer_id, touched_at) SELECT DISTINCT i, %(now)s::timestamptz "
+        "FROM unnest(%(ids)s::bigint[]) AS i",
+        {"ids": [row[key] for row in rows], "now": clock.now()},
     )
     conn.exec_driver_sql("SELECT public.defer_refresh()")
 

@@ -22,7 +22,7 @@ from typing import Any, LiteralString
 
 from sqlalchemy import Connection, CursorResult, delete, select
 
-from db import campaign_results, categories, clock, moved, schema, scores, search_keys, settings
+from db import campaign_results, categories, clock, moved, schema, scores, search_keys, segment_queue, settings
 from db.connection import bump
 from db.derived_statements import REBUILD, REFRESH, STAGES, WRONG_CUSTOMERS, WRONG_DAYS, WRONG_STAGES, statement
 from db.metrics import ACTIVE_DAYS, LOST_DAYS
@@ -81,6 +81,7 @@ def rebuild(conn: Connection) -> Rebuilt:
     search_keys.rebuild_words(conn)
     search_keys.count_parts(conn)
     moved.tell(conn, None)
+    segment_queue.touch_all(conn)
     bump(conn, ["metrics"])
     return Rebuilt(row.customers, row.days)
 
@@ -102,6 +103,7 @@ def refresh(conn: Connection, *, limit: int = BATCH) -> int:
         categories.refresh(conn, row.customers)
         campaign_results.refresh(conn, row.customers)
         moved.tell(conn, row.customers)
+        segment_queue.touch(conn, row.customers)
         bump(conn, ["metrics"])
     return int(row.taken)
 

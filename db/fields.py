@@ -54,6 +54,7 @@ class Kind(StrEnum):
     CAMPAIGN = "campaign"
     STEP = "step"
     PERIOD = "period"
+    LISTED = "listed"
     TEXT = "text"
     SEVERAL = "several"
     FLAG = "flag"
@@ -81,6 +82,7 @@ OPERATORS: Mapping[Kind, Mapping[str, str]] = {
     },
     Kind.BOUGHT: {"any of": "spanned", "none of": "spanned"},
     Kind.CAMPAIGN: {"any of": "spanned", "none of": "spanned"},
+    Kind.LISTED: {"any of": "some", "none of": "some"},
     Kind.STEP: {"reached": "step", "not reached": "step"},
     Kind.PERIOD: {"within": "span", "not within": "span"},
     Kind.TEXT: {"contains": "words", "not contains": "words", "is": "words", "is not": "words", **_KNOWN},
@@ -321,6 +323,7 @@ def _fields() -> tuple[Field, ...]:
         Field("overdue_tasks", N_("Overdue tasks"), "contacts", Kind.NUMBER, _NO_TASK, otherwise=0),
         *(_worded(CONSENT + channel, name, "consents", NOT_ASKED, STATE_NAMES) for channel, name in CONSENTS.items()),
         Field("segment", N_("Segment"), "segments", Kind.SEGMENT, N_("never empty"), ids=True),
+        Field("listed", N_("On the frozen list"), "profile", Kind.LISTED, N_("never empty"), ids=True),
     )
 
 

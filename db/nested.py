@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from db import custom_fields, schema
 from db.errors import Invalid
@@ -46,20 +46,23 @@ def named(rule: Condition | Group) -> set[int]:
     return {number for c in conditions(rule) if c.field.kind is Kind.SEGMENT for number in c.values}
 
 
-def expanded(conn: Connection, *, viewer: Viewer, rule: Group, segment_id: int | None = None) -> Group:
+def expanded(
+    conn: Connection, *, viewer: Viewer, rule: Group, segment_id: int | None = None, of_owner: int | None = None
+) -> Group:
     """The rule with the rules of the segments that it names, in groups in their place.
 
     Raises Invalid when one of them is not there for this viewer, cannot be read, or is part of itself; and when all
-    together are too much. With `segment_id` the rule is to be that segment's, which must then be no part of it.
+    together are too much. With `segment_id` the rule is to be that segment's, which must then be no part of it. With
+    `of_owner` those alone are there that this user may see: for the worker, who sees all.
     """
     if not named(rule):
         return rule
-    found = _found(conn, viewer, rule)
+    found = _found(conn, viewer, rule, of_owner)
     above = () if segment_id is None else (segment_id,)
     return _Expansion(found, MOST_NESTED + len(above)).group(rule, above)
 
 
-def _found(conn: Connection, viewer: Viewer, rule: Group) -> Mapping[int, Named]:
+def _found(conn: Connection, viewer: Viewer, rule: Group, of_owner: int | None) -> Mapping[int, Named]:
     """All that the viewer may see of the segments named, and of those named by these, a statement for each step."""
     s = schema.segments.c
     found: dict[int, Named] = {}
@@ -68,6 +71,8 @@ def _found(conn: Connection, viewer: Viewer, rule: Group) -> Mapping[int, Named]
         if not wanted:
             break
         query = select(s.id, s.name, s.visibility, s.rule).where(s.id.in_(wanted))
+        if of_owner is not None:
+            query = query.where(or_(s.owner_id == of_owner, s.visibility == "shared"))
         rows = conn.execute(query).all()
         known = custom_fields.countable(conn, viewer=viewer, rules=[str(row.rule) for row in rows])
         for row in rows:

@@ -12,7 +12,7 @@ from psycopg import sql
 from sqlalchemy import Connection, LargeBinary, Table
 from sqlalchemy.dialects.postgresql import JSONB
 
-from db import rights_beginnings, rights_search, rights_segments, rights_tags, schema
+from db import rights_beginnings, rights_queue, rights_search, rights_segments, rights_tags, schema
 from db.rights_sql import ME as _ME
 from db.rights_sql import MY_OWNERS as _MY_OWNERS
 from db.rights_sql import definer as _definer
@@ -69,7 +69,11 @@ def _policy(table: Table, name: str, roles: str, using: sql.Composable) -> Itera
 def _customer_owned(table: Table) -> Iterator[str]:
     """Policies: everything for the roles that see all rows; the scoped role is held to its owners."""
     yield _do("ALTER TABLE public.{table} ENABLE ROW LEVEL SECURITY", table=table.name)
-    yield from _policy(table, "all_rows", "kehu_admin kehu_worker kehu_masked", sql.SQL("true"))
+    if table.info.get("by_segment"):
+        yield from _policy(table, "all_rows", "kehu_admin kehu_worker", sql.SQL("true"))
+        yield from _policy(table, "of_my_segments", "kehu_masked", rights_segments.MY_SEGMENTS)
+    else:
+        yield from _policy(table, "all_rows", "kehu_admin kehu_worker kehu_masked", sql.SQL("true"))
     if table.info["rule"] in ("customers", "rollup"):
         yield from _policy(
             table, "own_rows", "kehu_scoped kehu_views", sql.SQL("owner_id = ANY({})").format(_MY_OWNERS)
@@ -159,7 +163,10 @@ def _customer_grants(table: Table) -> Iterator[str]:
         # Undoing a creation deletes the row; row-level security keeps it to one's own.
         yield _do("GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_scoped", table=name)
     elif rule == "child":
-        yield from _scoped_view(table, _MY_CUSTOMER, writable=bool(table.info.get("recorded")))
+        mine: sql.Composable = _MY_CUSTOMER
+        if table.info.get("by_segment"):
+            mine = sql.SQL("{} AND t.{}").format(_MY_CUSTOMER, rights_segments.MY_SEGMENTS)
+        yield from _scoped_view(table, mine, writable=bool(table.info.get("recorded")))
     else:
         yield _do("GRANT SELECT ON public.{table} TO kehu_scoped", table=name)
 
@@ -196,6 +203,9 @@ def _personal_grants(table: Table) -> Iterator[str]:
         # What a rule compares a personal field with may be somebody's own.
         masked, people = "kehu_masked kehu_author", "kehu_scoped kehu_views"
         yield from _seen(table, "shared_masked", masked, "visibility = 'shared' AND NOT public.asks_personal(rule)")
+        # Whose members it keeps.
+        yield from _seen(table, "kept", "kehu_worker", "true")
+        yield _do("GRANT SELECT ON public.{table} TO kehu_worker", table=name)
     for policy, using in seen.items():
         yield from _seen(table, policy, people, using)
     if apart:
@@ -392,6 +402,7 @@ _GRANTS = {
     "counter": _counter_grants,
     "personal": _personal_grants,
     "hidden": _hidden_grants,
+    "by_segment": rights_segments.of_segments,
     "own": _own_grants,
 }
 
@@ -408,6 +419,8 @@ def _functions() -> Iterator[str]:
     yield from rights_beginnings.functions()
     yield from rights_search.functions()
     yield from rights_tags.functions()
+    yield from rights_segments.functions()
+    yield from rights_queue.functions()
     yield from _functions_of_undo()
     # Who has the same phone, e-mail or name: of those out of sight nothing but their owner's name.
     yield from _definer(
@@ -429,21 +442,9 @@ def _functions() -> Iterator[str]:
         "kehu_scoped, kehu_admin",
         mine=_MY_OWNERS,
     )
-    yield from _definer(
-        "waiting_since() RETURNS timestamptz LANGUAGE sql STABLE",
-        "SELECT min(touched_at) FROM touched_customers",
-        everybody,
-    )
     # A customer who is new to one viewer's rows is new only where the data of all reach back far enough.
     yield from _definer("data_since() RETURNS date LANGUAGE sql STABLE", "SELECT min(day) FROM daily_sales", everybody)
     yield from _definer("data_until() RETURNS date LANGUAGE sql STABLE", "SELECT max(day) FROM daily_sales", everybody)
-    yield from _definer(
-        "defer_refresh() RETURNS void LANGUAGE sql",
-        "SELECT jobs.procrastinate_defer_jobs_v1(ARRAY[ROW('default', 'refresh_metrics', 0, NULL, NULL, "
-        "'{{}}'::jsonb, NULL)::jobs.procrastinate_job_to_defer_v1]);",
-        "kehu_scoped, kehu_admin, kehu_worker",
-        path="jobs",
-    )
     yield "GRANT USAGE ON SCHEMA jobs TO kehu_worker"
     yield "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA jobs TO kehu_worker"
     yield "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA jobs TO kehu_worker"
@@ -574,6 +575,7 @@ def statements() -> list[str]:
         me=_ME,
     )
     found += rights_segments.asks_personal()
+    found += rights_segments.my_segments()
     for table in schema.metadata.sorted_tables:
         found += list(_GRANTS[table.info["rule"]](table))
     found.append(

@@ -11,6 +11,7 @@ info["rule"] is one of
     record      history: append-only; scoped roles see what concerns their customers
     gate        sign-in only
     queue       anybody who writes may append; only the worker reads
+    by_segment  of a segment: seen by who sees the segment
     hidden      read through functions that give back what the viewer may see; only the worker reaches the table
 info["recorded"]: rows are edited by people and only through db/changes.py. info["once"]: rows are written once by who
 may edit the customer, and nobody but the worker changes or removes them. info["area"]: the cache generation it moves;
@@ -44,7 +45,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from db import columns, schema_around, schema_derived, schema_fields, schema_files, schema_views, written
+from db import (
+    columns,
+    schema_around,
+    schema_derived,
+    schema_fields,
+    schema_files,
+    schema_segments,
+    schema_views,
+    written,
+)
 from db.columns import PERSONAL, PERSONAL_DERIVED
 from db.columns import identity as _id
 from db.columns import one_of as _one_of
@@ -435,8 +445,13 @@ segments = Table(
     Column("visibility", Text, nullable=False, server_default="private"),
     Column("archived_at", DateTime(timezone=True)),
     *_version(),
+    # A live one has whom its rule finds; a frozen one those who were listed when it was made, and its rule says so.
+    Column("kind", Text, nullable=False, server_default="live"),
+    _text("folder"),
+    Column("tags", JSONB, nullable=False, server_default=text("'[]'")),
     PrimaryKeyConstraint("id"),
     _one_of("visibility", ("private", "shared"), "visibility"),
+    _one_of("kind", ("live", "frozen"), "kind"),
     Index(
         "segments_owner_id_name_key",
         "owner_id",
@@ -446,6 +461,13 @@ segments = Table(
     ),
     info={"rule": "personal", "recorded": True, "area": "segments", "rules": True},
 )
+
+# --- who is in them: db/schema_segments.py ---------------------------------------------------------------------------
+
+segment_members = schema_segments.segment_members
+segment_moves = schema_segments.segment_moves
+segment_states = schema_segments.segment_states
+segment_touches = schema_segments.segment_touches
 
 # --- what surrounds a customer: db/schema_around.py, db/schema_files.py -----------------------------------------------
 

@@ -15,12 +15,14 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import (
     CTE,
+    BigInteger,
     ColumnElement,
     Connection,
     Date,
     Select,
     Table,
     and_,
+    case,
     func,
     literal,
     not_,
@@ -31,6 +33,7 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy import column as named_column
+from sqlalchemy.dialects.postgresql import ARRAY, array
 
 from db import custom_fields, customers, funnel, held, lookups, nested, schema, scores, tags, text
 from db.comparisons import OPPOSITE, compared
@@ -282,6 +285,51 @@ def export(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Itera
     return customers.stepwise(conn, query.order_by(*customers.order("name", False), c.id))
 
 
+def fitting(
+    found: Mapping[int, Group], today: date, bounds: Bounds, *, among: Sequence[int] | None = None
+) -> Select[Any]:
+    """Rows (customer_id, number) of who fits each of these rules by number, of these customers or of all."""
+    ids = None if among is None else literal(list(among), ARRAY(BigInteger))
+    asked = _Question(today, bounds, once=True, among=ids)
+    numbers = [case((asked.fits(rule), literal(number, BigInteger))) for number, rule in found.items()]
+    base = asked.base(schema.customers.c.id.label("member_id"), *(v.label(k) for k, v in asked.values.items()))
+    if ids is not None:
+        base = base.where(schema.customers.c.id == func.any(ids))
+    each = base.offset(0).subquery()  # a fence, as in `explore`
+    if len(numbers) == 1:
+        alone = select(each.c.member_id.label("customer_id"), numbers[0].label("number")).subquery()
+        return select(alone.c.customer_id, alone.c.number).where(alone.c.number.is_not(None))
+    every = select(each.c.member_id.label("customer_id"), func.unnest(array(numbers)).label("number")).subquery()
+    return select(every.c.customer_id, every.c.number).where(every.c.number.is_not(None))
+
+
+def who(conn: Connection, *, viewer: Viewer, rule: str, today: date, limit: int) -> tuple[int, ...]:
+    """The numbers of the customers who fit a rule, in order, at most `limit`. Raises Invalid and Refused."""
+    viewer.require(Permission.SEGMENTS_READ)
+    viewer.require(Permission.CUSTOMERS_READ)
+    return numbers(conn, checked(conn, viewer, rule), today, limit)
+
+
+def numbers(conn: Connection, rule: Group, today: date, limit: int) -> tuple[int, ...]:
+    """The same of a rule that was checked before."""
+    bounds, _made = scores.bounds(conn)
+    c = schema.customers.c
+    found = _Question(today, bounds).who(rule, _each_customer(c.id).where(c.archived_at.is_(None)))
+    return tuple(conn.scalars(found.order_by(c.id).limit(limit)))
+
+
+def combinations(conn: Connection, found: Sequence[Group], today: date) -> dict[int, int]:
+    """How many customers fit exactly which of some rules: bit i of the key is set for who fits the one at place i."""
+    bounds, _made = scores.bounds(conn)
+    asked = _Question(today, bounds, once=True)
+    bits = [case((asked.fits(rule), literal(1 << i, BigInteger)), else_=0) for i, rule in enumerate(found)]
+    values: list[Any] = [value.label(name) for name, value in asked.values.items()]
+    each_customer = asked.base(*values or [true()]).offset(0).subquery()  # a fence, as in `explore`
+    mask = sum(bits[1:], bits[0]).label("mask")
+    rows = conn.execute(select(mask, func.count()).select_from(each_customer).group_by(mask))
+    return {int(row[0]): int(row[1]) for row in rows}
+
+
 class _Question:
     """Rules as expressions over customers and their metrics, and what they look up in other tables.
 
@@ -289,13 +337,22 @@ class _Question:
     for every customer as soon as it is too large for memory, and not materialized by each of a query's workers.
     """
 
-    def __init__(self, today: date, bounds: Bounds, *, once: bool = False, scoped: bool = False) -> None:
+    def __init__(
+        self,
+        today: date,
+        bounds: Bounds,
+        *,
+        once: bool = False,
+        scoped: bool = False,
+        among: ColumnElement[Any] | None = None,
+    ) -> None:
         """With `once` rules speak of `values` by name: a query around `base` that computes each of them once.
 
         With `scoped` the planner is kept from beginning with who is in a set: of few customers it expects one, and
-        would read the view of the metrics through for each of them.
+        would read the view of the metrics through for each of them. `among` are the ids, an array, of the only
+        customers who are asked about.
         """
-        self.today, self.bounds, self._once, self._scoped = today, bounds, once, scoped
+        self.today, self.bounds, self._once, self._scoped, self._among = today, bounds, once, scoped, among
         self.values: dict[str, ColumnElement[Any]] = {}
         self._found: dict[tuple[Any, ...], CTE | Table] = {}
 
@@ -362,7 +419,10 @@ class _Question:
     def _looked_up(self, key: tuple[Any, ...], rows: Callable[[], Select[Any]]) -> CTE | Table:
         """A set joined once for all the conditions that ask for it."""
         if key not in self._found:
-            self._found[key] = rows().cte(f"found_{len(self._found)}").prefix_with("MATERIALIZED")
+            looked_up = rows()
+            if self._among is not None:
+                looked_up = looked_up.where(next(iter(looked_up.selected_columns)) == func.any(self._among))
+            self._found[key] = looked_up.cte(f"found_{len(self._found)}").prefix_with("MATERIALIZED")
         return self._found[key]
 
     def _named(self, value: ColumnElement[Any], name: str = "") -> ColumnElement[Any]:
@@ -418,9 +478,12 @@ def _column(name: str, today: date, bounds: Bounds) -> ColumnElement[Any]:
 
 
 def _looked_up(c: Condition, today: date) -> Select[Any]:
-    """The customers of a purchase, a campaign or a step, of tags or of contacts."""
+    """The customers of a purchase, a campaign or a step, of tags or of contacts, of a frozen list."""
     if c.field.kind in (Kind.SEVERAL, Kind.CONTACT):
         return lookups.customers(c, today)
+    if c.field.kind is Kind.LISTED:
+        listed = schema.segment_members.c
+        return select(listed.customer_id).where(listed.segment_id.in_(list(c.values)))
     if c.field.kind is Kind.STEP:
         campaign_id, step = c.values
         return funnel.members(campaign_id, step)
@@ -525,14 +588,14 @@ def products(conn: Connection, *, viewer: Viewer, words: str, limit: int = 50) -
 def names(conn: Connection, *, viewer: Viewer, rule: str) -> dict[tuple[str, Any], str]:
     """(field, value) → what it is called, for the ids in a rule: owners, products, campaigns, segments one may see."""
     viewer.require(Permission.SEGMENTS_READ)
-    wanted: dict[str, set[int]] = {"owner": set(), "bought_product": set(), "received": set(), "segment": set()}
+    wanted: dict[str, set[int]] = {key: set() for key in ("owner", "bought_product", "received", "segment", "listed")}
     for c in conditions(parse_text(rule, custom_fields.countable(conn, viewer=viewer, rules=(rule,)))):
         if c.field.kind is Kind.STEP:
             wanted["received"].add(c.values[0])
         elif c.field.ids:
             wanted["received" if c.field.kind is Kind.CAMPAIGN else c.field.key] |= set(c.values)
     tables: dict[str, Any] = {"owner": schema.users, "bought_product": schema.products, "received": schema.campaigns}
-    tables["segment"] = schema.segments
+    tables |= {"segment": schema.segments, "listed": schema.segments}
     queries = [
         select(literal(key).label("field"), tables[key].c.id, tables[key].c.name).where(tables[key].c.id.in_(ids))
         for key, ids in wanted.items()

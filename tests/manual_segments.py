@@ -58,6 +58,7 @@ SOURCES = {
     "rfm_class": "the three scores, by the table below",
     "rfm_value": "the three scores, each high at 4 or 5",
     "value_decile": "revenue, by the tenths of the company's customers with orders; 10 is most, equal revenue is equal",
+    "listed": "the number of a frozen segment: `id` in `segment list --json`; of one that you may not see nobody",
     "m_score": "revenue, by the fifths of the company's customers with orders",
 }
 KINDS = {
@@ -69,6 +70,7 @@ KINDS = {
     Kind.CAMPAIGN: "campaign",
     Kind.STEP: "step",
     Kind.PERIOD: "period",
+    Kind.LISTED: "frozen list",
     Kind.TEXT: "text",
     Kind.SEVERAL: "several of a list",
     Kind.FLAG: "yes or no",
@@ -110,6 +112,10 @@ MEANS = {
     "yes": "it is yes",
     "no": "it is no; not known is neither",
 }
+MEANS_OF_LISTED = {
+    "any of": "the customer stands on one of these lists",
+    "none of": "the customer stands on none of them",
+}
 MEANS_OF_SEVERAL = {
     "any of": "at least one of these is among the values",
     "none of": "none of these is, or none is known",
@@ -139,6 +145,7 @@ EXAMPLE_FIELDS = {
     Kind.CAMPAIGN: "received",
     Kind.STEP: "funnel",
     Kind.PERIOD: "ordered",
+    Kind.LISTED: "listed",
     Kind.TEXT: "custom.notes",
     Kind.SEVERAL: "custom.interests",
     Kind.FLAG: "custom.newsletter",
@@ -198,7 +205,9 @@ def operators() -> str:
 
 
 def _means(kind: Kind, op: str) -> str:
-    of_kind = {Kind.SEVERAL: MEANS_OF_SEVERAL, Kind.SEGMENT: MEANS_OF_SEGMENTS}.get(kind, {})
+    of_kind = {Kind.SEVERAL: MEANS_OF_SEVERAL, Kind.SEGMENT: MEANS_OF_SEGMENTS, Kind.LISTED: MEANS_OF_LISTED}.get(
+        kind, {}
+    )
     return of_kind.get(op, MEANS[op])
 
 
@@ -208,7 +217,9 @@ def example(kind: Kind, op: str) -> dict[str, Any]:
         "days": 30,
         "step": {"campaign": 18, "step": "promoted"},
         "span": {"from": "2026-10-01", "to": "2026-10-31"},
-        "some": {Kind.SEVERAL: ["golf", "chess"], Kind.SEGMENT: [12, 15]}.get(kind, ["North", "East"]),
+        "some": {Kind.SEVERAL: ["golf", "chess"], Kind.SEGMENT: [12, 15], Kind.LISTED: [12]}.get(
+            kind, ["North", "East"]
+        ),
         "words": "e-mail",
         "spanned": {"of": {Kind.BOUGHT: ["BEEF"], Kind.CONTACT: ["call"]}.get(kind, [18]), "last_days": 90},
         "counted": {"count": 0, "last_days": 90},

@@ -83,6 +83,12 @@ ALSO = {
     "components/page.py": {"db.sessions", "db.settings"},  # the run's session
     "components/places.py": {"pages"},  # addresses of screens
     "components/reach.py": {"db.addresses", "db.contacts"},  # hands their functions to read and write
+    "components/segment_life.py": {  # hands their functions to read and write
+        *("db.saved_segments", "db.segment_moves", "db.segments")
+    },
+    "components/segment_sets_view.py": {  # hands their functions to read
+        *("db.saved_segments", "db.segment_sets", "db.segments")
+    },
     "components/segment_choices.py": {  # hands their functions to read
         *("db.campaigns", "db.custom_fields", "db.customers", "db.saved_segments", "db.segments")
     },

@@ -42,6 +42,8 @@ from db import (
     saved_segments,
     saved_views,
     search,
+    segment_moves,
+    segment_sets,
     sessions,
     tags,
     task_words,
@@ -62,7 +64,7 @@ from tests import manual, manual_segments, strings
 DOCS = strings.ROOT / "docs"
 PAGES = ("signin", *(screen.path for screen in SCREENS))
 MOST_WORDS = 700
-MORE_WORDS = {"customer": 1_400, "customers": 1_250}
+MORE_WORDS = {"customer": 1_400, "customers": 1_250, "segment": 800}
 """The screens with the most parts."""
 
 
@@ -167,7 +169,12 @@ LIMITS: dict[str, tuple[int, ...]] = {
     "campaigns": (campaigns.MOST_CAMPAIGNS, of_page("campaigns", "MOST_DRAWN")),
     "campaign": (campaigns.MOST_PRODUCTS,),
     "funnel": (of_page("funnel", "PAGE"),),
-    "segments": (of_page("segments", "PAGE"), saved_segments.MOST_SAVED, ready_segments.AHEAD_DAYS),
+    "segments": (
+        of_page("segments", "PAGE"),
+        saved_segments.MOST_SAVED,
+        ready_segments.AHEAD_DAYS,
+        segment_sets.MOST_SETS,
+    ),
     "segment": (
         of_page("segment", "PAGE"),
         rules.MOST_DEPTH,
@@ -178,6 +185,12 @@ LIMITS: dict[str, tuple[int, ...]] = {
         nested.MOST_EXPANDED,
         saved_segments.MOST_NAME,
         saved_segments.MOST_DESCRIPTION,
+        saved_segments.MOST_FOLDER,
+        saved_segments.MOST_TAGS,
+        saved_segments.MOST_TAG,
+        saved_segments.MOST_FROZEN,
+        segment_moves.KEEP_DAYS,
+        segment_moves.RECENT_DAYS,
         customers.MOST_EXPORTED,
     ),
     "changes": (of_page("changes", "PAGE"), history.MOST_ROWS, undo.MOST_ROWS, minutes(offers.LIFE)),

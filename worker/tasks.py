@@ -15,7 +15,20 @@ from procrastinate.middleware import AsyncCallNext
 from procrastinate.worker import Worker
 from psycopg.conninfo import make_conninfo
 
-from db import attachments, clock, connection, derived, drafts, moved, partitions, scores, search_keys, settings
+from db import (
+    attachments,
+    clock,
+    connection,
+    derived,
+    drafts,
+    moved,
+    partitions,
+    scores,
+    search_keys,
+    segment_members,
+    segment_moves,
+    settings,
+)
 from db.connection import begin
 from db.errors import Unavailable
 from db.permissions import DATABASE_ROLE, WORKER
@@ -69,6 +82,32 @@ def drain() -> int:
     return total
 
 
+def keep_segments() -> int:
+    """Bring the members of live segments up to date; gives how many joined and left. Raises Unavailable.
+
+    Changed customers go before each segment that has to be found anew: of these there are many on a new day.
+    """
+    started = monotonic()
+    moved = entries = 0
+    while not stopping.is_set():
+        with begin(WORKER, write=True) as conn:
+            taken = segment_members.refresh(conn)
+        entries += taken
+        if taken:
+            continue
+        with begin(WORKER) as conn:
+            due = segment_members.due(conn)
+        if not due:
+            break
+        with begin(WORKER, write=True, timeout_ms=CHECK_TIMEOUT_MS) as conn:
+            moved += segment_members.evaluate(conn, due[0])
+        drain()  # figures do not wait for all segments
+    if entries or moved:
+        told = {"entries": entries, "moves": moved, "ms": round((monotonic() - started) * 1000)}
+        log.info("segments kept", extra=told)
+    return moved
+
+
 def make_months() -> None:
     """Partitions of the months to come, and the alarm for events that lie in none. Raises Unavailable."""
     with begin(WORKER) as conn:
@@ -94,6 +133,7 @@ async def refresh_metrics(timestamp: int | None = None) -> None:
         "WHERE task_name = 'refresh_metrics' AND status = 'todo' FOR UPDATE SKIP LOCKED)"
     )
     await asyncio.to_thread(drain)
+    await asyncio.to_thread(keep_segments)
 
 
 @app.periodic(cron="27 * * * *", queueing_lock="refresh_scores")
@@ -161,6 +201,16 @@ def discard_old_drafts(timestamp: int) -> None:
         gone = drafts.discard_old(conn, actor=WORKER)
     if gone:
         log.info("old drafts removed", extra={"rows": gone})
+
+
+@app.periodic(cron="42 2 * * *", queueing_lock="discard_old_moves")
+@app.task(name="discard_old_moves", queue="default", retry=again)
+def discard_old_moves(timestamp: int) -> None:
+    """Daily: who joined segments and left them so long ago that no screen tells it any more."""
+    with begin(WORKER, write=True, timeout_ms=CHECK_TIMEOUT_MS) as conn:
+        gone = segment_moves.discard_old(conn, today=clock.today(settings.get(conn).time_zone))
+    if gone:
+        log.info("old moves between segments removed", extra={"rows": gone})
 
 
 @app.periodic(cron="57 2 * * *", queueing_lock="discard_removed_files")

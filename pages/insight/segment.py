@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import streamlit as st
 
-from components import controls, data, explain, page, places, rule_builder, segment_actions, segment_choices, wording
+from components import (
+    bulk_bar,
+    controls,
+    data,
+    explain,
+    page,
+    places,
+    rule_builder,
+    segment_actions,
+    segment_choices,
+    segment_life,
+    wording,
+)
 from components import segment_source as source
 from components import segment_view as view
 from db import campaigns, rules, saved_segments, segments
@@ -67,6 +79,7 @@ def work() -> None:
     if act:
         with page.guard():
             carry_out(*act, rule=rule)
+    bulk_bar.of_rule(viewer, rule=question["rule"], total=found.customers)
     number = min(controls.page_number("segment_page", question["rule"]), max(1, -(-found.customers // PAGE)))
     offset = (number - 1) * PAGE
     rows = data.read(segments.preview, **question, offset=offset, limit=PAGE, total=found.customers).rows
@@ -82,14 +95,16 @@ def work() -> None:
 
 
 def carry_out(what: str, values: dict, *, rule: rules.Group) -> None:
-    """Archive or put back the segment, save it, or keep the rule as another one."""
+    """Archive or put back the segment, save it, keep the rule as another one, or who fits now."""
     if what == "archive":
         done = data.write(saved_segments.archive, actor=viewer, segment_id=one.id, screen="segment", **values)
         controls.saved(done, _("Archived.") if values["archived"] else _("Put back on the list."))
     form = values.pop("form", "")
     of = {"segment_id": one.id, "version": source.version()} if what == "save" else {}
-    values |= {"rule": rules.written(rule), "screen": "segment"}
     try:
+        if what == "freeze":
+            segment_life.freeze(rule, values, viewer=viewer, today=today)
+        values |= {"rule": rules.written(rule), "screen": "segment"}
         number, done = data.write(saved_segments.save, actor=viewer, **values, **of)
     except Invalid as error:
         segment_actions.refused(form, error)
@@ -98,6 +113,7 @@ def carry_out(what: str, values: dict, *, rule: rules.Group) -> None:
 
 work()
 if one:
+    segment_life.draw(one, viewer=viewer, zone=settings.time_zone, today=today)
     with st.expander(_("History"), icon=":material/history:"):
         made = data.read(saved_segments.history, viewer=viewer, segment_id=one.id)
         view.history(made, viewer=viewer, zone=settings.time_zone)

@@ -5,7 +5,18 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from components import controls, data, explain, format, page, places, segment_choices, tables, wording
+from components import (
+    controls,
+    data,
+    explain,
+    format,
+    page,
+    places,
+    segment_choices,
+    segment_sets_view,
+    tables,
+    wording,
+)
 from db import campaigns, ready_segments, rules, saved_segments, segments
 from db.metrics import SEGMENT_METRICS
 from db.permissions import Permission
@@ -104,3 +115,6 @@ if picked.row is not None:
             none = _("hidden from your role") if segment_choices.hidden(rule, viewer) else _("not counted: too slow")
             st.metric(_("Customers who fit"), format.number(n) if n is not None else none)
         places.link("segment", _("Open"), icon=":material/open_in_full:", **where)
+named = {("s" + where["id"]) if one else where["segment_ready"]: (name, rule) for name, rule, where, one in found}
+readable = {code: kept for code, kept in named.items() if not segment_choices.hidden(kept[1], viewer)}
+segment_sets_view.draw(readable, viewer=viewer, today=today)

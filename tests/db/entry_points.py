@@ -167,6 +167,17 @@ RULES: dict[str, Rule] = {
     "saved_segments.save": _rule(P.SEGMENTS_EDIT, name="x", rule='{"all": []}'),
     "saved_segments.saved": _rule(P.SEGMENTS_READ),
     "search.find": _rule(P.CUSTOMERS_READ, words=lambda ids: str(ids.customer)),
+    "saved_segments.freeze": _rule(P.SEGMENTS_EDIT, name="x", ids=lambda ids: (ids.customer,)),
+    "saved_segments.used_by": _rule(P.SEGMENTS_READ, segment_id=1),
+    "segment_moves.course": _rule(P.SEGMENTS_READ, segment_id=9_000_001, today=TODAY),
+    "segment_moves.members": _rule(P.SEGMENTS_READ, segment_id=9_000_001),
+    "segment_moves.moves": _rule(P.SEGMENTS_READ, segment_id=9_000_001, today=TODAY, joined=True),
+    "segment_moves.state": _rule(P.SEGMENTS_READ, segment_id=9_000_001, today=TODAY),
+    "segment_sets.overlap": _rule(P.SEGMENTS_READ, rules=('{"all": []}', '{"any": []}'), today=TODAY),
+    "segment_sets.who": _rule(
+        P.SEGMENTS_READ, operation="union", rules=('{"all": []}', '{"any": []}'), today=TODAY, limit=9
+    ),
+    "segments.who": _rule(P.SEGMENTS_READ, rule='{"all": []}', today=TODAY, limit=9),
     "segments.choices": _rule(P.SEGMENTS_READ, fields=("region",)),
     "segments.count": _rule(P.SEGMENTS_READ, rule='{"all": []}', today=TODAY),
     "segments.counts": _rule(P.SEGMENTS_READ, rules=('{"all": []}',), today=TODAY),

@@ -92,12 +92,27 @@ def plant(people: make.People) -> dict[str, Planted]:
         if "exports" in schema.metadata.tables:
             offer = {"user_id": people.bo.user_id, "kind": "customers", "params": {"search": "zekretbo"}}
             conn.execute(insert(schema.metadata.tables["exports"]).values(**offer, **hashed))
+        _plant_segment(conn, people, [one.customer for one in found.values()])
         conn.execute(insert(schema.sign_in_attempts).values(name_hash="zekretname", updated_at=clock.now()))
     with begin(WORKER, write=True) as conn:
         derived.rebuild(conn)
     with connection.begin_owner() as conn:
         conn.execute(text("ANALYZE"))
     return found
+
+
+def _plant_segment(conn: Connection, people: make.People, customer_ids: list[int]) -> None:
+    """A segment that everybody sees, with all of them in it."""
+    stamps = {"created_at": clock.now(), "updated_at": clock.now()}
+    of = {"segment_id": 9_000_001}
+    shared = {"name": "Planted", "rule": {"all": []}, "owner_id": people.root.user_id, "visibility": "shared"}
+    conn.execute(insert(schema.segments).values(id=9_000_001, **shared, **stamps))
+    state = {"version": 1, "kept_at": clock.now(), "began_at": clock.now(), "personal": False}
+    conn.execute(insert(schema.segment_states).values(**of, **state))
+    for one in customer_ids:
+        conn.execute(insert(schema.segment_members).values(customer_id=one, since=clock.now(), **of))
+        moved = {"joined": True, "at": clock.now(), "cause": "data"}
+        conn.execute(insert(schema.segment_moves).values(customer_id=one, **of, **moved))
 
 
 def _plant_customer(people: make.People, who: str) -> Planted:

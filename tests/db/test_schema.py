@@ -137,8 +137,11 @@ CHILDREN = (
     "order_days",
     "order_items",
     "orders",
+    "segment_members",
+    "segment_moves",
     "tasks",
 )
+QUEUES = ("segment_touches", "touched_customers")
 EDITED = ("addresses", "attachments", "consents", "contacts", "interactions", "notes", "tasks")
 HIDING = (*EDITED, "attachment_contents", "customer_keys")
 """Children with personal columns."""
@@ -153,6 +156,8 @@ EXPECTED: dict[str, dict[str, str]] = {
         "public.generations": READ,
         "public.preferences": WRITE,
         "public.saved_views": WRITE,
+        "public.segment_states": READ,
+        "public.segment_touches": "INSERT",
         "public.segments": WRITE,
         "public.stage_sums": READ,
         "public.moved_customers": "INSERT",
@@ -171,6 +176,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "public.daily_sales": READ,
         "public.generations": READ,
         "public.preferences": READ,
+        "public.segment_states": READ,
         "public.segments": READ,
         "public.stage_sums": READ,
         "public.users(active id name role team_id username)": READ,
@@ -236,7 +242,7 @@ def test_whatever_holds_a_customers_id_has_row_level_security_and_is_not_granted
         privileges = direct.get(f"public.{name}", "")
         # These are held to the owner by their own policy.
         by_owner = name in ("campaign_sums", "customers", "daily_sales", "saved_views", "segments", "stage_sums")
-        assert by_owner or privileges in ("", "INSERT" if name == "touched_customers" else ""), name
+        assert by_owner or privileges in ("", "INSERT" if name in QUEUES else ""), name
     # The schema's word for it agrees with what the catalogue says.
     assert {row[0] for row in owned if not row[2]} == {
         name
@@ -434,6 +440,8 @@ def _writes(
     yield "drafts", "DELETE FROM drafts WHERE updated_at > '2000-1-1'", {}
     queued = "INSERT INTO touched_customers (customer_id, touched_at) VALUES (1, '2026-1-1')"
     yield "touched_customers", queued, {}
+    asked = "INSERT INTO segment_touches (customer_id, touched_at) VALUES (1, '2026-1-1')"
+    yield "segment_touches", asked, {}
 
 
 def _outcome(conn: Connection, statement: str, values: dict[str, object]) -> object:

@@ -1,0 +1,172 @@
+"""Some segments beside one another: how they overlap, how two of them differ, and what they are together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from components import (
+    charts,
+    controls,
+    data,
+    format,
+    page,
+    places,
+    segment_actions,
+    segment_life,
+    segment_view,
+    tables,
+    wording,
+)
+from db import rules, segment_sets, segments
+from db.errors import Invalid
+from db.permissions import Viewer
+from db.rules import Group
+from db.saved_segments import MOST_FROZEN
+from db.segment_sets import DIFFERENCE, INTERSECTION, MOST_SETS, UNION, Overlap
+from db.words import _
+
+MOST_REGIONS = 12
+
+
+def draw(found: Mapping[str, tuple[str, Group]], *, viewer: Viewer, today: date) -> None:
+    """Choose some of the segments (code → name and rule) and see them together."""
+    with st.expander(_("Overlap, compare and combine segments"), icon=":material/join_inner:"):
+        names = {code: wording.plain(name) for code, (name, _rule) in found.items()}
+        chosen = controls.several(
+            "segments_sets",
+            _("Segments, at most {n}").format(n=MOST_SETS),
+            list(names),
+            names.__getitem__,
+            most=MOST_SETS,
+            placeholder=_("Choose two or more"),
+        )
+        if len(chosen) < 2:
+            st.caption(_("Choose two to {n} segments of the list.").format(n=MOST_SETS))
+            return
+        groups = [found[code][1] for code in chosen]
+        written = tuple(rules.written(group) for group in groups)
+        overlap = data.read(segment_sets.overlap, viewer=viewer, rules=written, today=today)
+        called = [found[code][0] for code in chosen]
+        left, right = st.columns([7, 5])
+        with left:
+            _regions(overlap, called)
+        with right:
+            _combine(groups, written, overlap, called, viewer=viewer, today=today)
+        if len(chosen) == 2:
+            _compare(written, called, viewer=viewer, today=today)
+
+
+def _regions(found: Overlap, names: Sequence[str]) -> None:
+    """Bars of the exact sizes of what overlaps: who is in exactly these and in no other of the chosen ones."""
+    st.markdown("**" + _("Who is in exactly which · customers") + "**")
+    if not found.regions:
+        st.caption(_("Nobody is in any of them."))
+        return
+    shown = found.regions[:MOST_REGIONS]
+    charts.bars(
+        [" + ".join(_short(names[i]) for i in region.of) for region in shown],
+        [region.customers for region in shown],
+        [_share(region.customers, found.everyone) for region in shown],
+        key="segments_regions",
+        alt=_("Customers who are in exactly these segments"),
+    )
+    if len(found.regions) > len(shown):
+        st.caption(_("The first {n} of {total}.").format(n=len(shown), total=len(found.regions)))
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 24 else name[:23] + "…"
+
+
+def _share(n: int, everyone: int) -> str:
+    return f"{format.number(n)} · {format.percent(n / everyone)}" if everyone else format.number(n)
+
+
+def _size(found: Overlap, operation: str) -> int:
+    each = [region for region in found.regions if _within(region.of, operation, len(found.sizes))]
+    return sum(region.customers for region in each)
+
+
+def _within(of: tuple[int, ...], operation: str, n: int) -> bool:
+    if operation == UNION:
+        return True
+    return len(of) == n if operation == INTERSECTION else of == (0,)
+
+
+def _combine(
+    groups: Sequence[Group],
+    written: tuple[str, ...],
+    found: Overlap,
+    names: Sequence[str],
+    *,
+    viewer: Viewer,
+    today: date,
+) -> None:
+    """A set of the chosen ones: how many, and keeping it as a rule or as a frozen segment."""
+    st.markdown("**" + _("Combine them") + "**")
+    named = {
+        UNION: _("In any of them"),
+        INTERSECTION: _("In all of them"),
+        DIFFERENCE: _("Only in the first"),
+    }
+    operation = controls.switch("segments_set", _("How"), list(named), named.__getitem__, default=UNION, hidden=True)
+    if operation == DIFFERENCE:
+        st.caption(_("In “{name}” and in none of the others.").format(name=wording.plain(names[0])))
+    n = _size(found, operation)
+    st.metric(_("Customers"), format.number(n))
+    rule = segment_sets.combined(operation, groups)
+    try:
+        rules.parse(rules.data_of(rule), {c.field.key: c.field for c in rules.conditions(rule)})
+    except Invalid:
+        st.caption(_("Together the rules are too long or too deep for a live segment; freeze the customers instead."))
+    else:
+        places.link("segment", _("Open as a rule"), icon=":material/open_in_full:", segment_rule=rules.written(rule))
+    if not segment_life.may_freeze(viewer) or not n:
+        return
+    with st.popover(_("Freeze"), icon=":material/ac_unit:", key="segments_freeze"):
+        values = segment_actions.form("segments_freeze_form")
+    if values:
+        form = values.pop("form")
+        with page.guard():
+            try:
+                ids = data.read(
+                    segment_sets.who,
+                    viewer=viewer,
+                    operation=operation,
+                    rules=written,
+                    today=today,
+                    limit=MOST_FROZEN + 1,
+                )
+                segment_life.kept(ids, written, values, viewer=viewer, screen="segments")
+            except Invalid as error:
+                segment_actions.refused(form, error)
+
+
+def _compare(written: tuple[str, ...], names: Sequence[str], *, viewer: Viewer, today: date) -> None:
+    """Two side by side: count, share, and how each spreads."""
+    both = [data.read(segments.explore, viewer=viewer, rule=rule, today=today) for rule in written]
+    st.markdown("**" + _("Side by side · share of the segment's customers by") + "**")
+    labels = segment_view.dimensions_of(segments.DIMENSIONS)
+    by = controls.switch("segments_by", _("Cut by"), list(labels), labels.__getitem__, default="stage", hidden=True)
+    frames = [found.spread[found.spread["dimension"] == by] for found in both]
+    columns: dict[str, Any] = {labels[by]: [segment_view.value_name(by, value) for value in frames[0]["value"]]}
+    for name, found, frame in zip(_apart(names), both, frames, strict=True):
+        columns[f"{name} ({format.number(found.customers)})"] = [
+            format.percent(n / found.customers) if found.customers else "–" for n in frame["customers"]
+        ]
+    everyone = both[0].everyone
+    columns[_("Everyone") + f" ({format.number(everyone)})"] = [
+        format.percent(n / everyone) if everyone else "–" for n in frames[0]["everyone"]
+    ]
+    tables.small(pd.DataFrame(columns), right=list(columns)[1:])
+
+
+def _apart(names: Sequence[str]) -> list[str]:
+    """Names of which no two are alike: they head columns."""
+    shown = [wording.plain(_short(name)) for name in names]
+    return [f"{name} #{i}" if shown.count(name) > 1 else name for i, name in enumerate(shown, 1)]

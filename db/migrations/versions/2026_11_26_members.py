@@ -1,0 +1,18 @@
+"""Segments are live or frozen; who is in them, who joined and who left is kept.
+
+The worker fills the members of live segments. The SQL beside is frozen.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "2026_11_26_members"
+down_revision = "2026_11_26_catalogue"
+
+
+def upgrade() -> None:
+    written = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+    op.get_bind().exec_driver_sql(written, execution_options={"no_parameters": True})

@@ -86,6 +86,7 @@ ALSO = {
     "components/segment_choices.py": {  # hands their functions to read
         *("db.campaigns", "db.custom_fields", "db.customers", "db.segments")
     },
+    "components/segment_why.py": {"db.customers", "db.segment_reasons"},  # hands their functions to read
     "components/shell.py": {"db.sessions", "pages"},  # every visit: navigation and session
     "components/signin.py": {"db.passwords", "db.sessions", "streamlit_authenticator"},  # the form
     "components/task_actions.py": {"db.tasks"},  # hands its functions to read and write

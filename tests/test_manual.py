@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from analytics import reasons
 from api import health
 from components import customer_parts, customer_talks, period
 from db import (
@@ -40,6 +41,7 @@ from db import (
     saved_segments,
     saved_views,
     search,
+    segment_reasons,
     sessions,
     tags,
     task_words,
@@ -160,6 +162,7 @@ LIMITS: dict[str, tuple[int, ...]] = {
         limit_of(customer.campaigns),
         limit_of(history.of_customer),
         rhythm.LEAST_DAYS,
+        segment_reasons.MOST_SEGMENTS,
         undo_since.MOST_SETS,
     ),
     "campaigns": (campaigns.MOST_CAMPAIGNS, of_page("campaigns", "MOST_DRAWN")),
@@ -171,6 +174,7 @@ LIMITS: dict[str, tuple[int, ...]] = {
         rules.MOST_DEPTH,
         rules.MOST_CONDITIONS,
         rules.MOST_VALUES,
+        reasons.MOST_REPEATED,
         saved_segments.MOST_NAME,
         saved_segments.MOST_DESCRIPTION,
         customers.MOST_EXPORTED,

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import streamlit as st
 
-from components import controls, data, explain, page, places, rule_builder, segment_actions, segment_choices, wording
+from analytics.reasons import reason
+from components import (
+    controls,
+    data,
+    explain,
+    page,
+    places,
+    rule_builder,
+    segment_actions,
+    segment_choices,
+    segment_why,
+    wording,
+)
 from components import segment_source as source
 from components import segment_view as view
 from db import campaigns, rules, saved_segments, segments
@@ -62,6 +74,7 @@ def work() -> None:
         found = data.read(segments.explore, **question)
         view.answer(found, segment_choices.sentence(rule, choices), scoped=viewer.scoped)
         view.spread(found, segments.DIMENSIONS)
+        segment_why.card(question, choices, reason=reason, currency=settings.currency)
     if draft:
         view.effects(effects, [part.id for part in draft.counted()], found.effects)
     if act:

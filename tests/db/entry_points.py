@@ -167,6 +167,8 @@ RULES: dict[str, Rule] = {
     "saved_segments.save": _rule(P.SEGMENTS_EDIT, name="x", rule='{"all": []}'),
     "saved_segments.saved": _rule(P.SEGMENTS_READ),
     "search.find": _rule(P.CUSTOMERS_READ, words=lambda ids: str(ids.customer)),
+    "segment_reasons.kept": _rule(P.SEGMENTS_READ, customer_id=_customer, today=TODAY),
+    "segment_reasons.weigh": _rule(P.SEGMENTS_READ, rule='{"all": []}', customer_id=_customer, today=TODAY),
     "segments.choices": _rule(P.SEGMENTS_READ, fields=("region",)),
     "segments.count": _rule(P.SEGMENTS_READ, rule='{"all": []}', today=TODAY),
     "segments.counts": _rule(P.SEGMENTS_READ, rules=('{"all": []}',), today=TODAY),

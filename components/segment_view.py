@@ -28,10 +28,10 @@ from db.words import _
 MOST_BARS = 12
 
 
-def answer(found: Any, sentence: str, *, scoped: bool) -> None:
-    """The rule in words, the count and the share; `found` as db.segments.explore gives it.
+def answer(found: Any, sentence: str, *, scoped: bool) -> DeltaGenerator:
+    """The rule in words, the count and the share; gives a place for a warning below.
 
-    `scoped`: whether the viewer sees only some of the customers.
+    `found` is as db.segments.explore gives it; `scoped`: whether the viewer sees only some of the customers.
     """
     share = found.customers / found.everyone if found.everyone else None
     with st.container(border=True, key="segment_answer"):
@@ -46,12 +46,7 @@ def answer(found: Any, sentence: str, *, scoped: bool) -> None:
             told = _("{share} of your {n} customers") if scoped else _("{share} of {n} customers")
             told = told.format(share=format.percent(share), n=format.number(found.everyone))
             st.markdown(told if found.everyone else _("There is nobody to count yet."), width="content")
-
-
-def effects(places: Mapping[int, DeltaGenerator], numbers: Sequence[int], found: Sequence[int]) -> None:
-    """Under each outer part how many fit it by itself."""
-    for number, n in zip(numbers, found, strict=True):
-        places[number].caption(_("alone: {n}").format(n=format.number(n)), width="content")
+        return st.container(gap="small")
 
 
 def spread(found: Any, dimensions: Sequence[str]) -> None:

@@ -27,6 +27,7 @@ LEAVES = {
     "db.metrics",
     "db.needles",
     "db.permissions",
+    "db.rule_readings",
     "db.rule_words",
     "db.rules",
     "db.task_words",
@@ -86,6 +87,7 @@ ALSO = {
     "components/segment_choices.py": {  # hands their functions to read
         *("db.campaigns", "db.custom_fields", "db.customers", "db.segments")
     },
+    "components/segment_effects.py": {"db.segments"},  # hands its functions to read
     "components/segment_why.py": {"db.customers", "db.segment_reasons"},  # hands their functions to read
     "components/shell.py": {"db.sessions", "pages"},  # every visit: navigation and session
     "components/signin.py": {"db.passwords", "db.sessions", "streamlit_authenticator"},  # the form

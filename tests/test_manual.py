@@ -12,7 +12,7 @@ import pytest
 
 from analytics import reasons
 from api import health
-from components import customer_parts, customer_talks, period
+from components import customer_parts, customer_talks, period, segment_effects, segment_source
 from db import (
     around_words,
     attachments,
@@ -37,6 +37,7 @@ from db import (
     overview,
     passwords,
     rhythm,
+    rule_readings,
     rules,
     saved_segments,
     saved_views,
@@ -175,6 +176,9 @@ LIMITS: dict[str, tuple[int, ...]] = {
         rules.MOST_CONDITIONS,
         rules.MOST_VALUES,
         reasons.MOST_REPEATED,
+        round(rule_readings.NOTABLE * 100),
+        segment_effects.MOST_PARTS,
+        segment_source.MOST_STEPS,
         saved_segments.MOST_NAME,
         saved_segments.MOST_DESCRIPTION,
         customers.MOST_EXPORTED,

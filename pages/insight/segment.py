@@ -14,6 +14,7 @@ from components import (
     rule_builder,
     segment_actions,
     segment_choices,
+    segment_effects,
     segment_why,
     wording,
 )
@@ -57,26 +58,22 @@ def work() -> None:
         view.unreadable(problem, one)
     if source.outdated(begun):
         view.outdated(begun, take=source.take)
-    draft, effects = source.draft(), {}
+    draft = source.draft()
     choices = segment_choices.Choices(viewer, fields=source.fields(), rule=source.rule())
     left, right = st.columns([7, 5])
     with left:
-        if draft:
-            fields = segment_choices.visible(viewer)
-            effects = rule_builder.draw(draft, fields=fields, choices=choices, numbers=source.number)
-        else:
-            st.info(_("This rule is nested deeper than the cards show: change it as JSON."))
+        fields = segment_choices.visible(viewer)
+        effects = rule_builder.draw(draft, fields=fields, choices=choices, numbers=source.number)
         rule = source.settle()
         segment_actions.editing(rule, key=source.fingerprint(rule), viewer=viewer)
     question = {"viewer": viewer, "rule": rules.written(rule), "today": today}
     with right:
         act = segment_actions.bar(rule, saved=one, changed=rule != begun.rule, viewer=viewer)
         found = data.read(segments.explore, **question)
-        view.answer(found, segment_choices.sentence(rule, choices), scoped=viewer.scoped)
+        warning = view.answer(found, segment_choices.sentence(rule, choices), scoped=viewer.scoped)
         view.spread(found, segments.DIMENSIONS)
         segment_why.card(question, choices, reason=reason, currency=settings.currency)
-    if draft:
-        view.effects(effects, [part.id for part in draft.counted()], found.effects)
+    segment_effects.draw(draft, effects, warning, question=question, found=found, choices=choices)
     if act:
         with page.guard():
             carry_out(*act, rule=rule)

@@ -66,6 +66,8 @@ def title(command: str, undoes_id: Any) -> str:
         "segment.save": _("Segment changed"),
         "segment.archive": _("Segment archived"),
         "segment.restore": _("Segment put back on the list"),
+        "clusters.add": _("Clusters saved"),
+        "clusters.archive": _("Clusters taken off the list"),
         "view.add": _("View saved"),
         "view.save": _("View changed"),
         "view.archive": _("View deleted"),

@@ -40,7 +40,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from db import columns, schema_around, schema_derived, schema_fields, schema_files, schema_views, written
+from db import (
+    columns,
+    schema_around,
+    schema_clusters,
+    schema_derived,
+    schema_fields,
+    schema_files,
+    schema_views,
+    written,
+)
 from db.columns import PERSONAL, PERSONAL_DERIVED
 from db.columns import identity as _id
 from db.columns import one_of as _one_of
@@ -435,6 +444,8 @@ segments = Table(
     ),
     info={"rule": "personal", "recorded": True, "area": "segments", "rules": True},
 )
+
+cluster_models = schema_clusters.cluster_models
 
 # --- what surrounds a customer: db/schema_around.py, db/schema_files.py -----------------------------------------------
 

@@ -32,6 +32,7 @@ from sqlalchemy import (
 from sqlalchemy import column as named_column
 
 from db import custom_fields, customers, funnel, schema, scores, text
+from db.cluster_values import PREFIX as CLUSTERS
 from db.comparisons import OPPOSITE, compared
 from db.connection import bounded
 from db.custom_values import PREFIX
@@ -443,7 +444,7 @@ def called(known: Mapping[tuple[str, Any], str]) -> Names:
     }
 
     def name(field: str, value: Any) -> str:
-        if field.startswith(PREFIX):
+        if field.startswith((PREFIX, CLUSTERS)):
             return str(value)
         if field == "stage":
             return _(STAGE_NAMES[Stage(value)])

@@ -18,6 +18,7 @@ FOLDERS = ("analytics", "api", "components", "db", "deploy", "pages", "worker")
 LEAVES = {
     "db.around_words",
     "db.clock",
+    "db.cluster_values",
     "db.column_names",
     "db.custom_values",
     "db.errors",
@@ -46,6 +47,7 @@ MAY_IMPORT = {
 }
 # One file's own need, each with its reason.
 ALSO = {
+    "analytics/clusters.py": {"threadpoolctl"},  # the library's threads
     "app.py": {"pages"},  # the address of the first screen
     "components/consent_view.py": {"db.consents"},  # hands its functions to read and write
     "components/customer_files.py": {"db.attachments"},  # hands its functions to read and write

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from analytics import clusters as fitted
 from analytics import reasons
 from api import health
 from components import customer_parts, customer_talks, period, segment_effects, segment_source
@@ -18,6 +19,8 @@ from db import (
     attachments,
     bulk_actions,
     campaigns,
+    cluster_values,
+    clusters,
     column_names,
     custom_fields,
     custom_filters,
@@ -63,7 +66,7 @@ from tests import manual, manual_segments, strings
 DOCS = strings.ROOT / "docs"
 PAGES = ("signin", *(screen.path for screen in SCREENS))
 MOST_WORDS = 700
-MORE_WORDS = {"customer": 1_400, "customers": 1_250}
+MORE_WORDS = {"customer": 1_400, "customers": 1_250, "segment": 1_100}
 """The screens with the most parts."""
 
 
@@ -170,6 +173,16 @@ LIMITS: dict[str, tuple[int, ...]] = {
     "campaign": (campaigns.MOST_PRODUCTS,),
     "funnel": (of_page("funnel", "PAGE"),),
     "segments": (of_page("segments", "PAGE"), saved_segments.MOST_SAVED),
+    "clusters": (
+        clusters.MOST_FITTED,
+        clusters.MOST_NAME,
+        clusters.MOST_KEPT,
+        cluster_values.FEWEST,
+        cluster_values.MOST,
+        fitted.SEARCHED,
+        fitted.BOOTSTRAPS,
+        fitted.DRAWN,
+    ),
     "segment": (
         of_page("segment", "PAGE"),
         rules.MOST_DEPTH,

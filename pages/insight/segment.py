@@ -73,7 +73,6 @@ def work() -> None:
         warning = view.answer(found, segment_choices.sentence(rule, choices), scoped=viewer.scoped)
         view.spread(found, segments.DIMENSIONS)
         segment_why.card(question, choices, reason=reason, currency=settings.currency)
-    segment_effects.draw(draft, effects, warning, question=question, found=found, choices=choices)
     if act:
         with page.guard():
             carry_out(*act, rule=rule)
@@ -89,6 +88,8 @@ def work() -> None:
         currency=settings.currency,
         hidden=viewer.masked,
     )
+    # Last: it counts many rules, and nothing above waits for it.
+    segment_effects.draw(draft, effects, warning, question=question, found=found, choices=choices)
 
 
 def carry_out(what: str, values: dict, *, rule: rules.Group) -> None:

@@ -49,16 +49,16 @@ def answer(found: Any, sentence: str, *, scoped: bool) -> DeltaGenerator:
         return st.container(gap="small")
 
 
-def spread(found: Any, dimensions: Sequence[str]) -> None:
-    """How the segment differs from everyone by one dimension at a time."""
-    names = {key: _(FIELDS[key].name) for key in dimensions}
+def spread(found: Any, dimensions: Sequence[str], *, more: Mapping[str, Callable[[], pd.DataFrame]]) -> None:
+    """How the segment differs from everyone by one dimension at a time; `more` are read when they are chosen."""
+    names = {key: _(FIELDS[key].name) for key in (*dimensions, *more)}
     with st.container(border=True):
         st.markdown("**" + _("Against everyone · share of customers by") + "**")
         by = controls.switch("segment_by", _("Cut by"), list(names), names.__getitem__, default="stage", hidden=True)
-        rows = found.spread[found.spread["dimension"] == by]
         if not found.customers:
             st.caption(_("Nobody fits, so there is nothing to compare."))
             return
+        rows = more[by]() if by in more else found.spread[found.spread["dimension"] == by]
         shown = rows.head(MOST_BARS)
         shares = [n / found.customers for n in shown["customers"]]
         charts.compared(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from analytics.reasons import reason
@@ -20,7 +22,7 @@ from components import (
 )
 from components import segment_source as source
 from components import segment_view as view
-from db import campaigns, rules, saved_segments, segments
+from db import campaigns, rules, saved_segments, segment_spread, segments
 from db.errors import Invalid, NotFound
 from db.metrics import SEGMENT_METRICS, STAGE_NAMES, Stage
 from db.permissions import Permission
@@ -71,7 +73,8 @@ def work() -> None:
         act = segment_actions.bar(rule, saved=one, changed=rule != begun.rule, viewer=viewer)
         found = data.read(segments.explore, **question)
         warning = view.answer(found, segment_choices.sentence(rule, choices), scoped=viewer.scoped)
-        view.spread(found, segments.DIMENSIONS)
+        more = {by: partial(data.read, segment_spread.spread, **question, by=by) for by in segment_spread.MORE}
+        view.spread(found, segments.DIMENSIONS, more=more)
         segment_why.card(question, choices, reason=reason, currency=settings.currency)
     if act:
         with page.guard():

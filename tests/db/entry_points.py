@@ -187,6 +187,7 @@ RULES: dict[str, Rule] = {
     "clusters.save": _rule(P.SEGMENTS_EDIT, name="x", model=MODEL),
     "segment_reasons.kept": _rule(P.SEGMENTS_READ, customer_id=_customer, today=TODAY),
     "segment_reasons.weigh": _rule(P.SEGMENTS_READ, rule='{"all": []}', customer_id=_customer, today=TODAY),
+    "segment_spread.spread": _rule(P.SEGMENTS_READ, rule='{"all": []}', today=TODAY, by="city"),
     "segments.choices": _rule(P.SEGMENTS_READ, fields=("region",)),
     "segments.count": _rule(P.SEGMENTS_READ, rule='{"all": []}', today=TODAY),
     "segments.counts": _rule(P.SEGMENTS_READ, rules=('{"all": []}',), today=TODAY),

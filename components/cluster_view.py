@@ -18,7 +18,7 @@ def choice(trials: Sequence[Any], *, chosen: int, method: str, stable: bool, lea
     """The numbers of clusters that were tried, and why it is this one; `trials` as analytics.clusters has them."""
     fit = _("Silhouette") if method == "kmeans" else _("BIC")
     rows = {
-        _("Clusters"): [f"{t.clusters} ✓" if t.clusters == chosen else str(t.clusters) for t in trials],
+        _("How many"): [f"{t.clusters} ✓" if t.clusters == chosen else str(t.clusters) for t in trials],
         fit: [f"{t.fit:.3f}" if method == "kmeans" else format.number(round(t.fit)) for t in trials],
         _("Stability"): [f"{t.stability:.2f}" for t in trials],
     }
@@ -27,7 +27,7 @@ def choice(trials: Sequence[Any], *, chosen: int, method: str, stable: bool, lea
         better = _("greater is better") if method == "kmeans" else _("smaller is better")
         told = _("{criterion}: {better}. Stability is the agreement with clusters of random samples, 1 is perfect.")
         st.caption(told.format(criterion=fit, better=better))
-        st.table(pd.DataFrame(rows).set_index(_("Clusters")))
+        st.table(pd.DataFrame(rows).set_index(_("How many")))
         if stable:
             st.caption(_("Of those with a stability of at least {n} the best was taken.").format(n=least))
         else:
@@ -42,14 +42,14 @@ def profiles(rows: pd.DataFrame, model: Model, *, currency: str) -> None:
     """A row for each cluster: how many of all customers with orders, and their averages."""
     total = int(rows["customers"].sum())
     by_number = {str(row["cluster"]): row for row in rows.to_dict("records")}
-    table: dict[str, list[str]] = {_("Cluster"): [], _("Customers"): [], _("Share"): []}
+    table: dict[str, list[str]] = {_("Cluster"): [], _("Customers"): [], _("Share of all"): []}
     table |= {_(name): [] for name in FEATURES.values()}
     for number in model.numbers:
         row: dict[Any, Any] = by_number.get(number, {})
         n = int(row.get("customers", 0))
         table[_("Cluster")].append(wording.plain(model.called(number)))
         table[_("Customers")].append(format.number(n))
-        table[_("Share")].append(format.percent(n / total if total else None))
+        table[_("Share of all")].append(format.percent(n / total if total else None))
         for key, name in FEATURES.items():
             table[_(name)].append(_figure(key, row.get(key), currency))
     with st.container(border=True):

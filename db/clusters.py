@@ -80,6 +80,7 @@ kept.personal = True  # type: ignore[attr-defined]  # says which are one's own
 
 def countable(conn: Connection, *, viewer: Viewer) -> dict[str, fields.Field]:
     """Key → field of all sets of clusters, archived ones too, by which rules may ask."""
+    viewer.require(Permission.SEGMENTS_READ)
     k = schema.cluster_models
     rows = conn.execute(select(*k.c).order_by(k.c.id)).mappings()
     made = (fields.of_cluster(_model({**row, "owner": ""}, viewer)) for row in rows)

@@ -50,10 +50,12 @@ def countable(conn: Connection, *, viewer: Viewer, rules: Sequence[str] = (PREFI
     Archived ones are among them: a rule that asks for one can say so.
     """
     known = dict(fields.FIELDS)
-    if any(cluster_values.PREFIX in rule or rule == PREFIX or "\\u" in rule for rule in rules):
-        known |= clusters.countable(conn, viewer=viewer)
-    if any(PREFIX in rule or "\\u" in rule for rule in rules):
+    unclear = any("\\u" in rule for rule in rules)
+    if unclear or any(PREFIX in rule for rule in rules):
         known |= {field.key: field for field in map(fields.of_custom, every(conn, viewer=viewer))}
+    asked = unclear or PREFIX in rules or any(cluster_values.PREFIX in rule for rule in rules)
+    if asked and viewer.can(Permission.SEGMENTS_READ):
+        known |= clusters.countable(conn, viewer=viewer)
     return known
 
 

@@ -180,7 +180,7 @@ RULES: dict[str, Rule] = {
     "saved_segments.saved": _rule(P.SEGMENTS_READ),
     "search.find": _rule(P.CUSTOMERS_READ, words=lambda ids: str(ids.customer)),
     "clusters.archive": _rule(P.SEGMENTS_EDIT, clusters_id=1),
-    "clusters.countable": _rule(None),
+    "clusters.countable": _rule(P.SEGMENTS_READ),
     "clusters.kept": _rule(P.SEGMENTS_READ),
     "clusters.profile": _rule(P.SEGMENTS_READ, model=MODEL, today=TODAY),
     "clusters.sample": _rule(P.SEGMENTS_READ, features=("orders",), today=TODAY),

@@ -58,7 +58,7 @@ _CSS = """
   :is([class*="st-key-segment_value"], [class*="st-key-kehu_filters_"]) [data-testid^="stNumberInputStep"] {
     display: none;
   }
-  :is([class*="st-key-segment_ends"], [data-testid="stLayoutWrapper"]:has(> [class*="st-key-segment_ends"])) { margin-left: auto; }
+  [data-testid="stLayoutWrapper"]:has(> [class*="st-key-segment_ends"]) { margin-left: auto; }
   [class*="st-key-segment_card"] { padding: 0.6rem !important; }
   /* A cross says it to the eye, the word to a screen reader; the menu beside it likewise. */
   :is([class*="st-key-segment_remove"], [class*="st-key-segment_menu"]) [data-testid="stMarkdownContainer"] {

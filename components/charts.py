@@ -202,6 +202,41 @@ def compared(
     _draw(data, layout, key=key, alt=alt)
 
 
+SERIES = (BLUE, "#0D9488", "#D97706", "#8B5CF6", "#DB2777", "#64748B", "#65A30D", "#B91C1C")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "triangle-down", "pentagon")
+
+
+def points(
+    x: Sequence[float],
+    y: Sequence[float],
+    groups: Sequence[int],
+    middles: Sequence[tuple[float, float]],
+    *,
+    key: str,
+    alt: str,
+) -> None:
+    """Points of groups, each with a colour and a sign of its own, and the number of each group, from 1, at its middle.
+
+    Plotly leaves out what belongs to no group of `middles`.
+    """
+    data: list[dict[str, Any]] = []
+    for group in range(len(middles)):
+        at = [i for i, of in enumerate(groups) if of == group]
+        marker = {"color": SERIES[group % len(SERIES)], "symbol": SYMBOLS[group % len(SYMBOLS)], "size": 5}
+        where = {"x": [x[i] for i in at], "y": [y[i] for i in at]}
+        data.append(
+            {"type": "scatter", "mode": "markers", "marker": marker | {"opacity": 0.55}, "hoverinfo": "skip"} | where
+        )
+    notes = [
+        {"x": a, "y": b, "text": f"<b>{i}</b>", "showarrow": False, "font": {"size": 15, "color": "#FFFFFF"}}
+        | {"bgcolor": SERIES[(i - 1) % len(SERIES)], "borderpad": 4}
+        for i, (a, b) in enumerate(middles, 1)
+    ]
+    hidden = {"showticklabels": False, "zeroline": False, "showgrid": False, "fixedrange": True}
+    layout = _layout(height=340, hovermode=False, xaxis=hidden, yaxis=hidden, annotations=notes)
+    _draw(data, layout, key=key, alt=alt)
+
+
 def steps(names: Sequence[str], values: Sequence[int], texts: Sequence[str], *, key: str, alt: str) -> int | None:
     """The bars of a funnel, each as long as its part of the first; gives the position of the bar that was clicked."""
     top = max(values, default=0)

@@ -17,6 +17,7 @@ from components import (
     customer_tasks,
     data,
     page,
+    segment_why,
     undo_since_view,
     wording,
 )
@@ -112,6 +113,10 @@ def _history(opened: Opened) -> None:
     customer_tabs.history(made, viewer=opened.viewer, people=names, zone=zone, customer_id=opened.found.id)
 
 
+def _segments(opened: Opened) -> None:
+    segment_why.memberships(opened.found.id, viewer=opened.viewer, today=page.today())
+
+
 TABS: Mapping[str, tuple[str, Callable[[Opened], None]]] = {
     "timeline": (N_("Timeline"), _timeline),
     "tasks": (N_("Tasks"), _tasks),
@@ -120,6 +125,7 @@ TABS: Mapping[str, tuple[str, Callable[[Opened], None]]] = {
     "notes": (N_("Notes"), _notes),
     "details": (N_("Details"), _details),
     "files": (N_("Files"), _files),
+    "segments": (N_("Segments"), _segments),
     "history": (N_("History"), _history),
 }
 """Code in the address → what the tab is called and who draws it; the first is open at first."""

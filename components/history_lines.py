@@ -67,6 +67,8 @@ def title(command: str, undoes_id: Any) -> str:
         "segment.archive": _("Segment archived"),
         "segment.freeze": _("Customers frozen as a segment"),
         "segment.restore": _("Segment put back on the list"),
+        "clusters.add": _("Clusters saved"),
+        "clusters.archive": _("Clusters taken off the list"),
         "view.add": _("View saved"),
         "view.save": _("View changed"),
         "view.archive": _("View deleted"),

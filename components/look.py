@@ -58,9 +58,10 @@ _CSS = """
   :is([class*="st-key-segment_value"], [class*="st-key-kehu_filters_"]) [data-testid^="stNumberInputStep"] {
     display: none;
   }
-  [class*="st-key-segment_remove"] { margin-left: auto; }
-  /* A cross says it to the eye, the word to a screen reader. */
-  [class*="st-key-segment_remove"] [data-testid="stMarkdownContainer"] {
+  [data-testid="stLayoutWrapper"]:has(> [class*="st-key-segment_ends"]) { margin-left: auto; }
+  [class*="st-key-segment_card"] { padding: 0.6rem !important; }
+  /* A cross says it to the eye, the word to a screen reader; the menu beside it likewise. */
+  :is([class*="st-key-segment_remove"], [class*="st-key-segment_menu"]) [data-testid="stMarkdownContainer"] {
     position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
   }
   /* Many small things one under the other: what happened with a customer. */
@@ -75,7 +76,7 @@ _CSS = """
   }
   @media (max-width: 640px) {
     [class*="st-key-segment_field"] { flex: 1 1 60% !important; }
-    [class*="st-key-segment_line"] [class*="st-key-segment_remove"] { order: -1; }
+    [class*="st-key-segment_line"] [class*="st-key-segment_ends"] { order: -1; }
     [class*="st-key-segment_field"] { order: -2; }
     [class*="st-key-segment_value"]:has([data-testid="stMultiSelect"]) { flex: 1 1 100% !important; }
     [data-testid="stMainBlockContainer"] { padding: 4.3rem 1rem 4rem; }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from dataclasses import field as made
 from datetime import date
 from typing import Any
 
@@ -50,50 +52,92 @@ WORDS = {
 """The operators that are not called by their own sign."""
 
 
+MOVES = {
+    "up": N_("Move up"),
+    "down": N_("Move down"),
+    "into": N_("Into the group beside it"),
+    "out": N_("Out of its group"),
+    "wrap": N_("Into a group of its own"),
+    "copy": N_("Duplicate"),
+}
+"""What the menu of a condition or group is called."""
+
+
 def draw(draft: Draft, *, fields: list[str], choices: Choices, numbers: Callable[[], int]) -> dict[int, DeltaGenerator]:
-    """Draw the rule and take in what was changed; gives the places where the effect of each outer part belongs."""
+    """Draw the rule and take in what was changed; gives the places where the effect of each part belongs."""
+    drawing = _Drawing(draft, fields, choices, numbers)
     with st.container(border=True):
-        return _rule(draft, fields, choices, numbers)
+        draft.match = _switch(f"segment_match_{draft.id}", draft.match)
+        drawing.parts(draft)
+        drawing.adders(draft, "")
+    return drawing.places
 
 
-def _rule(draft: Draft, fields: list[str], choices: Choices, numbers: Callable[[], int]) -> dict[int, DeltaGenerator]:
-    places: dict[int, DeltaGenerator] = {}
-    draft.match = _switch(f"segment_match_{draft.id}", draft.match)
-    for part in draft.parts:
-        if isinstance(part, Line):
-            places[part.id] = _line(part, draft, fields, choices)
-            continue
-        with st.container(border=True, key=f"segment_card_{part.id}"):
-            with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-                part.match = _switch(f"segment_match_{part.id}", part.match)
-                _remover(part, draft)
-            for line in part.lines:
-                _line(line, draft, fields, choices)
-            with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+@dataclass
+class _Drawing:
+    draft: Draft
+    fields: list[str]
+    choices: Choices
+    numbers: Callable[[], int]
+    places: dict[int, DeltaGenerator] = made(default_factory=dict)
+
+    def parts(self, card: Card) -> None:
+        for part in card.parts:
+            if isinstance(part, Line):
+                self.places[part.id] = _line(part, self)
+                continue
+            with st.container(border=True, key=f"segment_card_{part.id}"):
+                with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+                    part.match = _switch(f"segment_match_{part.id}", part.match)
+                    with st.container(horizontal=True, width="content", gap=None):
+                        self.menu(part)
+                        _remover(part, self.draft)
+                self.parts(part)
+                with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+                    self.adders(part, f"_{part.id}", type="tertiary")
+                    self.places[part.id] = st.empty()
+
+    def adders(self, card: Card, key: str, **look: Any) -> None:
+        """The buttons below the parts of a group."""
+        with st.container(horizontal=True, width="content" if key else "stretch"):
+            st.button(
+                _("Condition"),
+                icon=":material/add:",
+                key=f"segment_add{key}",
+                on_click=lambda: card.parts.append(Line(self.numbers(), known=self.draft.known)),
+                **look,
+            )
+            if self.draft.may_nest(card):
                 st.button(
-                    _("Condition"),
-                    icon=":material/add:",
-                    key=f"segment_add_{part.id}",
-                    type="tertiary",
-                    on_click=lambda lines: lines.append(Line(numbers(), known=draft.known)),
-                    args=(part.lines,),
+                    _("Group"),
+                    icon=":material/add_box:",
+                    key=f"segment_add_group{key}",
+                    help=_("Conditions of their own, of which all, any or none must hold"),
+                    on_click=lambda: card.parts.append(self._group()),
+                    **look,
                 )
-                places[part.id] = st.empty()
-    with st.container(horizontal=True):
-        st.button(
-            _("Condition"),
-            icon=":material/add:",
-            key="segment_add",
-            on_click=lambda: draft.parts.append(Line(numbers(), known=draft.known)),
+
+    def _group(self) -> Card:
+        return Card(self.numbers(), "any", [Line(self.numbers(), known=self.draft.known)])
+
+    def menu(self, part: Line | Card) -> None:
+        """Where a part can be moved to."""
+        key = f"segment_menu_{part.id}"
+
+        def move() -> None:
+            how = st.session_state.get(key)
+            if how:
+                self.draft.move(part.id, how, self.numbers)
+
+        st.menu_button(
+            _("Move or duplicate"),
+            self.draft.moves(part.id),
+            format_func=lambda how: _(MOVES[how]),
+            icon=":material/more_vert:",
+            key=key,
+            type="tertiary",
+            on_click=move,
         )
-        st.button(
-            _("Group"),
-            icon=":material/add_box:",
-            key="segment_add_group",
-            help=_("Conditions of their own, of which all, any or none must hold"),
-            on_click=lambda: draft.parts.append(Card(numbers(), "any", [Line(numbers(), known=draft.known)])),
-        )
-    return places
 
 
 def matches() -> dict[str, str]:
@@ -115,17 +159,20 @@ def _switch(key: str, match: str) -> str:
     return chosen or match
 
 
-def _line(line: Line, draft: Draft, fields: list[str], choices: Choices) -> DeltaGenerator:
+def _line(line: Line, drawing: _Drawing) -> DeltaGenerator:
     """One condition: a single value stands beside the comparison, a list of them below."""
+    choices = drawing.choices
     with st.container(gap="xsmall", key=f"segment_line_{line.id}"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            _field(line, fields)
+            _field(line, drawing.fields)
             if line.field in line.known:
                 _operator(line)
             if line.takes in ("one", "two", "days", "words"):
                 line.value = _value(line, choices)
             place = st.empty()
-            _remover(line, draft)
+            with st.container(horizontal=True, width="content", gap=None, key=f"segment_ends_{line.id}"):
+                drawing.menu(line)
+                _remover(line, drawing.draft)
         if line.takes in ("some", "spanned", "span", "step", "counted"):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 line.value = _value(line, choices)

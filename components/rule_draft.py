@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from dataclasses import field as made
-from typing import Any
+from typing import Any, TypeAlias
 
 from db import rules
 from db.errors import Invalid
@@ -68,25 +69,42 @@ class Line:
 
 @dataclass
 class Card:
-    """A group of conditions within the rule."""
+    """A group: conditions and groups of which all, any or none must hold."""
 
     id: int
     match: str
-    lines: list[Line] = made(default_factory=list)
+    parts: list[Part] = made(default_factory=list)
 
     @property
-    def data(self) -> dict[str, Any]:
-        """As JSON has it, of the conditions that count."""
-        return {self.match: [line.data for line in self.lines if line.problem is None]}
+    def counts(self) -> bool:
+        """Whether it is empty on purpose, or has a part that counts."""
+        return not self.parts or any(counts(part) for part in self.parts)
+
+    @property
+    def height(self) -> int:
+        """How many groups stand within each other, this one included."""
+        return 1 + max((part.height for part in self.parts if isinstance(part, Card)), default=0)
+
+    def lines(self) -> Iterator[Line]:
+        """Every condition."""
+        for part in self.parts:
+            yield from [part] if isinstance(part, Line) else part.lines()
+
+    def every(self) -> Iterator[Part]:
+        """Every condition and group within, a group before its parts."""
+        for part in self.parts:
+            yield part
+            if isinstance(part, Card):
+                yield from part.every()
+
+
+Part: TypeAlias = Line | Card
 
 
 @dataclass
-class Draft:
-    """The rule: conditions and cards of which all, any or none must hold."""
+class Draft(Card):
+    """The whole rule. Its parts are told by their numbers."""
 
-    id: int
-    match: str
-    parts: list[Line | Card] = made(default_factory=list)
     known: Mapping[str, Field] = made(default_factory=lambda: FIELDS)
 
     def know(self, known: Mapping[str, Field]) -> None:
@@ -95,50 +113,121 @@ class Draft:
         for line in self.lines():
             line.known = known
 
-    def counted(self) -> list[Line | Card]:
-        """The parts that count: conditions with their value, and cards with such a condition."""
-        return [part for part in self.parts if (part.problem is None if isinstance(part, Line) else _counts(part))]
+    def counted(self) -> list[Part]:
+        """The outermost parts that count: conditions with their value, and groups with such a condition."""
+        return [part for part in self.parts if counts(part)]
 
-    def rule(self) -> Group:
-        """The rule of what counts; everyone while there are conditions and none of them counts."""
-        counted = [part.data for part in self.counted()]
-        return rules.parse({self.match: counted}, self.known) if counted or not self.parts else rules.EVERYONE
+    def rule(self, *, without: int = 0) -> Group:
+        """The rule of what counts, without one part where its number is given; everyone where then nothing counts."""
+        found = _data(self, without)
+        return rules.parse(found, self.known) if found else rules.EVERYONE
 
-    def lines(self) -> Iterator[Line]:
-        """Every condition."""
-        for part in self.parts:
-            yield from [part] if isinstance(part, Line) else part.lines
+    def alone(self, number: int) -> Group:
+        """The rule of this part by itself."""
+        _card, part = self._at(number)
+        return rules.parse({"all": [_data(part, 0)]}, self.known)
 
     def remove(self, number: int) -> None:
-        """Take out the condition or card of this number; a card goes with its last condition."""
-        self.parts = [part for part in self.parts if part.id != number]
-        for part in list(self.parts):
-            if isinstance(part, Card) and any(line.id == number for line in part.lines):
-                part.lines = [line for line in part.lines if line.id != number]
-                if not part.lines:
-                    self.parts.remove(part)
+        """Take out the condition or group of this number; a group goes with its last part."""
+        card, part = self._at(number)
+        card.parts.remove(part)
+        if not card.parts and card is not self:
+            self.remove(card.id)
+
+    def moves(self, number: int) -> list[str]:
+        """What can be done with this part: "up", "down", "into" the group beside it, "out" of its group, and so on."""
+        card, part = self._at(number)
+        at, depth = _place(card.parts, number), self._depth(card)
+        room = rules.MOST_DEPTH - depth - (part.height if isinstance(part, Card) else 0)
+        beside = _beside(card, at)
+        possible = {
+            "up": at > 0,
+            "down": at + 1 < len(card.parts),
+            "into": beside is not None and room >= 1,
+            "out": card is not self,
+            "wrap": room >= 1,
+            "copy": True,
+        }
+        return [move for move, can in possible.items() if can]
+
+    def move(self, number: int, how: str, numbers: Numbers) -> None:
+        """Do one of `moves`; anything else is left undone."""
+        if how not in self.moves(number):
+            return
+        card, part = self._at(number)
+        at = _place(card.parts, number)
+        if how in ("up", "down"):
+            other = at - 1 if how == "up" else at + 1
+            card.parts[at], card.parts[other] = card.parts[other], card.parts[at]
+        elif how == "into":
+            beside = _beside(card, at)
+            assert beside
+            card.parts.remove(part)
+            beside.parts.insert(0 if _place(card.parts, beside.id) >= at else len(beside.parts), part)
+        elif how == "out":
+            outer, _part = self._at(card.id)
+            outer.parts.insert(_place(outer.parts, card.id) + 1, part)
+            del card.parts[at]
+            if not card.parts:
+                outer.parts.remove(card)
+        elif how == "wrap":
+            card.parts[at] = Card(numbers(), "any", [part])
+        else:
+            card.parts.insert(at + 1, _copy(part, numbers))
+
+    def may_nest(self, card: Card) -> bool:
+        """Whether another group may stand in this one."""
+        return self._depth(card) < rules.MOST_DEPTH
+
+    def _at(self, number: int) -> tuple[Card, Part]:
+        cards = [self, *(part for part in self.every() if isinstance(part, Card))]
+        return next((card, part) for card in cards for part in card.parts if part.id == number)
+
+    def _depth(self, card: Card) -> int:
+        """1 for the whole rule."""
+        return 1 if card is self else 1 + self._depth(self._at(card.id)[0])
 
 
-def _counts(card: Card) -> bool:
-    return not card.lines or any(line.problem is None for line in card.lines)
+def counts(part: Part) -> bool:
+    """Whether a condition has its value, or a group a condition that has."""
+    return part.problem is None if isinstance(part, Line) else part.counts
 
 
-def of(rule: Group, numbers: Numbers, known: Mapping[str, Field] = FIELDS) -> Draft | None:
-    """The rule as a draft, everyone as an empty condition; None where groups stand deeper than the builder shows."""
+def _place(parts: list[Part], number: int) -> int:
+    return next(i for i, part in enumerate(parts) if part.id == number)
 
-    def line(condition: Condition) -> Line:
-        data = rules.data_of(condition)
+
+def _beside(card: Card, at: int) -> Card | None:
+    """The group that stands next after this place, or before it."""
+    beside = [*card.parts[at + 1 : at + 2], *card.parts[max(0, at - 1) : at]]
+    return next((part for part in beside if isinstance(part, Card)), None)
+
+
+def _data(part: Part, without: int) -> dict[str, Any]:
+    """As JSON has it, of what counts; {} where nothing is left."""
+    if isinstance(part, Line):
+        return part.data
+    inner = [_data(each, without) for each in part.parts if counts(each) and each.id != without]
+    left = [each for each in inner if each]
+    return {part.match: left} if left or not part.parts else {}
+
+
+def _copy(part: Part, numbers: Numbers) -> Part:
+    if isinstance(part, Line):
+        return replace(part, id=numbers(), value=deepcopy(part.value))
+    return Card(numbers(), part.match, [_copy(each, numbers) for each in part.parts])
+
+
+def of(rule: Group, numbers: Numbers, known: Mapping[str, Field] = FIELDS) -> Draft:
+    """The rule as a draft; everyone as an empty condition."""
+
+    def part(each: Condition | Group) -> Part:
+        if isinstance(each, Group):
+            return Card(numbers(), each.match, [part(inner) for inner in each.rules])
+        data = rules.data_of(each)
         return Line(numbers(), data["field"], data["op"], data.get("value"), known)
 
-    parts: list[Line | Card] = []
-    for each in rule.rules:
-        if isinstance(each, Condition):
-            parts.append(line(each))
-        elif any(isinstance(inner, Group) for inner in each.rules):
-            return None
-        else:
-            found = [line(c) for c in each.rules if isinstance(c, Condition)]
-            parts.append(Card(numbers(), each.match, found))
+    parts = [part(each) for each in rule.rules]
     if rule == rules.EVERYONE:
         parts.append(Line(numbers(), known=known))
     return Draft(numbers(), rule.match, parts, known)

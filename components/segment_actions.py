@@ -20,10 +20,15 @@ Asked = tuple[str, dict[str, Any]]
 
 
 def editing(rule: Group, *, key: str, viewer: Viewer) -> None:
-    """Under the builder: one step back, everyone again, the rule as JSON."""
+    """Under the builder: a step back or forward, everyone again, the rule as JSON."""
     with st.container(horizontal=True):
-        if segment_source.changed():
-            st.button(_("Step back"), icon=":material/undo:", key="segment_back", on_click=segment_source.step_back)
+        back, forward = segment_source.steps()
+        for n, label, icon, button, way in (
+            (back, _("Step back"), ":material/undo:", "segment_back", True),
+            (forward, _("Step forward"), ":material/redo:", "segment_forward", False),
+        ):
+            if n:
+                st.button(label, icon=icon, key=button, on_click=segment_source.step, kwargs={"back": way})
         if rule.rules:
             st.button(
                 _("Clear"),

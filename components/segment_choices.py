@@ -27,13 +27,16 @@ class Choices:
 
     def options(self, key: str) -> list[Any]:
         """The values to choose from, in their order; campaigns for everything that is about campaigns."""
-        own = self._known[key].own
-        return list(own.choices) if own else list(self._named(key))
+        field = self._known[key]
+        if field.clusters:
+            return list(field.choices)
+        return list(field.own.choices) if field.own else list(self._named(key))
 
     def named(self, key: str, value: Any) -> str:
         """What people call a value of a field."""
-        if self._known[key].own:
-            return str(value)
+        field = self._known[key]
+        if field.own or field.clusters:
+            return field.clusters.called(value) if field.clusters else str(value)
         if FIELDS[key].kind in (Kind.CAMPAIGN, Kind.STEP) and isinstance(value, int):
             return wording.campaign(self._named(key).get(value) or self._called("received", value))
         if key == "bought_product":
@@ -91,7 +94,9 @@ def visible(viewer: Viewer) -> list[str]:
     return [
         key
         for key, field in known_fields(viewer).items()
-        if not (field.personal and viewer.masked) and not (field.own and field.own.archived)
+        if not (field.personal and viewer.masked)
+        and not (field.own and field.own.archived)
+        and not (field.clusters and field.clusters.archived)
     ]
 
 

@@ -21,6 +21,7 @@ from db.permissions import Viewer
 from db.rules import EVERYONE, Group
 
 PARAMETER = "segment_rule"
+MOST_STEPS = 100
 _STATE = "segment_draft"
 _NUMBER = "segment_number"
 
@@ -38,11 +39,12 @@ class Source:
 class _State:
     source: Source
     rule: Group
-    draft: Draft | None
+    draft: Draft
     written: str | None
     problem: str
     known: Mapping[str, Field]
     past: list[Group] = field(default_factory=list)
+    future: list[Group] = field(default_factory=list)
 
 
 def source(one: Any, code: str, ready: Group | None) -> Source:
@@ -68,8 +70,7 @@ def adopt(found: Source, viewer: Viewer) -> str:
         st.session_state[_STATE] = _State(found, rule, rule_draft.of(rule, number, known), written, problem, known)
         return problem
     state.known = known
-    if state.draft:
-        state.draft.know(known)
+    state.draft.know(known)
     if state.source != found and state.rule in (state.source.rule, found.rule):
         state.source = found
         if state.rule != found.rule:
@@ -95,8 +96,8 @@ def _put(rule: Group) -> None:
     state.rule, state.draft = rule, rule_draft.of(rule, number, state.known)
 
 
-def draft() -> Draft | None:
-    """The rule as the builder edits it; None where it is nested deeper than the builder shows."""
+def draft() -> Draft:
+    """The rule as the builder edits it."""
     return _state().draft
 
 
@@ -117,8 +118,7 @@ def outdated(found: Source) -> bool:
 
 def fields() -> Sequence[str]:
     """The fields of the draft's conditions."""
-    found = draft()
-    return [line.field for line in found.lines()] if found else [c.field.key for c in rules.conditions(rule())]
+    return [line.field for line in draft().lines()]
 
 
 def fingerprint(found: Group) -> str:
@@ -129,9 +129,9 @@ def fingerprint(found: Group) -> str:
 def settle() -> Group:
     """The rule as it stands after the builder was drawn: kept for stepping back, and written into the address."""
     state = _state()
-    now = state.draft.rule() if state.draft else state.rule
+    now = state.draft.rule()
     if now != state.rule:
-        state.past.append(state.rule)
+        _remember(state)
         state.rule, state.problem = now, ""
     if not state.problem:
         state.written = None if now == state.source.rule else rules.written(now)
@@ -143,20 +143,29 @@ def settle() -> Group:
     return now
 
 
-def changed() -> bool:
-    """Whether there is a step to take back."""
-    return bool(_state().past)
+def _remember(state: _State) -> None:
+    """Keep the present rule as a step to go back to; what was ahead is gone."""
+    state.past = [*state.past, state.rule][-MOST_STEPS:]
+    state.future.clear()
 
 
-def step_back() -> None:
-    """Work on the rule as it was before the last change."""
-    if _state().past:
-        _put(_state().past.pop())
+def steps() -> tuple[int, int]:
+    """How many steps can be taken back, and how many forward again."""
+    return len(_state().past), len(_state().future)
+
+
+def step(*, back: bool) -> None:
+    """Work on the rule as it was before the last change, or as it was before the last step back."""
+    state = _state()
+    source, other = (state.past, state.future) if back else (state.future, state.past)
+    if source:
+        other.append(state.rule)
+        _put(source.pop())
 
 
 def replace(found: Group) -> None:
     """Work on another rule, from which one can step back."""
-    _state().past.append(rule())
+    _remember(_state())
     _state().problem = ""
     _put(found)
 

@@ -28,10 +28,10 @@ from db.words import _
 MOST_BARS = 12
 
 
-def answer(found: Any, sentence: str, *, scoped: bool) -> None:
-    """The rule in words, the count and the share; `found` as db.segments.explore gives it.
+def answer(found: Any, sentence: str, *, scoped: bool) -> DeltaGenerator:
+    """The rule in words, the count and the share; gives a place for a warning below.
 
-    `scoped`: whether the viewer sees only some of the customers.
+    `found` is as db.segments.explore gives it; `scoped`: whether the viewer sees only some of the customers.
     """
     share = found.customers / found.everyone if found.everyone else None
     with st.container(border=True, key="segment_answer"):
@@ -46,24 +46,19 @@ def answer(found: Any, sentence: str, *, scoped: bool) -> None:
             told = _("{share} of your {n} customers") if scoped else _("{share} of {n} customers")
             told = told.format(share=format.percent(share), n=format.number(found.everyone))
             st.markdown(told if found.everyone else _("There is nobody to count yet."), width="content")
+        return st.container(gap="small")
 
 
-def effects(places: Mapping[int, DeltaGenerator], numbers: Sequence[int], found: Sequence[int]) -> None:
-    """Under each outer part how many fit it by itself."""
-    for number, n in zip(numbers, found, strict=True):
-        places[number].caption(_("alone: {n}").format(n=format.number(n)), width="content")
-
-
-def spread(found: Any, dimensions: Sequence[str]) -> None:
-    """How the segment differs from everyone by one dimension at a time."""
-    names = dimensions_of(dimensions)
+def spread(found: Any, dimensions: Sequence[str], *, more: Mapping[str, Callable[[], pd.DataFrame]]) -> None:
+    """How the segment differs from everyone by one dimension at a time; `more` are read when they are chosen."""
+    names = dimensions_of((*dimensions, *more))
     with st.container(border=True):
         st.markdown("**" + _("Against everyone · share of customers by") + "**")
         by = controls.switch("segment_by", _("Cut by"), list(names), names.__getitem__, default="stage", hidden=True)
-        rows = found.spread[found.spread["dimension"] == by]
         if not found.customers:
             st.caption(_("Nobody fits, so there is nothing to compare."))
             return
+        rows = more[by]() if by in more else found.spread[found.spread["dimension"] == by]
         shown = rows.head(MOST_BARS)
         shares = [n / found.customers for n in shown["customers"]]
         charts.compared(

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
-from db import changes, clock, fields, schema, text
+from db import changes, clock, cluster_values, clusters, fields, schema, text
 from db.custom_values import PREFIX, Field
 from db.errors import Conflict, Invalid, NotFound
 from db.permissions import Permission, Viewer
@@ -46,14 +46,18 @@ def in_use(conn: Connection, *, viewer: Viewer) -> dict[str, Field]:
 
 
 def countable(conn: Connection, *, viewer: Viewer, rules: Sequence[str] = (PREFIX,)) -> Mapping[str, fields.Field]:
-    """Key → field of all that rules are made of; custom ones only where one of these rules may speak of them.
+    """Key → field of all that rules are made of; custom ones and clusters only where one of these rules may ask so.
 
     Archived ones are among them: a rule that asks for one can say so.
     """
-    if not any(PREFIX in rule or "\\u" in rule for rule in rules):
-        return fields.FIELDS
-    own = (fields.of_custom(field) for field in every(conn, viewer=viewer))
-    return {**fields.FIELDS, **{field.key: field for field in own}}
+    known = dict(fields.FIELDS)
+    unclear = any("\\u" in rule for rule in rules)
+    if unclear or any(PREFIX in rule for rule in rules):
+        known |= {field.key: field for field in map(fields.of_custom, every(conn, viewer=viewer))}
+    asked = unclear or PREFIX in rules or any(cluster_values.PREFIX in rule for rule in rules)
+    if asked and viewer.can(Permission.SEGMENTS_READ):
+        known |= clusters.countable(conn, viewer=viewer)
+    return known
 
 
 def add(

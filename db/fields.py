@@ -15,8 +15,10 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Date,
+    Float,
     Integer,
     Numeric,
     Table,
@@ -32,7 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.sql.elements import Grouping
 
-from db import custom_values, rfm, schema
+from db import cluster_values, custom_values, rfm, schema
 from db.around_words import NOT_ASKED, STATE_NAMES
 from db.clock import DEFAULT_ZONE
 from db.event_words import KIND_NAMES
@@ -106,7 +108,7 @@ class Field:
     `column` gives its expression over customers and customer_metrics on a day, with the bounds of the scores; fields
     without one are looked up in other tables (db/lookups.py), and are `otherwise` where nothing stands there. `beside`
     is a table with a row for each customer that the column is of, too. `words` are what its choices are called. `own`
-    is the custom field that it was made of.
+    is the custom field that it was made of, `clusters` the clusters.
     """
 
     key: str
@@ -122,10 +124,13 @@ class Field:
     words: Mapping[str, str] | None = None
     beside: Table | None = None
     otherwise: int | None = None
+    clusters: cluster_values.Model | None = None
 
     @property
     def label(self) -> str:
         """What it is called in the reader's language."""
+        if self.clusters:
+            return _("Cluster of “{name}”").format(name=self.clusters.name)
         return self.own.label if self.own else _(self.name)
 
     def __eq__(self, other: object) -> bool:
@@ -137,6 +142,8 @@ class Field:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copied by its key, or by what it was made of: caches keep rules as bytes, and an expression is none."""
+        if self.clusters:
+            return of_cluster, (self.clusters,)
         return (of_custom, (self.own,)) if self.own else (_known, (self.key,))
 
 
@@ -363,6 +370,7 @@ GROUPS = {
     "contacts": N_("Contacts and tasks"),
     "consents": N_("Consents"),
     "segments": N_("Segments"),
+    "clusters": N_("Clusters"),
     "own": N_("Your own fields"),
 }
 
@@ -412,6 +420,71 @@ def _custom(own: custom_values.Field) -> ColumnElement[Any]:
     if own.type == "date":
         return type_coerce(case((written.like(_DAY), written.collate("C"))), Text())
     return func.nullif(written, "")
+
+
+# --- clusters --------------------------------------------------------------------------------------------------------
+
+_STEPS = 1e6
+"""Scores are compared to so many parts of one; equal ones count as the earlier cluster."""
+_FARTHEST = 50.0
+"""As in analytics/clusters.py."""
+
+
+def figures(today: date) -> dict[str, ColumnElement[Any]]:
+    """Key of cluster_values.FEATURES → its value; null where it is not known."""
+    own_orders = func.nullif(_m.orders - _m.other_currency_orders, 0)
+    day = literal(today, Date)
+    found = {
+        "recency": day - _m.last_order_on,
+        "orders": _m.orders,
+        "revenue": _m.revenue,
+        "basket": _m.revenue / own_orders,
+        "interval": cast(_m.last_order_on - _m.first_order_on, Float) / func.nullif(_m.orders - 1, 0),
+        "tenure": day - _m.first_order_on,
+    }
+    return {key: cast(value, Float) for key, value in found.items()}
+
+
+@lru_cache(maxsize=1_000)
+def of_cluster(model: cluster_values.Model) -> Field:
+    """The field that asks in which of these clusters a customer is; null without orders."""
+    return Field(
+        f"{cluster_values.PREFIX}{model.id}",
+        model.name,
+        "clusters",
+        Kind.CHOICE,
+        _NO_ORDER,
+        lambda today, _bounds: _cluster(model, today),
+        model.numbers,
+        clusters=model,
+    )
+
+
+def _cluster(model: cluster_values.Model, today: date) -> ColumnElement[Any]:
+    """The number of the cluster with the greatest score, as a text.
+
+    Score and number are one whole number, so each score is computed once, and each scaled figure once for all scores.
+    """
+    values = figures(today)
+    scaled = []
+    for i, key in enumerate(model.features):
+        logarithm = func.ln(1.0 + func.greatest(values[key], 0.0))
+        apart = (logarithm - literal(model.centers[i], Float)) / literal(model.scales[i], Float)
+        within = func.greatest(func.least(apart, _FARTHEST), -_FARTHEST)
+        # Not by coalesce: least and greatest leave out what is null.
+        scaled.append(case((values[key].is_(None), 0.0), else_=within).label(f"x{i}"))
+    x = select(*scaled).correlate(_m.orders.table).offset(0).subquery("figures").c
+    scores = []
+    for k, constant in enumerate(model.constants):
+        score: ColumnElement[Any] = literal(constant, Float)
+        for i in range(len(model.features)):
+            if model.linear[k][i]:
+                score += x[f"x{i}"] * literal(model.linear[k][i], Float)
+            if model.squares[k][i]:
+                score += x[f"x{i}"] * x[f"x{i}"] * literal(model.squares[k][i], Float)
+        scores.append(cast(func.floor(score * literal(_STEPS, Float)), BigInteger) * 16 + (15 - k))
+    best = select(cast(16 - func.greatest(*scores).op("&")(15), Text)).correlate(_m.orders.table).scalar_subquery()
+    return case((func.coalesce(_m.orders, 0) > 0, best))
 
 
 def since(today: date, days: int) -> date:

@@ -489,7 +489,8 @@ def _functions_of_undo() -> Iterator[str]:
         "AND current_setting('role') <> 'kehu_author' AND NOT EXISTS (SELECT FROM customers AS c "
         "WHERE c.id = h.customer_id) OR h.table_name = 'segments' "
         "AND NOT EXISTS (SELECT FROM segments AS g WHERE g.id = h.row_id) OR h.table_name = 'saved_views' "
-        "AND NOT EXISTS (SELECT FROM saved_views AS g WHERE g.id = h.row_id))",
+        "AND NOT EXISTS (SELECT FROM saved_views AS g WHERE g.id = h.row_id) OR h.table_name = 'cluster_models' "
+        "AND NOT EXISTS (SELECT FROM cluster_models AS g WHERE g.id = h.row_id))",
         editors,
         me=_ME,
     )
@@ -583,8 +584,8 @@ def statements() -> list[str]:
         "kehu_worker"
     )
     found.append(
-        "GRANT USAGE, SELECT ON SEQUENCE segments_id_seq, saved_views_id_seq, change_sets_id_seq, changes_id_seq "
-        "TO kehu_author"
+        "GRANT USAGE, SELECT ON SEQUENCE segments_id_seq, saved_views_id_seq, cluster_models_id_seq, "
+        "change_sets_id_seq, changes_id_seq TO kehu_author"
     )
     found += list(_functions())
     found += list(_author_grants())

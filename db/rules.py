@@ -147,6 +147,9 @@ def _condition(data: dict[str, Any], place: str, fields: Mapping[str, Field]) ->
         own = isinstance(data["field"], str) and data["field"].startswith(PREFIX)
         problem = _("the field “{field}” is not there any more") if own else _("there is no field “{field}”")
         raise _wrong(f"{place}.field", problem.format(field=_shown(data["field"])))
+    if field.clusters and field.clusters.archived:
+        problem = _("the clusters “{name}” are archived: leave them out, or choose others")
+        raise _wrong(f"{place}.field", problem.format(name=_shown(field.clusters.name)))
     if field.own and field.own.archived:
         problem = _("the field “{field}” is archived: leave it out, or have it put back on the screen Fields")
         raise _wrong(f"{place}.field", problem.format(field=_shown(field.label)))

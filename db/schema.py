@@ -48,6 +48,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from db import (
     columns,
     schema_around,
+    schema_clusters,
     schema_derived,
     schema_fields,
     schema_files,
@@ -461,6 +462,8 @@ segments = Table(
     ),
     info={"rule": "personal", "recorded": True, "area": "segments", "rules": True},
 )
+
+cluster_models = schema_clusters.cluster_models
 
 # --- who is in them: db/schema_segments.py ---------------------------------------------------------------------------
 

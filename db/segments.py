@@ -36,6 +36,7 @@ from sqlalchemy import column as named_column
 from sqlalchemy.dialects.postgresql import ARRAY, array
 
 from db import custom_fields, customers, funnel, held, lookups, nested, schema, scores, tags, text
+from db.cluster_values import PREFIX as CLUSTERS
 from db.comparisons import OPPOSITE, compared
 from db.connection import bounded
 from db.custom_values import PREFIX
@@ -615,7 +616,7 @@ def called(known: Mapping[tuple[str, Any], str]) -> Names:
     }
 
     def name(field: str, value: Any) -> str:
-        if field.startswith(PREFIX):
+        if field.startswith((PREFIX, CLUSTERS)):
             return str(value)
         if field == "funnel":
             return steps.get(value, f"#{value}")

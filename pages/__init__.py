@@ -76,6 +76,14 @@ SCREENS: tuple[Screen, ...] = (
         listed=False,
     ),
     Screen(
+        "insight",
+        "clusters",
+        N_("Clusters"),
+        ":material/bubble_chart:",
+        Permission.SEGMENTS_READ,
+        N_("Customers who buy alike, found by their figures; each cluster can be counted and kept as a segment."),
+    ),
+    Screen(
         "customers",
         "customers",
         N_("Customers"),

@@ -65,6 +65,11 @@ def _menu(page: Page) -> None:
     page.get_by_test_id("stExpandSidebarButton").click()
 
 
+def _find_clusters(page: Page) -> None:
+    page.locator(".st-key-clusters_find button").click()
+    page.get_by_test_id("stPlotlyChart").first.wait_for(timeout=60_000)
+
+
 def _first_row(page: Page) -> None:
     box = page.get_by_test_id("stDataFrame").first.bounding_box()
     assert box is not None
@@ -175,6 +180,22 @@ def _invite(page: Page) -> None:
 # Beside the screen as it opens: parts of it that one has to ask for. They are taken at a desktop's width in light and
 # at a phone's in dark.
 PARTS_IN = {1440: "light", 390: "dark"}
+_NESTED = {
+    "all": [
+        {"field": "orders", "op": ">", "value": 20},
+        {
+            "any": [
+                {"field": "revenue", "op": ">", "value": 5000},
+                {
+                    "none": [
+                        {"field": "last_order_on", "op": "in the last", "value": 60},
+                        {"field": "stage", "op": "in", "value": ["lost"]},
+                    ]
+                },
+            ]
+        },
+    ]
+}
 _RULE = {
     "all": [
         {"field": "orders", "op": ">", "value": 100},
@@ -198,8 +219,10 @@ MORE = {
     "segments": (View("segments-one", "segments", act=_first_row),),
     "segment": (
         View("segment-rule", "segment", "segment_rule=" + quote(json.dumps(_RULE))),
+        View("segment-why", "segment", "segment_who=1&segment_rule=" + quote(json.dumps(_NESTED))),
         View("segment-ready", "segment", "segment_ready=champions&segment_by=region"),
     ),
+    "clusters": (View("clusters-found", "clusters", act=_find_clusters),),
     "overview": (
         View("overview-all", "overview", "overview_period=all"),
         View("overview-own", "overview", "overview_period=own"),

@@ -18,6 +18,7 @@ FOLDERS = ("analytics", "api", "components", "db", "deploy", "pages", "worker")
 LEAVES = {
     "db.around_words",
     "db.clock",
+    "db.cluster_values",
     "db.column_names",
     "db.custom_values",
     "db.errors",
@@ -27,6 +28,7 @@ LEAVES = {
     "db.metrics",
     "db.needles",
     "db.permissions",
+    "db.rule_readings",
     "db.rule_words",
     "db.rules",
     "db.task_words",
@@ -45,6 +47,7 @@ MAY_IMPORT = {
 }
 # One file's own need, each with its reason.
 ALSO = {
+    "analytics/clusters.py": {"threadpoolctl"},  # the library's threads
     "app.py": {"pages"},  # the address of the first screen
     "components/consent_view.py": {"db.consents"},  # hands its functions to read and write
     "components/customer_files.py": {"db.attachments"},  # hands its functions to read and write
@@ -92,6 +95,8 @@ ALSO = {
     "components/segment_choices.py": {  # hands their functions to read
         *("db.campaigns", "db.custom_fields", "db.customers", "db.saved_segments", "db.segments")
     },
+    "components/segment_effects.py": {"db.segments"},  # hands its functions to read
+    "components/segment_why.py": {"db.customers", "db.segment_reasons"},  # hands their functions to read
     "components/shell.py": {"db.sessions", "pages"},  # every visit: navigation and session
     "components/signin.py": {"db.passwords", "db.sessions", "streamlit_authenticator"},  # the form
     "components/task_actions.py": {"db.tasks"},  # hands its functions to read and write

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
+from analytics.reasons import reason
 from components import (
     bulk_bar,
     controls,
@@ -14,12 +17,14 @@ from components import (
     rule_builder,
     segment_actions,
     segment_choices,
+    segment_effects,
     segment_life,
+    segment_why,
     wording,
 )
 from components import segment_source as source
 from components import segment_view as view
-from db import campaigns, rules, saved_segments, segments
+from db import campaigns, rules, saved_segments, segment_spread, segments
 from db.errors import Invalid, NotFound
 from db.metrics import SEGMENT_METRICS, STAGE_NAMES, Stage
 from db.permissions import Permission
@@ -57,25 +62,22 @@ def work() -> None:
         view.unreadable(problem, one)
     if source.outdated(begun):
         view.outdated(begun, take=source.take)
-    draft, effects = source.draft(), {}
+    draft = source.draft()
     choices = segment_choices.Choices(viewer, fields=source.fields(), rule=source.rule())
     left, right = st.columns([7, 5])
     with left:
-        if draft:
-            fields = segment_choices.visible(viewer)
-            effects = rule_builder.draw(draft, fields=fields, choices=choices, numbers=source.number)
-        else:
-            st.info(_("This rule is nested deeper than the cards show: change it as JSON."))
+        fields = segment_choices.visible(viewer)
+        effects = rule_builder.draw(draft, fields=fields, choices=choices, numbers=source.number)
         rule = source.settle()
         segment_actions.editing(rule, key=source.fingerprint(rule), viewer=viewer)
     question = {"viewer": viewer, "rule": rules.written(rule), "today": today}
     with right:
         act = segment_actions.bar(rule, saved=one, changed=rule != begun.rule, viewer=viewer)
         found = data.read(segments.explore, **question)
-        view.answer(found, segment_choices.sentence(rule, choices), scoped=viewer.scoped)
-        view.spread(found, segments.DIMENSIONS)
-    if draft:
-        view.effects(effects, [part.id for part in draft.counted()], found.effects)
+        warning = view.answer(found, segment_choices.sentence(rule, choices), scoped=viewer.scoped)
+        more = {by: partial(data.read, segment_spread.spread, **question, by=by) for by in segment_spread.MORE}
+        view.spread(found, segments.DIMENSIONS, more=more)
+        segment_why.card(question, choices, reason=reason, currency=settings.currency)
     if act:
         with page.guard():
             carry_out(*act, rule=rule)
@@ -92,6 +94,8 @@ def work() -> None:
         currency=settings.currency,
         hidden=viewer.masked,
     )
+    # Last: it counts many rules, and nothing above waits for it.
+    segment_effects.draw(draft, effects, warning, question=question, found=found, choices=choices)
 
 
 def carry_out(what: str, values: dict, *, rule: rules.Group) -> None:

@@ -19,14 +19,12 @@ ORDERS = {"field": "orders", "op": ">", "value": 100}
 NORTH = {"field": "region", "op": "in", "value": ["North"]}
 
 
-def draft(data: Any) -> Draft | None:
+def draft(data: Any) -> Draft:
     return rule_draft.of(rules.parse(data), itertools.count(1).__next__)
 
 
 def made(data: Any) -> Draft:
-    found = draft(data)
-    assert found is not None
-    return found
+    return draft(data)
 
 
 conditions = LEAVES
@@ -47,10 +45,6 @@ def test_numbers_are_never_given_twice() -> None:
     found = made({"all": [ORDERS, {"any": [NORTH, ORDERS]}, NORTH]})
     numbers = [part.id for part in found.parts] + [line.id for line in found.lines()]
     assert len(set(numbers)) == 5
-
-
-def test_deeper_rules_are_for_json_alone() -> None:
-    assert draft({"all": [{"any": [{"none": [ORDERS]}]}]}) is None
 
 
 @pytest.mark.parametrize("match", rules.MATCHES)
@@ -90,10 +84,95 @@ def test_a_card_goes_with_its_last_condition() -> None:
     found = made({"all": [ORDERS, {"any": [NORTH, ORDERS]}]})
     card = found.parts[1]
     assert isinstance(card, Card)
-    first, second = (line.id for line in card.lines)
+    first, second = (part.id for part in card.parts)
     found.remove(first)
     assert found.rule() == rules.parse({"all": [ORDERS, {"any": [ORDERS]}]})
     found.remove(second)
     assert found.rule() == rules.parse({"all": [ORDERS]})
     found.remove(found.parts[0].id)
     assert found.rule() == rules.EVERYONE
+
+
+# --- moving ----------------------------------------------------------------------------------------------------------
+
+EAST = {"field": "region", "op": "in", "value": ["East"]}
+COUNTER = itertools.count(1_000)
+deep = st.recursive(
+    conditions,
+    lambda inner: st.builds(lambda match, parts: {match: parts}, st.sampled_from(rules.MATCHES), st.lists(inner)),
+    max_leaves=10,
+).filter(lambda data: "field" not in data and _height(data) <= rules.MOST_DEPTH)
+
+
+def _height(data: Any) -> int:
+    if "field" in data:
+        return 0
+    [parts] = data.values()
+    return 1 + max(map(_height, parts), default=0)
+
+
+def number_of(found: Draft, data: Any) -> int:
+    return next(part.id for part in found.every() if isinstance(part, Line) and part.data == data)
+
+
+def moved(data: Any, leaf: Any, how: str) -> Any:
+    found = made(data)
+    found.move(number_of(found, leaf), how, COUNTER.__next__)
+    return rules.data_of(found.rule())
+
+
+@given(deep)
+def test_rules_to_depth_five_are_drafts(data: dict[str, Any]) -> None:
+    assert made(data).rule() == rules.parse(data)
+
+
+def test_moves_by_hand() -> None:
+    rule = {"all": [ORDERS, {"any": [NORTH, EAST]}]}
+    assert moved(rule, ORDERS, "down") == {"all": [{"any": [NORTH, EAST]}, ORDERS]}
+    assert moved(rule, EAST, "up") == {"all": [ORDERS, {"any": [EAST, NORTH]}]}
+    assert moved(rule, ORDERS, "into") == {"all": [{"any": [ORDERS, NORTH, EAST]}]}
+    assert moved({"all": [{"any": [NORTH]}, ORDERS]}, ORDERS, "into") == {"all": [{"any": [NORTH, ORDERS]}]}
+    assert moved(rule, NORTH, "out") == {"all": [ORDERS, {"any": [EAST]}, NORTH]}
+    assert moved({"all": [{"any": [NORTH]}, ORDERS]}, NORTH, "out") == {"all": [NORTH, ORDERS]}
+    assert moved(rule, NORTH, "wrap") == {"all": [ORDERS, {"any": [{"any": [NORTH]}, EAST]}]}
+    assert moved(rule, NORTH, "copy") == {"all": [ORDERS, {"any": [NORTH, NORTH, EAST]}]}
+    for how in ("up", "out", "nonsense", ""):
+        assert moved(rule, ORDERS, how) == rule, "what cannot be done is left undone"
+
+
+def test_a_copied_group_is_a_group_of_its_own() -> None:
+    found = made({"all": [{"any": [NORTH, ORDERS]}]})
+    found.move(found.parts[0].id, "copy", COUNTER.__next__)
+    first = next(found.parts[0].lines())  # type: ignore[union-attr]
+    first.value.append("East")
+    assert rules.data_of(found.rule())["all"][1] == {"any": [NORTH, ORDERS]}
+    numbers = [part.id for part in found.every()]
+    assert len(set(numbers)) == len(numbers) == 6
+
+
+@given(deep, st.data())
+def test_no_move_makes_a_rule_too_deep_or_loses_a_condition(data: dict[str, Any], drawn: Any) -> None:
+    found = made(data)
+    parts = [part.id for part in found.every()]
+    if not parts:
+        return
+    for _step in range(4):
+        number = drawn.draw(st.sampled_from([part.id for part in found.every()]))
+        before = sorted(str(line.data) for line in found.lines())
+        how = drawn.draw(st.sampled_from(found.moves(number)))
+        found.move(number, how, COUNTER.__next__)
+        after = sorted(str(line.data) for line in found.lines())
+        assert how == "copy" or before == after
+        assert len({part.id for part in found.every()}) == len(list(found.every()))
+        assert found.height <= rules.MOST_DEPTH
+        found.rule()
+
+
+def test_the_rule_without_a_part_and_a_part_alone() -> None:
+    found = made({"all": [ORDERS, {"any": [NORTH, {"none": [EAST]}]}]})
+    assert rules.data_of(found.rule(without=number_of(found, NORTH))) == {"all": [ORDERS, {"any": [{"none": [EAST]}]}]}
+    assert rules.data_of(found.rule(without=number_of(found, EAST))) == {"all": [ORDERS, {"any": [NORTH]}]}
+    assert rules.data_of(found.rule(without=found.parts[1].id)) == {"all": [ORDERS]}
+    assert rules.data_of(found.alone(found.parts[1].id)) == {"all": [{"any": [NORTH, {"none": [EAST]}]}]}
+    one = made({"any": [ORDERS]})
+    assert one.rule(without=one.parts[0].id) == rules.EVERYONE

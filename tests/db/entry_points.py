@@ -44,6 +44,18 @@ class Rule:
         return any(callable(value) for value in self.values.values())
 
 
+MODEL: Mapping[str, Any] = {
+    "method": "kmeans",
+    "features": ["orders"],
+    "centers": [1.0],
+    "scales": [1.0],
+    "constants": [0.0, -1.0],
+    "linear": [[0.0], [2.0]],
+    "squares": [[0.0], [0.0]],
+    "differences": [[-1.0], [1.0]],
+}
+
+
 def _rule(permission: Permission | None, **values: Any) -> Rule:
     return Rule(permission, values)
 
@@ -178,6 +190,15 @@ RULES: dict[str, Rule] = {
         P.SEGMENTS_READ, operation="union", rules=('{"all": []}', '{"any": []}'), today=TODAY, limit=9
     ),
     "segments.who": _rule(P.SEGMENTS_READ, rule='{"all": []}', today=TODAY, limit=9),
+    "clusters.archive": _rule(P.SEGMENTS_EDIT, clusters_id=1),
+    "clusters.countable": _rule(P.SEGMENTS_READ),
+    "clusters.kept": _rule(P.SEGMENTS_READ),
+    "clusters.profile": _rule(P.SEGMENTS_READ, model=MODEL, today=TODAY),
+    "clusters.sample": _rule(P.SEGMENTS_READ, features=("orders",), today=TODAY),
+    "clusters.save": _rule(P.SEGMENTS_EDIT, name="x", model=MODEL),
+    "segment_reasons.kept": _rule(P.SEGMENTS_READ, customer_id=_customer, today=TODAY),
+    "segment_reasons.weigh": _rule(P.SEGMENTS_READ, rule='{"all": []}', customer_id=_customer, today=TODAY),
+    "segment_spread.spread": _rule(P.SEGMENTS_READ, rule='{"all": []}', today=TODAY, by="city"),
     "segments.choices": _rule(P.SEGMENTS_READ, fields=("region",)),
     "segments.count": _rule(P.SEGMENTS_READ, rule='{"all": []}', today=TODAY),
     "segments.counts": _rule(P.SEGMENTS_READ, rules=('{"all": []}',), today=TODAY),

@@ -13,10 +13,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 import db
-from db import connection, preferences, rights, saved_segments, saved_views, schema
+from db import clusters, connection, preferences, rights, saved_segments, saved_views, schema
 from db.embedded import Server
 from db.permissions import DATABASE_ROLE, SEARCH_PATH, WORKER, WRITING_ROLE, Viewer
 from tests import conftest, make
+from tests.db.entry_points import MODEL
 from tests.db.planted import Planted, plant
 
 JOBS = Path(db.__file__).parent / "migrations" / "versions" / "2026_11_22_jobs.sql"
@@ -158,6 +159,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "public.saved_views": WRITE,
         "public.segment_states": READ,
         "public.segment_touches": "INSERT",
+        "public.cluster_models": WRITE,
         "public.segments": WRITE,
         "public.stage_sums": READ,
         "public.moved_customers": "INSERT",
@@ -177,6 +179,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "public.generations": READ,
         "public.preferences": READ,
         "public.segment_states": READ,
+        "public.cluster_models": READ,
         "public.segments": READ,
         "public.stage_sums": READ,
         "public.users(active id name role team_id username)": READ,
@@ -188,6 +191,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "public.changes": "INSERT SELECT",
         "public.custom_fields": READ,
         "public.preferences": WRITE,
+        "public.cluster_models": WRITE,
         "public.saved_views": WRITE,
         "public.segments": WRITE,
     },
@@ -241,7 +245,15 @@ def test_whatever_holds_a_customers_id_has_row_level_security_and_is_not_granted
         assert with_policy is not partition, name
         privileges = direct.get(f"public.{name}", "")
         # These are held to the owner by their own policy.
-        by_owner = name in ("campaign_sums", "customers", "daily_sales", "saved_views", "segments", "stage_sums")
+        by_owner = name in (
+            "campaign_sums",
+            "cluster_models",
+            "customers",
+            "daily_sales",
+            "saved_views",
+            "segments",
+            "stage_sums",
+        )
         assert by_owner or privileges in ("", "INSERT" if name in QUEUES else ""), name
     # The schema's word for it agrees with what the catalogue says.
     assert {row[0] for row in owned if not row[2]} == {
@@ -347,6 +359,9 @@ def full(server: Server, template: str) -> Iterator[tuple[make.People, dict[str,
             for shared in (False, True):
                 with connection.begin(viewer, write=True) as conn:
                     saved_segments.save(conn, actor=viewer, name=f"S {shared}", rule='{"all": []}', shared=shared)
+        for viewer in (people.ann, people.ana, people.root):
+            with connection.begin(viewer, write=True) as conn:
+                clusters.save(conn, actor=viewer, name="C", model=MODEL)
         for viewer, visibility in ((people.bo, "team"), (people.bo, "shared"), (people.ann, "private")):
             with connection.begin(viewer, write=True) as conn:
                 saved_views.add(conn, actor=viewer, name=visibility, params={}, visibility=visibility)
@@ -414,6 +429,7 @@ def _writes(
         stored = "INSERT INTO attachment_contents (customer_id, id, content) VALUES (:id, 1000000000, 'x')"
         yield "attachment_contents", stored, ids
         yield "customer_tags", "UPDATE customer_tags SET tag = 'x' WHERE customer_id = :id", ids
+    yield "cluster_models", "UPDATE cluster_models SET name = 'x'", {}
     yield "segments", "UPDATE segments SET description = 'x'", {}
     forged = (
         "INSERT INTO segments (owner_id, name, rule, created_at, updated_at) VALUES (:owner, 'x', '{}', now(), now())"

@@ -36,7 +36,7 @@ from tests.pages.visits import (
 )
 
 ROOT = Path(__file__).parent.parent.parent
-MOST_QUERIES = 12
+MOST_QUERIES = 13
 MOST_LINES = 120
 
 # What only this screen says: with rows, and where there is nothing to show.
@@ -51,6 +51,7 @@ SHOWN = {
     ),
     "segments": ("Click a row to see the rule.", "Click a row to see the rule."),
     "segment": ("Against everyone · share of customers by", "Against everyone · share of customers by"),
+    "clusters": ("Told apart by", "Told apart by"),
     "customers": ("Descending", "No customers yet."),
     "customer": ("About the customer", "No customer is chosen. Open one from the list."),
     "said": (

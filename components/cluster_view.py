@@ -1,0 +1,113 @@
+"""Clusters as people read them: how their number was chosen, what each looks like, a picture, those that are kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from components import charts, format, places, segment_source, wording
+from db.cluster_values import FEATURES, Model
+from db.words import _
+
+
+def choice(trials: Sequence[Any], *, chosen: int, method: str, stable: bool, least: float) -> None:
+    """The numbers of clusters that were tried, and why it is this one; `trials` as analytics.clusters has them."""
+    fit = _("Silhouette") if method == "kmeans" else _("BIC")
+    rows = {
+        _("How many"): [f"{t.clusters} ✓" if t.clusters == chosen else str(t.clusters) for t in trials],
+        fit: [f"{t.fit:.3f}" if method == "kmeans" else format.number(round(t.fit)) for t in trials],
+        _("Stability"): [f"{t.stability:.2f}" for t in trials],
+    }
+    with st.container(border=True):
+        st.markdown("**" + _("How many clusters there are") + "**")
+        better = _("greater is better") if method == "kmeans" else _("smaller is better")
+        told = _("{criterion}: {better}. Stability is the agreement with clusters of random samples, 1 is perfect.")
+        st.caption(told.format(criterion=fit, better=better))
+        st.table(pd.DataFrame(rows).set_index(_("How many")))
+        if stable:
+            st.caption(_("Of those with a stability of at least {n} the best was taken.").format(n=least))
+        else:
+            st.warning(
+                _(
+                    "None is stable (at least {n}): another sample would give other clusters. Take them as a hint."
+                ).format(n=least)
+            )
+
+
+def profiles(rows: pd.DataFrame, model: Model, *, currency: str) -> None:
+    """A row for each cluster: how many of all customers with orders, and their averages."""
+    total = int(rows["customers"].sum())
+    by_number = {str(row["cluster"]): row for row in rows.to_dict("records")}
+    table: dict[str, list[str]] = {_("Cluster"): [], _("Customers"): [], _("Share of all"): []}
+    table |= {_(name): [] for name in FEATURES.values()}
+    for number in model.numbers:
+        row: dict[Any, Any] = by_number.get(number, {})
+        n = int(row.get("customers", 0))
+        table[_("Cluster")].append(wording.plain(model.called(number)))
+        table[_("Customers")].append(format.number(n))
+        table[_("Share of all")].append(format.percent(n / total if total else None))
+        for key, name in FEATURES.items():
+            table[_(name)].append(_figure(key, row.get(key), currency))
+    with st.container(border=True):
+        st.markdown("**" + _("What they look like · averages of all customers with orders") + "**")
+        st.table(pd.DataFrame(table).set_index(_("Cluster")))
+
+
+def _figure(key: str, value: Any, currency: str) -> str:
+    if value is None or pd.isna(value):
+        return "–"
+    if key in ("revenue", "basket"):
+        return wording.plain(format.money(round(value), currency))
+    return format.number(round(value, 1) if key == "orders" else round(value))
+
+
+def picture(found: Any) -> None:
+    """Customers of a sample in the plane that shows most of their differences."""
+    with st.container(border=True):
+        st.markdown("**" + _("In a picture") + "**")
+        told = _("{n} customers by their two principal components, which hold {share} of the differences.")
+        st.caption(told.format(n=format.number(len(found.points)), share=format.percent(found.explained)))
+        charts.points(
+            list(found.points["x"]),
+            list(found.points["y"]),
+            list(found.points["cluster"]),
+            list(zip(found.middles["x"], found.middles["y"], strict=True)),
+            key="clusters_picture",
+            alt=_("Customers as points, each cluster with its number at the middle"),
+        )
+
+
+def form(problem: str) -> str | None:
+    """A name to keep the clusters under; gives it when it is sent."""
+    with st.form("clusters_form", border=True):
+        name = st.text_input(_("Name") + " *", key="clusters_name", help=_("Everybody may count by them."))
+        if problem:
+            st.markdown(f":red[:material/error: {wording.plain(problem)}]")
+        sent = st.form_submit_button(_("Keep these clusters"), type="primary", key="clusters_send")
+    return name if sent else None
+
+
+def kept(models: Sequence[Model], *, zone: str) -> int | None:
+    """The kept clusters, each cluster with the way to its segment; gives the number of one to be taken off the list."""
+    asked = None
+    for model in models:
+        with st.container(border=True, gap="small"):
+            with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+                st.markdown(f"**{wording.plain(model.name)}**", width="content")
+                if model.mine and st.button(
+                    _("Archive"), icon=":material/archive:", key=f"clusters_archive_{model.id}", type="tertiary"
+                ):
+                    asked = model.id
+            figures = wording.listed(_(FEATURES[key]) for key in model.features)
+            by = _("by {name}").format(name=wording.plain(wording.person(model.owner)))
+            st.caption(wording.line(by, format.instant(model.made_at, zone), figures))
+            with st.container(horizontal=True, gap="small"):
+                for number in model.numbers:
+                    leaf = {"field": f"cluster.{model.id}", "op": "in", "value": [number]}
+                    rule = json.dumps({"all": [leaf]}, separators=(",", ":"))
+                    places.link("segment", wording.plain(model.called(number)), **{segment_source.PARAMETER: rule})
+    return asked

@@ -1,0 +1,41 @@
+"""How a segment differs from everyone by one more field: those that are not counted along with every rule."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+from sqlalchemy import Connection, func, select
+
+from db import scores, segments
+from db.errors import Invalid
+from db.fields import FIELDS
+from db.permissions import Permission, Viewer
+from db.segments import _Question
+from db.words import _
+
+MORE = ("city", "r_score", "f_score")
+"""Beside segments.DIMENSIONS. A city has thousands of values: counted along they would make every count slower."""
+
+
+def spread(conn: Connection, *, viewer: Viewer, rule: str, today: date, by: str) -> pd.DataFrame:
+    """Value ('' is not known), customers who fit, and everyone, by one of MORE.
+
+    Scores in their order, cities by size, the unknown last. Raises Invalid and Refused.
+    """
+    viewer.require(Permission.SEGMENTS_READ)
+    if by not in MORE:
+        raise Invalid(_("“{field}” has no list of values.").format(field=by))
+    group = segments.checked(conn, viewer, rule)
+    bounds, _made = scores.bounds(conn)
+    asked = _Question(today, bounds)
+    fits, column = asked.fits(group), FIELDS[by].column
+    assert column
+    each = (
+        asked.base(func.coalesce(column(today, bounds), "").label("value"), fits.label("fits")).offset(0).subquery().c
+    )
+    query = select(each.value, func.count().filter(each.fits), func.count()).group_by(each.value)
+    rows = conn.execute(query).all()
+    found = [(str(value), int(n), int(everyone)) for value, n, everyone in rows]
+    found.sort(key=lambda row: (row[0] == "", -row[2] if by == "city" else 0, row[0]))
+    return pd.DataFrame(found, columns=["value", "customers", "everyone"])

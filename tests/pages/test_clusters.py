@@ -1,0 +1,83 @@
+"""The screen of clusters: found, explained, kept, opened as a segment, taken off the list and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+import pytest
+
+from db import clusters, connection, derived, scores
+from db.connection import begin
+from db.embedded import Server
+from db.permissions import WORKER
+from tests import make
+from tests.pages.visits import body, click, database, drawn, metrics, said, signed_in, sound
+
+
+@pytest.fixture(scope="module")
+def people(server: Server, template: str) -> Iterator[make.People]:
+    """Ann's customers: forty with many small orders of late, thirty with one large order long ago."""
+    with database(server, template) as made:
+        with connection.begin_owner() as conn:
+            for n in range(70):
+                one = make.customer(conn, made.ann.user_id, name=f"No. {n}")
+                if n < 40:
+                    for k in range(8 + n % 3):
+                        make.order(conn, one, date(2026, 11, 15) - timedelta(days=9 * k + n % 7), str(10 + n % 5))
+                else:
+                    make.order(conn, one, date(2026, 1, 5) + timedelta(days=n), str(900 + 10 * n))
+            derived.rebuild(conn)
+        with begin(WORKER, write=True) as conn:
+            scores.refresh(conn)
+        yield made
+
+
+def test_clusters_are_found_explained_kept_and_counted_by(people: make.People) -> None:
+    app = sound(signed_in(people.ann, "clusters"))
+    assert "found, not defined" in said(app)
+    app = sound(click(app, "clusters_find"))
+    assert "Made of 70 of 70 customers with orders" in said(app)
+    assert "How many clusters there are" in said(app)
+    app.text_input(key="clusters_name").set_value("")
+    app = sound(click(app, "clusters_send"))
+    assert "A name has 1 to 120 characters." in said(app)
+    app.text_input(key="clusters_name").set_value("By habit **x**")
+    app = sound(click(app, "clusters_send"))
+    assert "Clusters kept" in body(app)
+    with begin(people.ann) as conn:
+        [model] = clusters.kept(conn, viewer=people.ann)
+    links = {link.label.replace("\\", ""): link.proto.query_string for link in app.main.page_link}
+    assert any(label.startswith("1 · ") for label in links)
+    rule = json.dumps({"all": [{"field": f"cluster.{model.id}", "op": "in", "value": ["1"]}]})
+    segment = sound(signed_in(people.ann, "segment", segment_rule=rule))
+    assert metrics(segment)["Customers who fit"] == "40"
+    assert "Cluster of “By habit **x**” = 1 · " in said(segment).replace("\\", "")
+    nobody = sound(signed_in(people.cho, "segment", segment_rule=rule))
+    assert metrics(nobody)["Customers who fit"] == "0"
+    assert not drawn(sound(signed_in(people.bo, "clusters")), f"clusters_archive_{model.id}")
+    app = sound(click(sound(signed_in(people.ann, "clusters")), f"clusters_archive_{model.id}"))
+    assert "Taken off the list." in body(app)
+    gone = sound(signed_in(people.ann, "segment", segment_rule=rule))
+    assert "are archived: leave them out, or choose others" in said(gone).replace("\\", "")
+    app = sound(click(app, "kehu_undo_button"))
+    assert drawn(app, f"clusters_archive_{model.id}")
+
+
+def test_too_few_customers_and_another_method(people: make.People) -> None:
+    app = sound(click(sound(signed_in(people.cho, "clusters")), "clusters_find"))
+    assert "There are too few customers with orders" in said(app)
+    app = signed_in(
+        people.root, "clusters", clusters_method="mixture", clusters_number="2", clusters_by="orders,basket"
+    )
+    app = sound(click(sound(app), "clusters_find"))
+    assert "BIC" in body(app)
+
+
+def test_masked_roles_find_and_keep_clusters(people: make.People) -> None:
+    app = sound(click(sound(signed_in(people.ana, "clusters")), "clusters_find"))
+    app.text_input(key="clusters_name").set_value("Of Ana")
+    app = sound(click(app, "clusters_send"))
+    assert "Clusters kept" in body(app)
+    assert "No. 1" not in body(app)

@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from db import connection, words
 from db.embedded import EmbeddedError
 from db.errors import KehuError, Unavailable
-from db.terminal import admin, bulk, campaigns, care, customers, history, segments, tasks
+from db.terminal import admin, bulk, campaigns, care, customers, explorer, history, segments, tasks
 from db.terminal.command import Usage
 from db.terminal.output import conflict, encoded
 from db.words import _
@@ -32,6 +32,7 @@ COMMANDS = (
     *bulk.COMMANDS,
     *care.COMMANDS,
     *segments.COMMANDS,
+    *explorer.COMMANDS,
     *campaigns.COMMANDS,
     *history.COMMANDS,
 )

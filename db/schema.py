@@ -40,7 +40,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from db import columns, schema_around, schema_derived, schema_fields, schema_files, schema_views, written
+from db import (
+    columns,
+    schema_around,
+    schema_derived,
+    schema_explorer,
+    schema_fields,
+    schema_files,
+    schema_views,
+    written,
+)
 from db.columns import PERSONAL, PERSONAL_DERIVED
 from db.columns import identity as _id
 from db.columns import one_of as _one_of
@@ -471,6 +480,8 @@ daily_sales = schema_derived.daily_sales
 customer_texts = schema_derived.customer_texts
 search_words = schema_derived.search_words
 search_parts = schema_derived.search_parts
+customer_months = schema_explorer.customer_months
+cohort_sums = schema_explorer.cohort_sums
 
 touched_customers = Table(
     "touched_customers",

@@ -211,6 +211,16 @@ def export(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Itera
     return customers.stepwise(conn, query.order_by(*customers.order("name", False), c.id))
 
 
+def members(conn: Connection, asking: Viewer, rule: str, today: date) -> Select[Any]:
+    """A query of the ids of the customers who fit a rule, to be joined by others. Raises Invalid and Refused."""
+    group = checked(conn, asking, rule)
+    bounds, _made = scores.bounds(conn)
+    c, m = schema.customers.c, schema.customer_metrics.c
+    joined = schema.customers.outerjoin(schema.customer_metrics, m.customer_id == c.id)
+    everyone = select(c.id.label("customer_id")).select_from(joined).where(c.archived_at.is_(None))
+    return _Question(today, bounds).who(group, everyone)
+
+
 class _Question:
     """Rules as expressions over customers and their metrics, and what they look up in other tables.
 

@@ -76,6 +76,14 @@ SCREENS: tuple[Screen, ...] = (
         listed=False,
     ),
     Screen(
+        "insight",
+        "cohorts",
+        N_("Cohorts"),
+        ":material/view_comfy:",
+        Permission.SEGMENTS_READ,
+        N_("Who buys again in the months after the first purchase, by month, of everyone or a segment."),
+    ),
+    Screen(
         "customers",
         "customers",
         N_("Customers"),

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from api import health
-from components import customer_parts, customer_talks, period
+from components import customer_parts, customer_talks, explorer_view, period
 from db import (
     around_words,
     attachments,
     bulk_actions,
     campaigns,
+    cohorts,
     column_names,
     custom_fields,
     custom_filters,
@@ -95,6 +96,7 @@ LIMITS: dict[str, tuple[int, ...]] = {
         metrics.LOST_DAYS,
         *(days // 7 for days in period.PRESETS.values()),
     ),
+    "cohorts": (cohorts.MOST_MONTHS, metrics.NOT_KNOWN_DAYS, explorer_view.PAGE),
     "today": (
         of_page("today", "PAGE"),
         task_words.MOST_TITLE,
@@ -301,6 +303,7 @@ def test_what_pages_call_by_name_is_called_so_on_the_screen(path: str) -> None:
 
 ITS_OWN = {
     "en": {
+        "All cohorts together",
         "Your first password",
         "How long you stay signed in",
         "In the demo",
@@ -312,6 +315,7 @@ ITS_OWN = {
         "Many at once",
     },
     "zh_CN": {
+        "全部同期群合计",
         "首个密码",
         "登录能保持多久",
         "演示环境",

@@ -131,6 +131,8 @@ def check_metrics(timestamp: int) -> None:
             "first_sums": drift.sums[:10],
             "stages": len(drift.stages),
             "first_stages": drift.stages[:10],
+            "cohorts": len(drift.cohorts),
+            "first_cohorts": [(owner, str(cohort), str(month)) for owner, cohort, month in drift.cohorts[:10]],
         }
         log.error("metrics differ from the orders: rebuild them", extra=told)
     else:

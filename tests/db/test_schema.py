@@ -131,6 +131,7 @@ CHILDREN = (
     "customer_categories",
     "customer_keys",
     "customer_metrics",
+    "customer_months",
     "customer_tags",
     "interactions",
     "notes",
@@ -148,6 +149,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     | {
         "public.customers": WRITE,
         "public.campaign_sums": READ,
+        "public.cohort_sums": READ,
         "public.daily_sales": READ,
         "public.drafts": WRITE,
         "public.generations": READ,
@@ -167,6 +169,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     | {f"public.{name}": READ for name in CHILDREN if name not in HIDING}
     | {
         "public.campaign_sums": READ,
+        "public.cohort_sums": READ,
         "public.daily_sales": READ,
         "public.generations": READ,
         "public.preferences": READ,
@@ -234,7 +237,9 @@ def test_whatever_holds_a_customers_id_has_row_level_security_and_is_not_granted
         assert with_policy is not partition, name
         privileges = direct.get(f"public.{name}", "")
         # These are held to the owner by their own policy.
-        by_owner = name in ("campaign_sums", "customers", "daily_sales", "saved_views", "segments", "stage_sums")
+        by_owner = name in (
+            *("campaign_sums", "cohort_sums", "customers", "daily_sales", "saved_views", "segments", "stage_sums"),
+        )
         assert by_owner or privileges in ("", "INSERT" if name == "touched_customers" else ""), name
     # The schema's word for it agrees with what the catalogue says.
     assert {row[0] for row in owned if not row[2]} == {
@@ -496,7 +501,9 @@ def test_without_a_policy_access_is_not_the_same(
         conn.rollback()
 
 
-@pytest.mark.parametrize("of", ["customers", "campaign_sums", "daily_sales", "stage_sums", "change_sets"])
+@pytest.mark.parametrize(
+    "of", ["customers", "campaign_sums", "cohort_sums", "daily_sales", "stage_sums", "change_sets"]
+)
 def test_without_row_level_security_access_is_not_the_same(
     full: tuple[make.People, dict[str, Planted]], usual: dict[str, object], of: str
 ) -> None:

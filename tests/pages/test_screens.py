@@ -51,6 +51,10 @@ SHOWN = {
     ),
     "segments": ("Click a row to see the rule.", "Click a row to see the rule."),
     "segment": ("Against everyone · share of customers by", "Against everyone · share of customers by"),
+    "cohorts": (
+        "Click a cell to see the customers.",
+        "No first purchase in these months yet.",
+    ),
     "customers": ("Descending", "No customers yet."),
     "customer": ("About the customer", "No customer is chosen. Open one from the list."),
     "said": (

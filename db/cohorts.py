@@ -58,7 +58,7 @@ def cohorts(conn: Connection, *, viewer: Viewer, today: date, months: int = 12, 
         query = select(s.cohort, s.month, *sums).where(s.cohort >= start).group_by(s.cohort, s.month)
     found = pd.DataFrame(
         conn.execute(query).fetchall(), columns=["cohort", "month", "customers", "orders", "revenue"]
-    ).astype({"customers": int, "orders": int, "revenue": float})
+    ).astype({"customers": int, "orders": int})
     since: date | None = conn.scalar(select(func.data_since()))
     known = known_from(since)
     first_known = month_before(known - timedelta(days=1), -1) if known else None

@@ -22,7 +22,7 @@ from typing import Any, LiteralString
 
 from sqlalchemy import Connection, CursorResult, delete, select
 
-from db import campaign_results, categories, clock, cohort_sums, schema, scores, search_keys, settings
+from db import campaign_results, categories, clock, cohort_sums, repeats, schema, scores, search_keys, settings
 from db.connection import bump
 from db.derived_statements import REBUILD, REFRESH, STAGES, WRONG_CUSTOMERS, WRONG_DAYS, WRONG_STAGES, statement
 from db.metrics import ACTIVE_DAYS, LOST_DAYS
@@ -78,6 +78,7 @@ def rebuild(conn: Connection) -> Rebuilt:
     categories.rebuild(conn)
     campaign_results.rebuild(conn)
     cohort_sums.rebuild(conn)
+    repeats.add_up(conn)
     scores.refresh(conn)
     search_keys.rebuild_texts(conn)
     search_keys.rebuild_words(conn)

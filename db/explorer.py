@@ -41,3 +41,8 @@ def of_unknown(rule: str, *, start: date, first_known: date) -> str:
 
 def _first_order(start: date, end: date) -> dict[str, Any]:
     return {"field": "first_order_on", "op": "between", "value": [start.isoformat(), end.isoformat()]}
+
+
+def of_once(rule: str, *, start: date, end: date) -> str:
+    """The rule (JSON) of those with one order, which lies from `start` to `end`; within a rule or everyone."""
+    return narrowed(rule, _first_order(start, end), {"field": "orders", "op": "=", "value": 1})

@@ -347,6 +347,35 @@ COHORT_METRICS: Mapping[str, Metric] = {
     )
 }
 
+REPEAT_METRICS: Mapping[str, Metric] = {
+    m.key: m
+    for m in (
+        Metric(
+            "bought_again",
+            N_("Bought again"),
+            "rate",
+            N_(
+                "The share with another purchase by a day after one, estimated by Kaplan and Meier (1958) with "
+                "Greenwood's interval at 95%. A purchase is a day with at least one order. Customers whose first "
+                "purchase lies less than four weeks after the first day of the data are left out."
+            ),
+            "order_days",
+            "ratio",
+        ),
+        Metric(
+            "intervals",
+            N_("Intervals between purchases"),
+            "count",
+            N_(
+                "The days from each day with a purchase to the customer's next one. Customers who buy often have many "
+                "intervals, so short ones are many."
+            ),
+            "order_days",
+            "sum",
+        ),
+    )
+}
+
 NOT_KNOWN_DAYS = 28
 """Days after the first day of data in which a first order does not tell that a customer is new."""
 

@@ -482,6 +482,7 @@ search_words = schema_derived.search_words
 search_parts = schema_derived.search_parts
 customer_months = schema_explorer.customer_months
 cohort_sums = schema_explorer.cohort_sums
+interval_sums = schema_explorer.interval_sums
 
 touched_customers = Table(
     "touched_customers",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Date, Integer, Numeric, PrimaryKeyConstraint, Table
+from sqlalchemy import BigInteger, Column, Date, DateTime, Integer, Numeric, PrimaryKeyConstraint, Table
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from db.columns import metadata
@@ -33,5 +33,17 @@ cohort_sums = Table(
     Column("orders", BigInteger, nullable=False),
     Column("revenue", Numeric(18, 2), nullable=False),
     PrimaryKeyConstraint("owner_id", "cohort", "month"),
+    info={"rule": "rollup", "area": "metrics"},
+)
+
+# How many intervals between two days with a purchase of a customer were so many days long, of all time.
+interval_sums = Table(
+    "interval_sums",
+    metadata,
+    Column("owner_id", BigInteger, nullable=False, autoincrement=False),
+    Column("days", Integer, nullable=False, autoincrement=False),
+    Column("intervals", BigInteger, nullable=False),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("owner_id", "days"),
     info={"rule": "rollup", "area": "metrics"},
 )

@@ -36,6 +36,7 @@ from db import (
     offers,
     overview,
     passwords,
+    repeats,
     rhythm,
     rules,
     saved_segments,
@@ -97,6 +98,10 @@ LIMITS: dict[str, tuple[int, ...]] = {
         *(days // 7 for days in period.PRESETS.values()),
     ),
     "cohorts": (cohorts.MOST_MONTHS, metrics.NOT_KNOWN_DAYS, explorer_view.PAGE),
+    "repeats": (
+        *(repeats.MOST_STEPS, repeats.MOST_MONTHS, metrics.NOT_KNOWN_DAYS, explorer_view.PAGE),
+        of_page("repeats", "LEAST"),
+    ),
     "today": (
         of_page("today", "PAGE"),
         task_words.MOST_TITLE,

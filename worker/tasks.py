@@ -15,8 +15,8 @@ from procrastinate.middleware import AsyncCallNext
 from procrastinate.worker import Worker
 from psycopg.conninfo import make_conninfo
 
-from db import attachments, clock, connection, derived, drafts, partitions, scores, search_keys, settings
-from db.connection import begin
+from db import attachments, clock, connection, derived, drafts, partitions, repeats, scores, search_keys, settings
+from db.connection import begin, bump
 from db.errors import Unavailable
 from db.permissions import DATABASE_ROLE, WORKER
 
@@ -102,6 +102,15 @@ def refresh_scores(timestamp: int) -> None:
     """Hourly: where the five scores begin and end. A customer's own score moves with every order in between."""
     with begin(WORKER, write=True, timeout_ms=CHECK_TIMEOUT_MS) as conn:
         scores.refresh(conn)
+
+
+@app.periodic(cron="32 * * * *", queueing_lock="add_up_intervals")
+@app.task(name="add_up_intervals", queue="default", retry=again)
+def add_up_intervals(timestamp: int) -> None:
+    """Hourly: everybody's intervals between purchases."""
+    with begin(WORKER, write=True, timeout_ms=CHECK_TIMEOUT_MS) as conn:
+        repeats.add_up(conn)
+        bump(conn, ["metrics"])
 
 
 @app.periodic(cron="7 2 * * *", queueing_lock="make_event_months")

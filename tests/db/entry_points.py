@@ -138,6 +138,8 @@ RULES: dict[str, Rule] = {
     "exports.rows": _rule(P.CUSTOMERS_EXPORT, kind="customers", params={}, today=TODAY),
     "full_text.find": _rule(P.PERSONAL_READ, words="zekret"),
     "cohorts.cohorts": _rule(P.SEGMENTS_READ, today=TODAY),
+    "repeats.intervals": _rule(P.SEGMENTS_READ, today=TODAY),
+    "repeats.waits": _rule(P.SEGMENTS_READ, today=TODAY),
     "funnel.people": _rule(P.CAMPAIGNS_READ, campaign_id=1, step="received"),
     "funnel.steps": _rule(P.CAMPAIGNS_READ, campaign_id=1),
     "history.details": _rule(P.CHANGES_READ, change_set_id=lambda ids: ids.saved),

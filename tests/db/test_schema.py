@@ -153,6 +153,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "public.daily_sales": READ,
         "public.drafts": WRITE,
         "public.generations": READ,
+        "public.interval_sums": READ,
         "public.preferences": WRITE,
         "public.saved_views": WRITE,
         "public.segments": WRITE,
@@ -172,6 +173,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "public.cohort_sums": READ,
         "public.daily_sales": READ,
         "public.generations": READ,
+        "public.interval_sums": READ,
         "public.preferences": READ,
         "public.segments": READ,
         "public.stage_sums": READ,
@@ -238,7 +240,16 @@ def test_whatever_holds_a_customers_id_has_row_level_security_and_is_not_granted
         privileges = direct.get(f"public.{name}", "")
         # These are held to the owner by their own policy.
         by_owner = name in (
-            *("campaign_sums", "cohort_sums", "customers", "daily_sales", "saved_views", "segments", "stage_sums"),
+            *(
+                "campaign_sums",
+                "cohort_sums",
+                "customers",
+                "daily_sales",
+                "interval_sums",
+                "saved_views",
+                "segments",
+                "stage_sums",
+            ),
         )
         assert by_owner or privileges in ("", "INSERT" if name == "touched_customers" else ""), name
     # The schema's word for it agrees with what the catalogue says.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -12,6 +13,7 @@ import streamlit as st
 from components import format
 from db.words import _
 
+_BAND = {"color": "rgba(37, 99, 235, 0.16)", "other": "rgba(138, 148, 166, 0.22)"}
 BLUE = "#2563EB"
 GREY = "#8A94A6"
 HEIGHT = 260
@@ -389,3 +391,75 @@ def course(
         },
     )
     _draw(data, layout, key=key, alt=alt)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve of shares: `x`, `shares`, what hovering says of each, and the intervals where they are known."""
+
+    name: str
+    x: Sequence[float]
+    shares: Sequence[float]
+    texts: Sequence[str]
+    intervals: Sequence[tuple[float, float]] = ()
+
+
+def curves(
+    lines: Sequence[Line], *, marks: Sequence[tuple[float, str]], key: str, alt: str, steps: bool = False
+) -> None:
+    """Shares over one axis: the first line in colour, the other in grey and dotted, each with its band of intervals.
+
+    `marks` are the places and words of the axis below. With `steps` a share holds until the next one.
+    """
+    data: list[dict[str, Any]] = []
+    for i, line in enumerate(lines[:2]):
+        drawn = {"color": GREY if i else BLUE, "width": 2 if i else 2.5, "shape": "hv" if steps else "linear"}
+        edge = {"width": 0, "shape": drawn["shape"]}
+        shared = {"type": "scatter", "mode": "lines", "x": list(line.x)}
+        if line.intervals:
+            quiet = shared | {"line": edge, "hoverinfo": "skip", "showlegend": False}
+            data.append(quiet | {"y": [low for low, _high in line.intervals]})
+            band = {"fill": "tonexty", "fillcolor": _BAND["other" if i else "color"]}
+            data.append(quiet | band | {"y": [high for _low, high in line.intervals]})
+        data.append(
+            shared
+            | {
+                "y": list(line.shares),
+                "name": _labels([line.name])[0],
+                "mode": "lines" if steps or len(line.x) > 40 else "lines+markers",
+                "line": drawn | ({"dash": "dot"} if i else {}),
+                "marker": {"size": 5},
+                "customdata": list(line.texts),
+                "hovertemplate": "%{customdata}<extra></extra>",
+            }
+        )
+    highs = [high for line in lines for _low, high in line.intervals]
+    top = max([*highs, *(share for line in lines for share in line.shares if not format.unknown(share))], default=0)
+    step = _round_step(top / 4) if top > 0 else 0.25
+    ticks = [step * i for i in range(int(top * 1.04 / step) + 1)]
+    places = [place for place, _text in marks]
+    layout = _layout(
+        height=HEIGHT + 40,
+        xaxis={
+            "tickvals": places,
+            "ticktext": [text for _place, text in marks],
+            "showgrid": False,
+            "fixedrange": True,
+            "tickangle": 0,
+            "range": [min(places, default=0) - 0.02 * _width(places), max(places, default=1) + 0.03 * _width(places)],
+        },
+        yaxis={
+            "fixedrange": True,
+            "range": [0, top * 1.06 or 1],
+            "tickvals": ticks,
+            "ticktext": [f"{mark * 100:g}%" for mark in ticks],
+        },
+        showlegend=len(lines) > 1,
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "itemclick": False},
+        hovermode="x unified" if len(lines) > 1 else "closest",
+    )
+    _draw(data, layout, key=key, alt=alt)
+
+
+def _width(places: Sequence[float]) -> float:
+    return (max(places) - min(places) if places else 0) or 1

@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from db import connection, words
 from db.embedded import EmbeddedError
 from db.errors import KehuError, Unavailable
-from db.terminal import admin, bulk, campaigns, care, customers, history, segment_sets, segments, tasks
+from db.terminal import admin, bulk, campaigns, care, customers, explorer, history, segment_sets, segments, tasks
 from db.terminal.command import Usage
 from db.terminal.output import conflict, encoded
 from db.words import _
@@ -33,6 +33,7 @@ COMMANDS = (
     *care.COMMANDS,
     *segments.COMMANDS,
     *segment_sets.COMMANDS,
+    *explorer.COMMANDS,
     *campaigns.COMMANDS,
     *history.COMMANDS,
 )

@@ -1,7 +1,7 @@
 """What is computed from orders and customers: customer_metrics, order_days, daily_sales, stage_sums; also in part.
 
 The truth is `orders` and `customers`; the tables here can be thrown away and rebuilt, and with them those of
-db/categories.py and db/campaign_results.py. Three rules keep them exact:
+db/categories.py, db/campaign_results.py and db/cohort_sums.py. Three rules keep them exact:
 
 - A customer's orders stand in daily_sales under the key (owner, region) that customer_metrics says, not under the one
   that `customers` says by now. Who changes the customer queues it in the same transaction, and `refresh` moves it.
@@ -22,7 +22,19 @@ from typing import Any, LiteralString
 
 from sqlalchemy import Connection, CursorResult, delete, select
 
-from db import campaign_results, categories, clock, moved, schema, scores, search_keys, segment_queue, settings
+from db import (
+    campaign_results,
+    categories,
+    clock,
+    cohort_sums,
+    moved,
+    repeats,
+    schema,
+    scores,
+    search_keys,
+    segment_queue,
+    settings,
+)
 from db.connection import bump
 from db.derived_statements import REBUILD, REFRESH, STAGES, WRONG_CUSTOMERS, WRONG_DAYS, WRONG_STAGES, statement
 from db.metrics import ACTIVE_DAYS, LOST_DAYS
@@ -46,7 +58,7 @@ class Drift:
     """Where the derived tables differ from what they are derived from; both lists are empty when all is well.
 
     `customers` are ids, `days` are keys (day, owner, region, currency), `results` are (customer, campaign), `sums`
-    (campaign, owner), `stages` (owner, region, stage). Customers
+    (campaign, owner), `stages` (owner, region, stage), `cohorts` (owner, cohort, month). Customers
     that wait in the queue, `pending` of them, are out of date by design: they and the keys they stand under are left
     out.
     """
@@ -57,11 +69,12 @@ class Drift:
     results: tuple[tuple[int, int], ...] = ()
     sums: tuple[tuple[int, int], ...] = ()
     stages: tuple[tuple[int, str, str], ...] = ()
+    cohorts: tuple[tuple[int, date, date], ...] = ()
 
     @property
     def found(self) -> bool:
         """True when a figure on a screen may be wrong."""
-        return bool(self.customers or self.days or self.results or self.sums or self.stages)
+        return bool(self.customers or self.days or self.results or self.sums or self.stages or self.cohorts)
 
 
 def rebuild(conn: Connection) -> Rebuilt:
@@ -76,6 +89,8 @@ def rebuild(conn: Connection) -> Rebuilt:
     _restage(conn, _days(conn))
     categories.rebuild(conn)
     campaign_results.rebuild(conn)
+    cohort_sums.rebuild(conn)
+    repeats.add_up(conn)
     scores.refresh(conn)
     search_keys.rebuild_texts(conn)
     search_keys.rebuild_words(conn)
@@ -102,6 +117,7 @@ def refresh(conn: Connection, *, limit: int = BATCH) -> int:
     if row.taken:
         categories.refresh(conn, row.customers)
         campaign_results.refresh(conn, row.customers)
+        cohort_sums.refresh(conn, row.customers)
         moved.tell(conn, row.customers)
         segment_queue.touch(conn, row.customers)
         bump(conn, ["metrics"])
@@ -115,7 +131,8 @@ def check(conn: Connection, *, one_in: int = 1, turn: int = 0) -> Drift:
     in `begin(viewer)` without `write` all comparisons are of one moment.
     """
     sample = {"one_in": one_in, "turn": turn % one_in}
-    customers = _run(conn, WRONG_CUSTOMERS, currency=settings.get(conn).currency, **sample).scalars()
+    customers = {*_run(conn, WRONG_CUSTOMERS, currency=settings.get(conn).currency, **sample).scalars()}
+    customers.update(cohort_sums.check(conn, **sample))
     days = _run(conn, WRONG_DAYS, **sample)
     pending = _run(conn, "SELECT count(DISTINCT customer_id) FROM touched_customers").scalar_one()
     return Drift(
@@ -125,6 +142,7 @@ def check(conn: Connection, *, one_in: int = 1, turn: int = 0) -> Drift:
         tuple(campaign_results.check(conn, **sample)),
         tuple(campaign_results.check_sums(conn)),
         tuple((row.owner_id, row.region, row.stage) for row in _wrong_stages(conn)),
+        tuple(cohort_sums.check_sums(conn)),
     )
 
 

@@ -305,6 +305,77 @@ SEGMENT_METRICS: Mapping[str, Metric] = {
     )
 }
 
+COHORT_METRICS: Mapping[str, Metric] = {
+    m.key: m
+    for m in (
+        Metric(
+            "cohort",
+            N_("Cohort"),
+            "count",
+            N_(
+                "Customers who are not archived, by the calendar month of their first purchase. Not known for months "
+                "that begin less than four weeks after the first day of the data: who bought then may have bought "
+                "before."
+            ),
+            "cohort_sums",
+            "sum",
+        ),
+        Metric(
+            "cohort_retention",
+            N_("Retention of a cohort"),
+            "rate",
+            N_(
+                "Of a cohort's customers the share with an order in the calendar month +1, +2, … after the first one; "
+                "of revenue and orders, those of that month in parts of the first month's. Revenue is in the company's "
+                "currency."
+            ),
+            "cohort_sums",
+            "ratio",
+        ),
+        Metric(
+            "cohort_average",
+            N_("Average of the cohorts"),
+            "rate",
+            N_(
+                "The customers of all cohorts who bought in their month +1, +2, …, divided by all of these cohorts: "
+                "large cohorts weigh more. Only months that are over count, so later months rest on fewer cohorts. The "
+                "interval is Wilson's at 95%."
+            ),
+            "cohort_sums",
+            "ratio",
+        ),
+    )
+}
+
+REPEAT_METRICS: Mapping[str, Metric] = {
+    m.key: m
+    for m in (
+        Metric(
+            "bought_again",
+            N_("Bought again"),
+            "rate",
+            N_(
+                "The share with another purchase by a day after one, estimated by Kaplan and Meier (1958) with "
+                "Greenwood's interval at 95%. A purchase is a day with at least one order. Customers whose first "
+                "purchase lies less than four weeks after the first day of the data are left out."
+            ),
+            "order_days",
+            "ratio",
+        ),
+        Metric(
+            "intervals",
+            N_("Intervals between purchases"),
+            "count",
+            N_(
+                "The days from each day with a purchase to the customer's next one. Customers who buy often have many "
+                "intervals, so short ones are many."
+            ),
+            "order_days",
+            "sum",
+        ),
+    )
+}
+
 NOT_KNOWN_DAYS = 28
 """Days after the first day of data in which a first order does not tell that a customer is new."""
 

@@ -50,6 +50,7 @@ from db import (
     schema_around,
     schema_clusters,
     schema_derived,
+    schema_explorer,
     schema_fields,
     schema_files,
     schema_segments,
@@ -507,6 +508,9 @@ daily_sales = schema_derived.daily_sales
 customer_texts = schema_derived.customer_texts
 search_words = schema_derived.search_words
 search_parts = schema_derived.search_parts
+customer_months = schema_explorer.customer_months
+cohort_sums = schema_explorer.cohort_sums
+interval_sums = schema_explorer.interval_sums
 
 touched_customers = Table(
     "touched_customers",

@@ -331,6 +331,15 @@ def combinations(conn: Connection, found: Sequence[Group], today: date) -> dict[
     return {int(row[0]): int(row[1]) for row in rows}
 
 
+def members(conn: Connection, asking: Viewer, rule: str, today: date) -> Select[Any]:
+    """A query of the ids of the customers who fit a rule, to be joined by others. Raises Invalid and Refused."""
+    group = checked(conn, asking, rule)
+    bounds, _made = scores.bounds(conn)
+    c = schema.customers.c
+    everyone = _each_customer(c.id.label("customer_id")).where(c.archived_at.is_(None))
+    return _Question(today, bounds, scoped=asking.scoped).who(group, everyone)
+
+
 class _Question:
     """Rules as expressions over customers and their metrics, and what they look up in other tables.
 

@@ -84,6 +84,22 @@ SCREENS: tuple[Screen, ...] = (
         N_("Customers who buy alike, found by their figures; each cluster can be counted and kept as a segment."),
     ),
     Screen(
+        "insight",
+        "cohorts",
+        N_("Cohorts"),
+        ":material/view_comfy:",
+        Permission.SEGMENTS_READ,
+        N_("Who buys again in the months after the first purchase, by month, of everyone or a segment."),
+    ),
+    Screen(
+        "insight",
+        "repeats",
+        N_("Repeat purchases"),
+        ":material/replay:",
+        Permission.SEGMENTS_READ,
+        N_("How many buy a second or third time within how many days, and the usual intervals between purchases."),
+    ),
+    Screen(
         "customers",
         "customers",
         N_("Customers"),

@@ -23,6 +23,7 @@ LEAVES = {
     "db.custom_values",
     "db.errors",
     "db.event_words",
+    "db.explorer",
     "db.fields",
     "db.file_types",
     "db.metrics",
@@ -83,6 +84,7 @@ ALSO = {
     "components/look.py": {"pages"},  # the theme stands under each screen's path
     "components/next_task.py": {"db.tasks"},  # hands its function to write
     "components/own_filters.py": {"db.custom_filters"},  # reads and writes what stands in an address
+    "components/explorer_view.py": {"db.saved_segments", "db.segments"},  # hands their functions to read
     "components/page.py": {"db.sessions", "db.settings"},  # the run's session
     "components/places.py": {"pages"},  # addresses of screens
     "components/reach.py": {"db.addresses", "db.contacts"},  # hands their functions to read and write
@@ -106,6 +108,7 @@ ALSO = {
     "components/visit.py": {"db.sessions"},  # the session of this visit
     "db/__main__.py": {"analytics"},
     "db/terminal/campaigns.py": {"analytics"},  # intervals, as on the screens
+    "db/terminal/explorer.py": {"analytics"},  # the same arithmetic as on the screens
     "db/bench_data.py": {"numpy", "pyarrow"},  # millions of rows as columns, not one by one
     "db/bench_people.py": {"numpy", "pyarrow"},
     "db/bench_rows.py": {"numpy", "pyarrow"},
@@ -225,6 +228,7 @@ def test_modules_classes_and_public_functions_say_what_they_are_for() -> None:
 COMPOSERS = {
     "db/campaign_results.py",
     "db/categories.py",
+    "db/cohort_sums.py",
     "db/changes.py",
     "db/connection.py",
     "db/demo.py",

@@ -13,7 +13,7 @@ import pytest
 from analytics import clusters as fitted
 from analytics import reasons
 from api import health
-from components import customer_parts, customer_talks, period, segment_effects, segment_source
+from components import customer_parts, customer_talks, explorer_view, period, segment_effects, segment_source
 from db import (
     around_words,
     attachments,
@@ -21,6 +21,7 @@ from db import (
     campaigns,
     cluster_values,
     clusters,
+    cohorts,
     column_names,
     custom_fields,
     custom_filters,
@@ -41,6 +42,7 @@ from db import (
     overview,
     passwords,
     ready_segments,
+    repeats,
     rhythm,
     rule_readings,
     rules,
@@ -104,6 +106,11 @@ LIMITS: dict[str, tuple[int, ...]] = {
         metrics.ACTIVE_DAYS,
         metrics.LOST_DAYS,
         *(days // 7 for days in period.PRESETS.values()),
+    ),
+    "cohorts": (cohorts.MOST_MONTHS, metrics.NOT_KNOWN_DAYS, explorer_view.PAGE),
+    "repeats": (
+        *(repeats.MOST_STEPS, repeats.MOST_MONTHS, metrics.NOT_KNOWN_DAYS, explorer_view.PAGE),
+        of_page("repeats", "LEAST"),
     ),
     "today": (
         of_page("today", "PAGE"),
@@ -340,6 +347,7 @@ def test_what_pages_call_by_name_is_called_so_on_the_screen(path: str) -> None:
 
 ITS_OWN = {
     "en": {
+        "All cohorts together",
         "Your first password",
         "How long you stay signed in",
         "In the demo",
@@ -351,6 +359,7 @@ ITS_OWN = {
         "Many at once",
     },
     "zh_CN": {
+        "全部同期群合计",
         "首个密码",
         "登录能保持多久",
         "演示环境",

@@ -23,13 +23,14 @@ from db import (
     drafts,
     moved,
     partitions,
+    repeats,
     scores,
     search_keys,
     segment_members,
     segment_moves,
     settings,
 )
-from db.connection import begin
+from db.connection import begin, bump
 from db.errors import Unavailable
 from db.permissions import DATABASE_ROLE, WORKER
 
@@ -144,6 +145,15 @@ def refresh_scores(timestamp: int) -> None:
         scores.refresh(conn)
 
 
+@app.periodic(cron="32 * * * *", queueing_lock="add_up_intervals")
+@app.task(name="add_up_intervals", queue="default", retry=again)
+def add_up_intervals(timestamp: int) -> None:
+    """Hourly: everybody's intervals between purchases."""
+    with begin(WORKER, write=True, timeout_ms=CHECK_TIMEOUT_MS) as conn:
+        repeats.add_up(conn)
+        bump(conn, ["metrics"])
+
+
 @app.periodic(cron="7 2 * * *", queueing_lock="make_event_months")
 @app.task(name="make_event_months", queue="default", retry=again)
 def make_event_months(timestamp: int) -> None:
@@ -171,6 +181,8 @@ def check_metrics(timestamp: int) -> None:
             "first_sums": drift.sums[:10],
             "stages": len(drift.stages),
             "first_stages": drift.stages[:10],
+            "cohorts": len(drift.cohorts),
+            "first_cohorts": [(owner, str(cohort), str(month)) for owner, cohort, month in drift.cohorts[:10]],
         }
         log.error("metrics differ from the orders: rebuild them", extra=told)
     else:

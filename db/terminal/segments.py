@@ -21,7 +21,7 @@ from db.terminal.output import Output
 from db.words import _
 
 
-def _rule_of(file: str) -> str:
+def rule_of(file: str) -> str:
     """The JSON in a file, or on standard input for "-", read no further than a rule may be long."""
     most = rules.MOST_CHARACTERS + 1
     try:
@@ -42,7 +42,7 @@ def _today(conn: Connection) -> date:
 
 
 def _count(args: Namespace) -> Output:
-    rule = _rule_of(args.file)
+    rule = rule_of(args.file)
     viewer = viewer_of(args)
     with begin(viewer) as conn:
         today = _today(conn)
@@ -160,7 +160,7 @@ def _save_options(parser: ArgumentParser) -> None:
 
 
 def _save(args: Namespace) -> Output:
-    rule = _rule_of(args.file)
+    rule = rule_of(args.file)
     viewer = viewer_of(args)
     with begin(viewer, write=True) as conn:
         segment_id, set_id = saved_segments.save(

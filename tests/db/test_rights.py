@@ -363,6 +363,8 @@ def test_a_salesperson_cannot_pull_or_push_rows_past_the_policies(
         "UPDATE orders SET amount = 0 WHERE customer_id = :mine",
         "UPDATE daily_sales SET revenue = 0",
         "UPDATE stage_sums SET owner_id = 0",
+        "UPDATE cohort_sums SET owner_id = 0",
+        "SELECT * FROM public.customer_months",
         "SELECT * FROM public.app_sessions",
         "SELECT password_hash FROM public.users",
     ):
@@ -408,7 +410,7 @@ def test_every_role_and_permission_has_its_place() -> None:
 def test_a_scope_without_owners_sees_nothing(people: make.People, planted: dict[str, Planted]) -> None:
     for role in (Role.SALES, Role.MANAGER):
         with begin(Viewer(people.ann.user_id, "ann", role, ())) as conn:
-            for name in ("customers", "notes", "orders", "daily_sales", "stage_sums"):
+            for name in ("customers", "notes", "orders", "daily_sales", "stage_sums", "cohort_sums", "customer_months"):
                 assert make.count(conn, name) == 0
             # A view that one keeps is no customer's.
             assert set(conn.scalars(select(schema.changes.c.table_name))) <= {"saved_views"}

@@ -132,6 +132,7 @@ CHILDREN = (
     "customer_categories",
     "customer_keys",
     "customer_metrics",
+    "customer_months",
     "customer_tags",
     "interactions",
     "notes",
@@ -152,9 +153,11 @@ EXPECTED: dict[str, dict[str, str]] = {
     | {
         "public.customers": WRITE,
         "public.campaign_sums": READ,
+        "public.cohort_sums": READ,
         "public.daily_sales": READ,
         "public.drafts": WRITE,
         "public.generations": READ,
+        "public.interval_sums": READ,
         "public.preferences": WRITE,
         "public.saved_views": WRITE,
         "public.segment_states": READ,
@@ -175,8 +178,10 @@ EXPECTED: dict[str, dict[str, str]] = {
     | {f"public.{name}": READ for name in CHILDREN if name not in HIDING}
     | {
         "public.campaign_sums": READ,
+        "public.cohort_sums": READ,
         "public.daily_sales": READ,
         "public.generations": READ,
+        "public.interval_sums": READ,
         "public.preferences": READ,
         "public.segment_states": READ,
         "public.cluster_models": READ,
@@ -248,8 +253,10 @@ def test_whatever_holds_a_customers_id_has_row_level_security_and_is_not_granted
         by_owner = name in (
             "campaign_sums",
             "cluster_models",
+            "cohort_sums",
             "customers",
             "daily_sales",
+            "interval_sums",
             "saved_views",
             "segments",
             "stage_sums",
@@ -521,7 +528,9 @@ def test_without_a_policy_access_is_not_the_same(
         conn.rollback()
 
 
-@pytest.mark.parametrize("of", ["customers", "campaign_sums", "daily_sales", "stage_sums", "change_sets"])
+@pytest.mark.parametrize(
+    "of", ["customers", "campaign_sums", "cohort_sums", "daily_sales", "stage_sums", "change_sets"]
+)
 def test_without_row_level_security_access_is_not_the_same(
     full: tuple[make.People, dict[str, Planted]], usual: dict[str, object], of: str
 ) -> None:

@@ -52,6 +52,14 @@ SHOWN = {
     "segments": ("Click a row to see the rule.", "Click a row to see the rule."),
     "segment": ("Against everyone · share of customers by", "Against everyone · share of customers by"),
     "clusters": ("Told apart by", "Told apart by"),
+    "cohorts": (
+        "Click a cell to see the customers.",
+        "No first purchase in these months yet. Cohorts appear with the first month that the data hold whole.",
+    ),
+    "repeats": (
+        "Who ordered once in these months and never again",
+        "Who ordered once in these months and never again",
+    ),
     "customers": ("Descending", "No customers yet."),
     "customer": ("About the customer", "No customer is chosen. Open one from the list."),
     "said": (

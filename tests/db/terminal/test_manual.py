@@ -122,6 +122,7 @@ def test_the_manual_names_every_key_of_every_document(run: Run, shop: Shop, rule
         "segment freeze": ["segment", "freeze", "Frozen", kept],
         "campaigns": ["campaigns"],
         "funnel": ["funnel", campaign_id],
+        "cohorts": ["cohorts"],
         "changes": ["changes"],
         "undo": ["undo", made],
         "users list": ["users", "list"],

@@ -198,6 +198,7 @@ CALLS: dict[str, tuple[Permission, ...]] = {
     "said x": (Permission.PERSONAL_READ,),
     "campaigns": (Permission.CAMPAIGNS_READ,),
     "funnel 1": (Permission.CAMPAIGNS_READ,),
+    "cohorts": (Permission.SEGMENTS_READ,),
     "changes": (Permission.CHANGES_READ,),
     "changes 1": (Permission.CHANGES_READ,),
     "changes --customer {bo}": (Permission.CUSTOMERS_READ,),

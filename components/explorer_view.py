@@ -1,0 +1,93 @@
+"""What the screens of the explorer share: whose figures, against whose, and the people behind a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import streamlit as st
+
+from components import controls, customer_list, data, page, places, segment_choices, tables, wording
+from db import rules, saved_segments, segments
+from db.metrics import STAGE_NAMES, Stage
+from db.permissions import Permission, Viewer
+from db.words import _
+
+PAGE = 20
+_EVERYONE = "everyone"
+
+
+@dataclass(frozen=True)
+class Whose:
+    """A group of customers: what it is called, and its rule as JSON; '' is everyone."""
+
+    name: str
+    rule: str = ""
+
+
+def choose(screen: str, viewer: Viewer) -> tuple[Whose, Whose | None, str]:
+    """Two choices that stand in the address: a segment or everyone, and another one beside it or none.
+
+    Gives both, and a note on a segment of the address that the viewer does not have.
+    """
+    found = {_EVERYONE: Whose(_("Everyone")), **_segments(viewer)}
+    keys = (f"{screen}_segment", f"{screen}_against")
+    missing = any(st.query_params.get(key, _EVERYONE) not in found for key in keys)
+    codes = [code for code in found if code != _EVERYONE]
+    of = controls.select(keys[0], _("Of"), codes, _("Everyone"), lambda code: found[code].name)
+    others = [code for code in found if code != (of or _EVERYONE)]
+    against = controls.select(keys[1], _("Against"), others, _("nobody else"), lambda code: found[code].name)
+    note = _("the link's segment is not one of yours; everyone is shown") if missing else ""
+    return found[of or _EVERYONE], found.get(against), note
+
+
+def _segments(viewer: Viewer) -> Mapping[str, Whose]:
+    """Code → saved and ready-made segments that this viewer may count by."""
+    kept = data.read(saved_segments.saved, viewer=viewer)
+    usable = [one for one in kept if not one.problem and not segment_choices.hidden(one.rule, viewer)]
+    saved = {f"s{one.id}": Whose(one.name, rules.written(one.rule)) for one in usable}
+    ready = {code: Whose(name, rules.written(rule)) for code, (name, rule) in saved_segments.ready().items()}
+    return saved | ready
+
+
+def named(whose: Whose, against: Whose | None) -> str:
+    """Of whom, and against whom, for the line under the title."""
+    name = wording.plain(whose.name)
+    return _("{name} against {other}").format(name=name, other=wording.plain(against.name)) if against else name
+
+
+def side(screen: str, of: Whose, against: Whose | None) -> Whose:
+    """Which of two groups the table and the list of people are of."""
+    if against is None:
+        return of
+    both = {"of": of, "against": against}
+    key = f"{screen}_side"
+    return both[controls.switch(key, _("Whose table"), list(both), lambda code: both[code].name, default="of")]
+
+
+def people(screen: str, rule: str, *, viewer: Viewer) -> None:
+    """The customers who fit a rule (JSON), a page at a time; and the way to the rule as a segment."""
+    if not viewer.can(Permission.CUSTOMERS_READ):
+        return
+    key, today, settings = f"{screen}_page", page.today(), page.settings()
+    number = controls.page_number(key, rule)
+    found = data.read(segments.preview, viewer=viewer, rule=rule, today=today, offset=(number - 1) * PAGE, limit=PAGE)
+    if found.rows.empty:
+        st.caption(_("Nobody."))
+        return
+    picked = customer_list.pick(
+        found.rows,
+        stages={s.value: _(STAGE_NAMES[s]) for s in Stage},
+        currency=settings.currency,
+        hidden=viewer.masked,
+        key=f"{screen}_people",
+    )
+    if picked.row is not None:
+        row = found.rows.iloc[picked.row]
+        with picked.beside:
+            st.markdown(f"**{wording.plain(row['name'])}**")
+            places.link("customer", _("Open"), icon=":material/open_in_full:", id=str(row["id"]))
+    with picked.below, st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.caption(tables.position((number - 1) * PAGE, len(found.rows), found.total), width="content")
+        controls.turner(key, number, -(-found.total // PAGE))
+        places.link("segment", _("Make it a segment"), icon=":material/pie_chart:", segment_rule=rule)

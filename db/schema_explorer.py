@@ -1,0 +1,49 @@
+"""The derived tables behind the explorer: how customers bought month by month; db/schema.py lists them too."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Date, DateTime, Integer, Numeric, PrimaryKeyConstraint, Table
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from db.columns import metadata
+
+# The months in which a customer who is not archived bought, each by its first day and in order, and beside each how
+# many orders and what revenue in the company's currency. The first is the cohort. `rolled_owner_id` is whose row of
+# cohort_sums holds them.
+customer_months = Table(
+    "customer_months",
+    metadata,
+    Column("customer_id", BigInteger, nullable=False, autoincrement=False),
+    Column("rolled_owner_id", BigInteger, nullable=False),
+    Column("months", ARRAY(Date), nullable=False),
+    Column("orders", ARRAY(Integer), nullable=False),
+    Column("revenue", ARRAY(Numeric(16, 2)), nullable=False),
+    PrimaryKeyConstraint("customer_id"),
+    info={"rule": "child", "area": "metrics"},
+)
+
+# customer_months added up: of the customers whose first purchase lies in the month `cohort`, who bought in `month`.
+cohort_sums = Table(
+    "cohort_sums",
+    metadata,
+    Column("owner_id", BigInteger, nullable=False, autoincrement=False),
+    Column("cohort", Date, nullable=False),
+    Column("month", Date, nullable=False),
+    Column("customers", Integer, nullable=False),
+    Column("orders", BigInteger, nullable=False),
+    Column("revenue", Numeric(18, 2), nullable=False),
+    PrimaryKeyConstraint("owner_id", "cohort", "month"),
+    info={"rule": "rollup", "area": "metrics"},
+)
+
+# How many intervals between two days with a purchase of a customer were so many days long, of all time.
+interval_sums = Table(
+    "interval_sums",
+    metadata,
+    Column("owner_id", BigInteger, nullable=False, autoincrement=False),
+    Column("days", Integer, nullable=False, autoincrement=False),
+    Column("intervals", BigInteger, nullable=False),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("owner_id", "days"),
+    info={"rule": "rollup", "area": "metrics"},
+)

@@ -10,9 +10,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from db import held, segments
+from db import held
 from db.fields import Bounds
 from db.rules import Group, parse_text
+from db.segment_question import Question
 
 
 def verify(sight: held.Sight, today: date, bounds: Bounds) -> Callable[[Connection], str]:
@@ -22,7 +23,7 @@ def verify(sight: held.Sight, today: date, bounds: Bounds) -> Callable[[Connecti
     remembered = sight.count(group), sight.everyone
 
     def compare(conn: Connection) -> str:
-        asked = segments._Question(today, bounds)
+        asked = Question(today, bounds)
         found = asked.count(conn, group), asked.count(conn, Group("all"))
         return "" if found == remembered else f"{rule['field']}: {remembered} in memory, {found} in the database"
 

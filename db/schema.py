@@ -43,7 +43,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import JSONB
 
 from db import (
     columns,
@@ -506,6 +506,7 @@ campaign_sums = schema_derived.campaign_sums
 stage_sums = schema_derived.stage_sums
 daily_sales = schema_derived.daily_sales
 customer_texts = schema_derived.customer_texts
+moved_customers = schema_derived.moved_customers
 search_words = schema_derived.search_words
 search_parts = schema_derived.search_parts
 customer_months = schema_explorer.customer_months
@@ -523,20 +524,6 @@ touched_customers = Table(
     Index("touched_customers_touched_at_idx", "touched_at"),
     # Queued by who changes a customer or takes back a load, taken by who brings the sums up to date.
     info={"rule": "queue", "moves_with": ("metrics", "orders", "profiles")},
-)
-
-# Whose columns that processes hold in memory are out of date, by the transaction that changed them; NULL: everybody's.
-moved_customers = Table(
-    "moved_customers",
-    metadata,
-    _id(),
-    Column("xid", BigInteger, nullable=False, server_default=text("pg_current_xact_id()::text::bigint")),
-    Column("customer_ids", ARRAY(BigInteger)),
-    Column("made_at", DateTime(timezone=True), nullable=False),
-    PrimaryKeyConstraint("id"),
-    Index("moved_customers_xid_idx", "xid"),
-    # Who asks what is held names the areas that the answer depends on.
-    info={"rule": "queue", "moves_with": ()},
 )
 
 # --- record --------------------------------------------------------------------------------------------------------

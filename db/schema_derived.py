@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from db.columns import metadata
+from db.columns import identity, metadata
 from db.columns import text_column as _text
 
 # The four values between the five scores of each measure, over the customers of the whole company.
@@ -218,4 +218,18 @@ search_parts = Table(
     PrimaryKeyConstraint("part"),
     # It says where a search looks first, never what it finds: nothing has to be asked anew for its sake.
     info={"rule": "hidden", "moves_with": ("customers", "metrics")},
+)
+
+# Whose columns that processes hold in memory are out of date, by the transaction that changed them; NULL: everybody's.
+moved_customers = Table(
+    "moved_customers",
+    metadata,
+    identity(),
+    Column("xid", BigInteger, nullable=False, server_default=text("pg_current_xact_id()::text::bigint")),
+    Column("customer_ids", ARRAY(BigInteger)),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("id"),
+    Index("moved_customers_xid_idx", "xid"),
+    # Who asks what is held names the areas that the answer depends on.
+    info={"rule": "queue", "moves_with": ()},
 )

@@ -16,7 +16,7 @@ from db.errors import NotFound
 from db.fields import Bounds, Kind
 from db.permissions import Permission, Viewer
 from db.rules import Condition, Group, Span, conditions
-from db.segments import _looked_up, _orders_within, _Question
+from db.segment_question import Question, looked_up, orders_within
 from db.words import _
 
 Tree: TypeAlias = "int | tuple[str, tuple[Tree, ...]]"
@@ -142,7 +142,7 @@ def kept(conn: Connection, *, viewer: Viewer, customer_id: int, today: date) -> 
 kept.personal = True  # type: ignore[attr-defined]  # each user's own segments
 
 
-class _OfOne(_Question):
+class _OfOne(Question):
     """Rules about one customer: what is looked up in other tables is looked up for them alone."""
 
     def __init__(self, today: date, bounds: Bounds, customer_id: int) -> None:
@@ -153,7 +153,7 @@ class _OfOne(_Question):
         """What the condition looks at; of what is looked up whether it was found, of a period the number of orders."""
         if c.field.kind is Kind.PERIOD:
             self.fits(c)
-            return func.coalesce(_orders_within(schema.order_days.c.days, c.span, self.today), 0)
+            return func.coalesce(orders_within(schema.order_days.c.days, c.span, self.today), 0)
         if c.field.column is None:
             return self._holds(Condition(c.field, OPPOSITE.get(c.op, c.op), c.values, c.span))
         return c.field.column(self.today, self.bounds)
@@ -162,5 +162,5 @@ class _OfOne(_Question):
         at_once = c.field.kind is Kind.PERIOD or (c.field.key == "bought_category" and c.span == Span())
         if c.field.column is not None or at_once or c.op in OPPOSITE:
             return super()._holds(c)
-        found = _looked_up(c, self.today).subquery()
+        found = looked_up(c, self.today).subquery()
         return exists(select(literal(1)).where(found.c.customer_id == self._customer_id))

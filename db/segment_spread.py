@@ -11,7 +11,7 @@ from db import scores, segments
 from db.errors import Invalid
 from db.fields import FIELDS
 from db.permissions import Permission, Viewer
-from db.segments import _Question
+from db.segment_question import Question
 from db.words import _
 
 MORE = ("city", "r_score", "f_score")
@@ -28,7 +28,7 @@ def spread(conn: Connection, *, viewer: Viewer, rule: str, today: date, by: str)
         raise Invalid(_("“{field}” has no list of values.").format(field=by))
     group = segments.checked(conn, viewer, rule)
     bounds, _made = scores.bounds(conn)
-    asked = _Question(today, bounds)
+    asked = Question(today, bounds)
     fits, column = asked.fits(group), FIELDS[by].column
     assert column
     each = (

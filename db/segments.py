@@ -8,46 +8,38 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from sqlalchemy import (
-    CTE,
     BigInteger,
-    ColumnElement,
     Connection,
-    Date,
     Select,
-    Table,
-    and_,
     case,
     func,
     literal,
-    not_,
-    or_,
     select,
     true,
     tuple_,
     union_all,
 )
-from sqlalchemy import column as named_column
 from sqlalchemy.dialects.postgresql import ARRAY, array
 
-from db import custom_fields, customers, funnel, held, lookups, nested, schema, scores, tags, text
+from db import custom_fields, customers, funnel, held, nested, schema, scores, tags, text
 from db.cluster_values import PREFIX as CLUSTERS
-from db.comparisons import OPPOSITE, compared
 from db.connection import bounded
 from db.custom_values import PREFIX
 from db.customer_filters import Filters
 from db.customers import Page
 from db.errors import Invalid, Refused, Unavailable
-from db.fields import FIELDS, Bounds, Field, Kind, since
+from db.fields import FIELDS, Bounds, Field, Kind
 from db.metrics import Stage
 from db.permissions import Permission, Viewer
 from db.rule_words import Names
-from db.rules import Condition, Group, Span, conditions, parse_text
+from db.rules import Condition, Group, conditions, parse_text
+from db.segment_question import Question, column_of, each_customer
 from db.words import _
 
 MOST_CHOICES = 500
@@ -92,7 +84,7 @@ def count(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> int:
     group = checked(conn, viewer, rule)
     bounds, _made = scores.bounds(conn)
     known = _remembered(conn, viewer, today, bounds, (group,), lambda sight: sight.count(group))
-    return _Question(today, bounds, scoped=viewer.scoped).count(conn, group) if known is None else known
+    return Question(today, bounds, scoped=viewer.scoped).count(conn, group) if known is None else known
 
 
 def _remembered(
@@ -107,17 +99,11 @@ def _remembered(
 
     def missing(condition: Condition) -> Any:
         c = schema.customers.c
-        asked = _Question(today, bounds, scoped=viewer.scoped)
-        ids = conn.scalars(asked.who(Group("all", (condition,)), _each_customer(c.id))).all()
+        asked = Question(today, bounds, scoped=viewer.scoped)
+        ids = conn.scalars(asked.who(Group("all", (condition,)), each_customer(c.id))).all()
         return np.asarray(ids, dtype=np.int64)
 
     return held.ask(conn, viewer=viewer, today=today, bounds=bounds, rules=rules, missing=missing, answer=answer)
-
-
-def _each_customer(*columns: Any) -> Select[Any]:
-    m = schema.customer_metrics.c
-    joined = schema.customers.outerjoin(schema.customer_metrics, m.customer_id == schema.customers.c.id)
-    return select(*columns).select_from(joined)
 
 
 def explore(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Explored:
@@ -128,9 +114,9 @@ def explore(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Expl
     known = _remembered(conn, viewer, today, bounds, (group,), lambda sight: _explored(sight, group, made))
     if known is not None:
         return known
-    asked = _Question(today, bounds, scoped=viewer.scoped)
+    asked = Question(today, bounds, scoped=viewer.scoped)
     labelled = {f"fits_{i}": asked.fits(rule) for i, rule in enumerate((group, *group.rules))}
-    values = {name: func.coalesce(_column(name, today, bounds), "") for name in DIMENSIONS}
+    values = {name: func.coalesce(column_of(name, today, bounds), "") for name in DIMENSIONS}
     # A fence: each value is computed once for each customer, and not again for each count.
     each = asked.base(*(v.label(k) for k, v in (labelled | values).items())).offset(0).subquery().c
     keys = [each[name] for name in DIMENSIONS]
@@ -223,7 +209,7 @@ def _each(
     """How many customers fit each rule by itself, in one pass."""
     if not found:
         return ()
-    asked = _Question(today, bounds, once=True, scoped=scoped)
+    asked = Question(today, bounds, once=True, scoped=scoped)
     fitting = [func.count().filter(asked.fits(each)) for each in found]
     values: list[Any] = [value.label(name) for name, value in asked.values.items()]
     each_customer = asked.base(*values or [true()]).offset(0).subquery()  # a fence, as in `explore`
@@ -261,7 +247,7 @@ def preview(
         known = _remembered(conn, viewer, today, bounds, (group,), first)
         if known is not None:
             return Page(customers.rows_of(conn, today, known[0], viewer=viewer), known[1], False)
-    asked = _Question(today, bounds, scoped=viewer.scoped)
+    asked = Question(today, bounds, scoped=viewer.scoped)
     query = asked.who(group, customers.listed(today, Filters()))
     if total is None:
         total = asked.count(conn, group)
@@ -276,7 +262,7 @@ def export(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Itera
     viewer.require(Permission.CUSTOMERS_EXPORT)
     group = checked(conn, viewer, rule)
     bounds, _made = scores.bounds(conn)
-    asked = _Question(today, bounds, scoped=viewer.scoped)
+    asked = Question(today, bounds, scoped=viewer.scoped)
     total = asked.count(conn, group)
     if total > customers.MOST_EXPORTED:
         most = f"{customers.MOST_EXPORTED:,}"
@@ -291,7 +277,7 @@ def fitting(
 ) -> Select[Any]:
     """Rows (customer_id, number) of who fits each of these rules by number, of these customers or of all."""
     ids = None if among is None else literal(list(among), ARRAY(BigInteger))
-    asked = _Question(today, bounds, once=True, among=ids)
+    asked = Question(today, bounds, once=True, among=ids)
     numbers = [case((asked.fits(rule), literal(number, BigInteger))) for number, rule in found.items()]
     base = asked.base(schema.customers.c.id.label("member_id"), *(v.label(k) for k, v in asked.values.items()))
     if ids is not None:
@@ -315,14 +301,14 @@ def numbers(conn: Connection, rule: Group, today: date, limit: int) -> tuple[int
     """The same of a rule that was checked before."""
     bounds, _made = scores.bounds(conn)
     c = schema.customers.c
-    found = _Question(today, bounds).who(rule, _each_customer(c.id).where(c.archived_at.is_(None)))
+    found = Question(today, bounds).who(rule, each_customer(c.id).where(c.archived_at.is_(None)))
     return tuple(conn.scalars(found.order_by(c.id).limit(limit)))
 
 
 def combinations(conn: Connection, found: Sequence[Group], today: date) -> dict[int, int]:
     """How many customers fit exactly which of some rules: bit i of the key is set for who fits the one at place i."""
     bounds, _made = scores.bounds(conn)
-    asked = _Question(today, bounds, once=True)
+    asked = Question(today, bounds, once=True)
     bits = [case((asked.fits(rule), literal(1 << i, BigInteger)), else_=0) for i, rule in enumerate(found)]
     values: list[Any] = [value.label(name) for name, value in asked.values.items()]
     each_customer = asked.base(*values or [true()]).offset(0).subquery()  # a fence, as in `explore`
@@ -336,118 +322,8 @@ def members(conn: Connection, asking: Viewer, rule: str, today: date) -> Select[
     group = checked(conn, asking, rule)
     bounds, _made = scores.bounds(conn)
     c = schema.customers.c
-    everyone = _each_customer(c.id.label("customer_id")).where(c.archived_at.is_(None))
-    return _Question(today, bounds, scoped=asking.scoped).who(group, everyone)
-
-
-class _Question:
-    """Rules as expressions over customers and their metrics, and what they look up in other tables.
-
-    A look-up is joined as a set of its own, each customer once: as a sub-select within an expression it would be run
-    for every customer as soon as it is too large for memory, and not materialized by each of a query's workers.
-    """
-
-    def __init__(
-        self,
-        today: date,
-        bounds: Bounds,
-        *,
-        once: bool = False,
-        scoped: bool = False,
-        among: ColumnElement[Any] | None = None,
-    ) -> None:
-        """With `once` rules speak of `values` by name: a query around `base` that computes each of them once.
-
-        With `scoped` the planner is kept from beginning with who is in a set: of few customers it expects one, and
-        would read the view of the metrics through for each of them. `among` are the ids, an array, of the only
-        customers who are asked about.
-        """
-        self.today, self.bounds, self._once, self._scoped, self._among = today, bounds, once, scoped, among
-        self.values: dict[str, ColumnElement[Any]] = {}
-        self._found: dict[tuple[Any, ...], CTE | Table] = {}
-
-    def fits(self, rule: Condition | Group) -> ColumnElement[bool]:
-        """True or false, never null: what is not known fits no condition, and its opposite."""
-        if isinstance(rule, Condition):
-            return self._holds(rule)
-        each = [self.fits(r) for r in rule.rules]
-        if rule.match == "all":
-            return and_(true(), *each)
-        found = or_(*each) if each else literal(False)
-        return not_(found) if rule.match == "none" else found
-
-    def base(self, *columns: Any) -> Select[Any]:
-        """Columns, made of `fits` before, of everyone."""
-        return self._joined(_each_customer(*columns)).where(schema.customers.c.archived_at.is_(None))
-
-    def who(self, rule: Group, query: Select[Any]) -> Select[Any]:
-        """A query over customers, narrowed to who fits."""
-        fits = self.fits(rule)
-        return self._joined(query).where(fits)
-
-    def count(self, conn: Connection, rule: Group) -> int:
-        """How many fit."""
-        fits = self.fits(rule)
-        return conn.scalar(self.base(func.count()).where(fits)) or 0
-
-    def _joined(self, query: Select[Any]) -> Select[Any]:
-        for found in self._found.values():
-            query = query.outerjoin(found, found.c.customer_id == schema.customers.c.id)
-        return query
-
-    def _holds(self, c: Condition) -> ColumnElement[bool]:
-        opposite = _opposite(c)
-        if opposite:
-            return not_(self._holds(opposite))
-        if c.field.key == "bought_category" and c.span == Span():
-            bought = schema.customer_categories
-            self._found[(bought.name,)] = bought
-            return self._named(func.coalesce(bought.c.categories.overlap(list(c.values)), False))
-        if c.field.kind is Kind.PERIOD:
-            days = self._found[(schema.order_days.name,)] = schema.order_days
-            return self._named(func.coalesce(_orders_within(days.c.days, c.span, self.today) > 0, False))
-        if c.field.column is None and c.field.kind not in (Kind.CHOICE, Kind.NUMBER, Kind.COUNT):
-            found = self._looked_up((c.field.key, c.op, c.values, c.span), lambda: _looked_up(c, self.today).distinct())
-            number = found.c.customer_id
-            return self._named(func.coalesce(number, 0) != 0 if self._scoped else number.is_not(None))
-        column = self._named(self._column(c), f"{c.field.key} {c.span}" if c.field.kind is Kind.COUNT else c.field.key)
-        if c.op in ("empty", "not empty"):
-            return column.is_(None) if c.op == "empty" else column.is_not(None)
-        return func.coalesce(compared(c, column, self.today), False)
-
-    def _column(self, c: Condition) -> ColumnElement[Any]:
-        """The value of the condition's field, which stands in a table beside or is looked up where it has no column."""
-        field = c.field
-        if field.column:
-            if field.beside is not None:
-                self._found[(field.beside.name,)] = field.beside
-            return field.column(self.today, self.bounds)
-        found = self._looked_up((field.key, c.span), lambda: lookups.values(field.key, c.span, self.today))
-        otherwise = 0 if field.kind is Kind.COUNT else field.otherwise
-        return found.c.value if otherwise is None else func.coalesce(found.c.value, otherwise)
-
-    def _looked_up(self, key: tuple[Any, ...], rows: Callable[[], Select[Any]]) -> CTE | Table:
-        """A set joined once for all the conditions that ask for it."""
-        if key not in self._found:
-            looked_up = rows()
-            if self._among is not None:
-                looked_up = looked_up.where(next(iter(looked_up.selected_columns)) == func.any(self._among))
-            self._found[key] = looked_up.cte(f"found_{len(self._found)}").prefix_with("MATERIALIZED")
-        return self._found[key]
-
-    def _named(self, value: ColumnElement[Any], name: str = "") -> ColumnElement[Any]:
-        if not self._once:
-            return value
-        called = name or f"found {len(self.values)}"
-        self.values[called] = value
-        return named_column(called, value.type)
-
-
-def _opposite(c: Condition) -> Condition | None:
-    """The condition of which this one is the opposite, if it is one."""
-    looked_up = c.op == "empty" and c.field.kind is Kind.SEVERAL and c.field.column is None
-    op = "not empty" if looked_up else OPPOSITE.get(c.op)
-    return Condition(c.field, op, c.values, c.span) if op else None
+    everyone = each_customer(c.id.label("customer_id")).where(c.archived_at.is_(None))
+    return Question(today, bounds, scoped=asking.scoped).who(group, everyone)
 
 
 def checked(conn: Connection, asking: Viewer, rule: str) -> Group:
@@ -479,50 +355,6 @@ def _require_fields(asking: Viewer, rule: Group) -> None:
 
 def _hidden(asking: Viewer, rule: Group) -> list[str]:
     return sorted({c.field.label for c in conditions(rule) if c.field.personal}) if asking.masked else []
-
-
-def _column(name: str, today: date, bounds: Bounds) -> ColumnElement[Any]:
-    expression = FIELDS[name].column
-    assert expression
-    return expression(today, bounds)
-
-
-def _looked_up(c: Condition, today: date) -> Select[Any]:
-    """The customers of a purchase, a campaign or a step, of tags or of contacts, of a frozen list."""
-    if c.field.kind in (Kind.SEVERAL, Kind.CONTACT):
-        return lookups.customers(c, today)
-    if c.field.kind is Kind.LISTED:
-        listed = schema.segment_members.c
-        return select(listed.customer_id).where(listed.segment_id.in_(list(c.values)))
-    if c.field.kind is Kind.STEP:
-        campaign_id, step = c.values
-        return funnel.members(campaign_id, step)
-    if c.field.kind is Kind.CAMPAIGN:
-        m = schema.campaign_members.c
-        day = m.received_on if c.field.key == "received" else m.first_redeemed_on
-        found = select(m.customer_id).where(m.campaign_id.in_(list(c.values)), *lookups.within(day, c.span, today))
-        return found if c.field.key == "received" else found.where(m.redemptions > 0)
-    i, p, o = schema.order_items.c, schema.products.c, schema.orders.c
-    bought = select(i.customer_id)
-    if c.field.key == "bought_product":
-        bought = bought.where(i.product_id.in_(list(c.values)))
-    else:
-        of_category = select(p.id).where(p.category.in_(list(c.values)))
-        bought = bought.where(i.product_id.in_(of_category))
-    if c.span == Span():
-        return bought
-    joined = bought.join(schema.orders, and_(o.customer_id == i.customer_id, o.id == i.order_id))
-    return joined.where(*lookups.within(o.placed_on, c.span, today))
-
-
-def _orders_within(days: ColumnElement[Any], span: Span, today: date) -> ColumnElement[int]:
-    """How many of the days of a customer's orders, which are in order, lie in a period: two binary searches."""
-    start = since(today, span.last_days) if span.last_days else span.start
-    end = today if span.last_days else span.end
-    until = func.width_bucket(literal(end, Date), days) if end else func.cardinality(days)
-    if not start or start == date.min:
-        return until
-    return until - func.width_bucket(literal(start - timedelta(days=1), Date), days)
 
 
 def _ordered(frame: pd.DataFrame) -> pd.DataFrame:

@@ -85,15 +85,8 @@ def work() -> None:
     number = min(controls.page_number("segment_page", question["rule"]), max(1, -(-found.customers // PAGE)))
     offset = (number - 1) * PAGE
     rows = data.read(segments.preview, **question, offset=offset, limit=PAGE, total=found.customers).rows
-    view.people(
-        rows,
-        found.customers,
-        number=number,
-        page_size=PAGE,
-        stages={s.value: _(STAGE_NAMES[s]) for s in Stage},
-        currency=settings.currency,
-        hidden=viewer.masked,
-    )
+    shown = {"number": number, "page_size": PAGE, "currency": settings.currency, "hidden": viewer.masked}
+    view.people(rows, found.customers, stages={s.value: _(STAGE_NAMES[s]) for s in Stage}, **shown)
     # Last: it counts many rules, and nothing above waits for it.
     segment_effects.draw(draft, effects, warning, question=question, found=found, choices=choices)
 

@@ -17,6 +17,7 @@ from db.connection import begin
 from db.embedded import Server
 from db.errors import Refused
 from db.permissions import NOBODY, WORKER, Permission, Viewer
+from db.segment_question import Question
 from tests import make
 from tests.db.segment_data import BIG, EVERYONE, TODAY, Data, filled, seen
 from tests.db.segment_rules import RULES
@@ -84,7 +85,7 @@ def was_remembered(viewer: Viewer, rule: str = EVERYONE) -> bool:
     """Whether this is answered from memory."""
     met: list[bool] = []
     with begin(viewer) as conn, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segments._Question, "count", lambda *_args: met.append(True) or 0)
+        patch.setattr(Question, "count", lambda *_args: met.append(True) or 0)
         segments.count(conn, viewer=viewer, rule=rule, today=TODAY)
     return not met
 

@@ -35,9 +35,11 @@ KINDS: Mapping[str, Any] = {
     "cents": np.int64,
     "first_order_on": np.int32,
     "last_order_on": np.int32,
+    "usual_days": np.int32,
     **dict.fromkeys(CHOICES, np.int32),
 }
-"""Days are counted from 1970-01-01, `cents` is the revenue in hundredths, `own_orders` are those it is of."""
+"""Days are counted from 1970-01-01, `cents` is the revenue in hundredths, `own_orders` are those it is of.
+`usual_days` are the customer's own interval, 0 without one."""
 PAIRS = ("ordered", "category", "product", "received", "redeemed", "step")
 SPARE = 0.02
 """Room for new customers, as a share; more is made when it is used up."""

@@ -33,8 +33,12 @@ _PLAIN: Mapping[str, sql.SQL] = {
     "cents": sql.SQL("(coalesce(m.revenue, 0) * 100)::bigint"),
     "first_order_on": sql.SQL("coalesce(m.first_order_on - '1970-01-01', %(never)s)"),
     "last_order_on": sql.SQL("coalesce(m.last_order_on - '1970-01-01', %(never)s)"),
+    "usual_days": sql.SQL("coalesce(d.usual_days, 0)"),
 }
-_FROM = sql.SQL("FROM customers AS c LEFT JOIN customer_metrics AS m ON m.customer_id = c.id")
+_FROM = sql.SQL(
+    "FROM customers AS c LEFT JOIN customer_metrics AS m ON m.customer_id = c.id "
+    "LEFT JOIN order_days AS d ON d.customer_id = c.id"
+)
 # Key, customer and day of each kind of pairs, for all customers or for those of a condition. Steps as db/funnel.py.
 _PAIRS: Mapping[str, sql.SQL] = {
     "ordered": sql.SQL(

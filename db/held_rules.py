@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from db import rfm
 from db.comparisons import OPPOSITE
 from db.fields import EPOCH, Bounds, Kind, since
 from db.funnel import Step
@@ -21,7 +22,8 @@ STEPS = tuple(Step)
 STAGES = tuple(Stage)
 _LATEST = 2**31 - 1
 _MOST_EXACT = 2**62
-_SCORED = {"r_score": "recency", "f_score": "frequency", "m_score": "monetary"}
+_SCORED = {"r_score": "recency", "f_score": "frequency", "m_score": "monetary", "value_decile": "value"}
+_CLASSES = {"rfm_class": rfm.BY_SCORES, "rfm_value": rfm.VALUE_BY_SCORES}
 _DATES = ("created_on", "first_order_on", "last_order_on")
 
 
@@ -66,8 +68,10 @@ class Asked:
             return self._of(name), self.columns.words[name]
         if name == "stage":
             return self._once("stage", self._stages), [s.value for s in STAGES]
+        if name in _CLASSES:
+            return self._once("classes", self._classes), ["", *_CLASSES[name]]
         scores: Numbers = self._once(name, lambda: self._scores(_SCORED[name]))
-        return scores, ["", "1", "2", "3", "4", "5"]
+        return scores, ["", *map(str, range(1, 11))]
 
     def _once(self, key: Any, make: Callable[[], Any]) -> Any:
         if key not in self._met:
@@ -88,7 +92,7 @@ class Asked:
         if c not in self.looked_up:
             if key in CHOICES:
                 return self._chosen(*self.codes(key), c)
-            if key == "stage" or key in _SCORED:
+            if key == "stage" or key in _SCORED or key in _CLASSES:
                 return self._chosen(*self.codes(key), c)
             if key in ("email", "phone"):
                 return self._chosen(self._of(key).astype(np.int8) + 1, ["", "no", "yes"], c)
@@ -158,10 +162,23 @@ class Asked:
         known: Bools = orders != 0
         if c.op in ("empty", "not empty"):
             return ~known if c.op == "empty" else known
-        found: Bools = known.copy()
-        for op, value in _comparisons(c):
-            found &= _quotient(op, cents, orders, value)
-        return found
+        return known & _quotient(cents, orders * 100, c)
+
+    def _interval(self, c: Condition) -> Bools:
+        usual = self._of("usual_days")
+        return self._number(usual, c, known=usual != 0)
+
+    def _due(self, c: Condition) -> Bools:
+        usual = self._of("usual_days")
+        return self._dated(np.where(usual != 0, self._of("last_order_on") + usual, NEVER), c)
+
+    def _rhythm(self, c: Condition) -> Bools:
+        """Days since the last order by the usual interval, compared as `_basket` does."""
+        usual = self._of("usual_days").astype(np.int64)
+        known: Bools = usual != 0
+        if c.op in ("empty", "not empty"):
+            return ~known if c.op == "empty" else known
+        return known & _quotient(_day(self.today) - self._of("last_order_on").astype(np.int64), usual, c)
 
     def _ordered(self, c: Condition) -> Bools:
         low, high = self._period(c.span)
@@ -206,15 +223,20 @@ class Asked:
         return np.where(last == NEVER, place[Stage.PROSPECT], found)
 
     def _scores(self, measure: str) -> Numbers:
-        """As `fields.score`: 1 to 5, 0 without orders."""
+        """As `fields.score`: from 1, 0 without orders."""
         between = self.bounds.get(measure)
         if not between:
             return np.zeros(self.size, np.int8)
-        name = {"recency": "last_order_on", "frequency": "orders", "monetary": "cents"}[measure]
+        name = {"recency": "last_order_on", "frequency": "orders"}.get(measure, "cents")
         exact = [Decimal(repr(bound)) * (100 if name == "cents" else 1) for bound in between]
         steps = [int(bound.to_integral_value(ROUND_FLOOR)) for bound in exact]
         scores = np.searchsorted(np.asarray(steps, np.int64), self._of(name), "left").astype(np.int8) + np.int8(1)
         return np.where(self._of("orders") == 0, np.int8(0), scores)
+
+    def _classes(self) -> Numbers:
+        """The place of the three scores in `rfm.BY_SCORES`, from 1; 0 without orders."""
+        r, f, m = (self.codes(name)[0].astype(np.int16) for name in ("r_score", "f_score", "m_score"))
+        return np.where((r > 0) & (f > 0) & (m > 0), r * 25 + f * 5 + m - 30, 0)
 
 
 _HOLDERS: Mapping[str, Callable[[Asked, Condition], Bools]] = {
@@ -223,6 +245,9 @@ _HOLDERS: Mapping[str, Callable[[Asked, Condition], Bools]] = {
     "revenue": Asked._revenue,
     "recency_days": Asked._recency,
     "basket": Asked._basket,
+    "interval": Asked._interval,
+    "next_due_on": Asked._due,
+    "rhythm": Asked._rhythm,
     "ordered": Asked._ordered,
     "bought_category": Asked._bought_category,
     "bought_product": Asked._looked_up,
@@ -230,7 +255,7 @@ _HOLDERS: Mapping[str, Callable[[Asked, Condition], Bools]] = {
     "redeemed": Asked._looked_up,
     "funnel": Asked._stepped,
 }
-HELD = frozenset({*CHOICES, "stage", *_SCORED, "email", "phone", *_DATES, *_HOLDERS})
+HELD = frozenset({*CHOICES, "stage", *_SCORED, *_CLASSES, "email", "phone", *_DATES, *_HOLDERS})
 """The keys of fields whose conditions need no table, by these operators."""
 _OPERATORS = frozenset(
     {"=", "<", "<=", ">", ">=", "between", "empty", "not empty", "in", "any of", "on", "before", "after", "in the last"}
@@ -293,14 +318,16 @@ _TENTHS = 10**6
 """Parts of one that a rule's number may have (db/rules.py, MOST_DECIMALS)."""
 
 
-def _quotient(op: str, cents: Numbers, orders: Numbers, value: Decimal) -> Bools:
-    """cents / 100 / orders compared with a value, exactly."""
-    wanted = int(value * _TENTHS)
-    left = cents.astype(object) if _large(cents, _TENTHS // 100) else cents
-    right = orders.astype(object) if _large(orders, wanted) else orders
-    one, other = left * (_TENTHS // 100), right * wanted
-    compare = {"=": np.equal, "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}[op]
-    return np.asarray(compare(one, other), np.bool_)
+def _quotient(above: Numbers, below: Numbers, c: Condition) -> Bools:
+    """Whether above / below is as the condition says, exactly; `below` is never negative."""
+    found = np.ones(len(above), np.bool_)
+    for op, value in _comparisons(c):
+        wanted = int(value * _TENTHS)
+        one = (above.astype(object) if _large(above, _TENTHS) else above) * _TENTHS
+        other = (below.astype(object) if _large(below, wanted) else below) * wanted
+        compare = {"=": np.equal, "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}[op]
+        found &= np.asarray(compare(one, other), np.bool_)
+    return found
 
 
 def _large(values: Numbers, factor: int) -> bool:

@@ -15,7 +15,7 @@ from db.errors import Invalid
 from db.permissions import Permission, Viewer
 from db.words import _, ngettext
 
-KEY = "customers_bulk"
+KEY, OF_RULE = "customers_bulk", "segment_bulk"
 
 
 def draw(viewer: Viewer, *, picked: Sequence[int], total: int, more: bool, filters: Filters, said: str) -> None:
@@ -49,9 +49,9 @@ def of_rule(viewer: Viewer, *, rule: str, total: int) -> None:
         return
     turn = st.session_state.get(f"{KEY}_turn", 0)
     label = ngettext("Change {n} who fits", "Change all {n} who fit", total).format(n=format.number(total))
-    with st.popover(label, icon=":material/checklist:", key=f"{KEY}_rule_{turn}"):
+    with st.popover(label, icon=":material/checklist:", key=f"{OF_RULE}_{turn}"):
         for kind, (name, icon) in kinds.items():
-            st.button(name, icon=icon, type="tertiary", key=f"{KEY}_{kind}", on_click=_asked, args=(kind, turn))
+            st.button(name, icon=icon, type="tertiary", key=f"{OF_RULE}_{kind}", on_click=_asked, args=(kind, turn))
         st.caption(_("Who fits when you confirm is changed; who is to be changed is shown before."))
     asked = st.session_state.pop(f"{KEY}_asked", None)
     if asked in kinds:

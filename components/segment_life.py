@@ -17,6 +17,7 @@ from db.segment_moves import COURSES, KEEP_DAYS, RECENT_DAYS, State
 from db.words import _
 
 PAGE = 10
+FOLDED = "segment_course_shown"
 
 
 def draw(one: Segment, *, viewer: Viewer, zone: str, today: date) -> None:
@@ -37,15 +38,22 @@ def draw(one: Segment, *, viewer: Viewer, zone: str, today: date) -> None:
 
 
 def _course(state: State, asked: dict[str, Any], zone: str) -> None:
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.markdown("**" + _("Members over time · customers") + "**", width="content")
-        named = {str(n): _("{n} days").format(n=n) for n in COURSES}
-        days = controls.switch(
-            "segment_days", _("Period"), list(named), named.__getitem__, default=str(COURSES[0]), hidden=True
-        )
     st.caption(wording.line(currency(state, zone), _since(state, zone)))
     if state.began_at is None:
         return
+    # What is folded is not asked for.
+    opened = st.expander(_("Members over time · customers"), icon=":material/timeline:", key=FOLDED, on_change="rerun")
+    if not opened.open:
+        return
+    with opened:
+        _drawn(asked, zone)
+
+
+def _drawn(asked: dict[str, Any], zone: str) -> None:
+    named = {str(n): _("{n} days").format(n=n) for n in COURSES}
+    days = controls.switch(
+        "segment_days", _("Period"), list(named), named.__getitem__, default=str(COURSES[0]), hidden=True
+    )
     rows = data.read(segment_moves.course, **asked, days=int(days))
     charts.course(
         rows["day"].tolist(),

@@ -155,6 +155,12 @@ def course(conn: Connection, *, viewer: Viewer, segment_id: int, today: date, da
     return pd.DataFrame(rows[::-1], columns=["day", "size", "joined", "left"])
 
 
+# Whose segment it is decides: never cached for another.
+_of_whom: tuple[Any, ...] = (state, members, moves, course)
+for _query in _of_whom:
+    _query.personal = True
+
+
 def discard_old(conn: Connection, *, today: date) -> int:
     """Forget who joined and left longer ago than KEEP_DAYS, as the worker; gives the rows removed."""
     zone = settings.get(conn).time_zone

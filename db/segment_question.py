@@ -28,6 +28,9 @@ from db.comparisons import OPPOSITE, compared
 from db.fields import FIELDS, Bounds, Kind, since
 from db.rules import Condition, Group, Span
 
+VALUED = (Kind.CHOICE, Kind.NUMBER, Kind.COUNT)
+"""The kinds of fields that have a value for each customer, where they have no column."""
+
 
 def each_customer(*columns: Any) -> Select[Any]:
     """Columns of all customers beside their metrics, where there are any."""
@@ -102,16 +105,16 @@ class Question:
         if c.field.kind is Kind.PERIOD:
             days = self._found[(schema.order_days.name,)] = schema.order_days
             return self._named(func.coalesce(orders_within(days.c.days, c.span, self.today) > 0, False))
-        if c.field.column is None and c.field.kind not in (Kind.CHOICE, Kind.NUMBER, Kind.COUNT):
+        if c.field.column is None and c.field.kind not in VALUED:
             found = self._looked_up((c.field.key, c.op, c.values, c.span), lambda: looked_up(c, self.today).distinct())
             number = found.c.customer_id
             return self._named(func.coalesce(number, 0) != 0 if self._scoped else number.is_not(None))
-        column = self._named(self._column(c), f"{c.field.key} {c.span}" if c.field.kind is Kind.COUNT else c.field.key)
+        column = self._named(self.column(c), f"{c.field.key} {c.span}" if c.field.kind is Kind.COUNT else c.field.key)
         if c.op in ("empty", "not empty"):
             return column.is_(None) if c.op == "empty" else column.is_not(None)
         return func.coalesce(compared(c, column, self.today), False)
 
-    def _column(self, c: Condition) -> ColumnElement[Any]:
+    def column(self, c: Condition) -> ColumnElement[Any]:
         """The value of the condition's field, which stands in a table beside or is looked up where it has no column."""
         field = c.field
         if field.column:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, exists, func, literal, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, func, literal
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from db import saved_segments, schema, scores, segments
 from db.changes import LARGEST_ID
@@ -15,8 +16,8 @@ from db.comparisons import OPPOSITE
 from db.errors import NotFound
 from db.fields import Bounds, Kind
 from db.permissions import Permission, Viewer
-from db.rules import Condition, Group, Span, conditions
-from db.segment_question import Question, looked_up, orders_within
+from db.rules import Condition, Group, conditions
+from db.segment_question import VALUED, Question, orders_within
 from db.words import _
 
 Tree: TypeAlias = "int | tuple[str, tuple[Tree, ...]]"
@@ -130,8 +131,9 @@ def kept(conn: Connection, *, viewer: Viewer, customer_id: int, today: date) -> 
     chosen, n = [], 0
     for number, code, name, rule in found:
         n += len(conditions(rule)) + 1
-        if n <= MOST_CONDITIONS and not segments._hidden(viewer, rule):
-            columns.append(asked.fits(rule).label(f"fits_{len(columns)}"))
+        whole = segments._countable(conn, viewer, rule)
+        if n <= MOST_CONDITIONS and whole:
+            columns.append(asked.fits(whole).label(f"fits_{len(columns)}"))
             chosen.append((number, code, name))
     if not (columns and 0 < customer_id <= LARGEST_ID):
         return []
@@ -146,21 +148,13 @@ class _OfOne(Question):
     """Rules about one customer: what is looked up in other tables is looked up for them alone."""
 
     def __init__(self, today: date, bounds: Bounds, customer_id: int) -> None:
-        super().__init__(today, bounds)
-        self._customer_id = customer_id
+        super().__init__(today, bounds, among=literal([customer_id], ARRAY(BigInteger)))
 
     def value(self, c: Condition) -> ColumnElement[Any]:
         """What the condition looks at; of what is looked up whether it was found, of a period the number of orders."""
         if c.field.kind is Kind.PERIOD:
             self.fits(c)
             return func.coalesce(orders_within(schema.order_days.c.days, c.span, self.today), 0)
-        if c.field.column is None:
-            return self._holds(Condition(c.field, OPPOSITE.get(c.op, c.op), c.values, c.span))
-        return c.field.column(self.today, self.bounds)
-
-    def _holds(self, c: Condition) -> ColumnElement[bool]:
-        at_once = c.field.kind is Kind.PERIOD or (c.field.key == "bought_category" and c.span == Span())
-        if c.field.column is not None or at_once or c.op in OPPOSITE:
-            return super()._holds(c)
-        found = looked_up(c, self.today).subquery()
-        return exists(select(literal(1)).where(found.c.customer_id == self._customer_id))
+        if c.field.column is None and c.field.kind not in VALUED:
+            return self.fits(Condition(c.field, OPPOSITE.get(c.op, c.op), c.values, c.span))
+        return self.column(c)

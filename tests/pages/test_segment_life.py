@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from components.segment_life import FOLDED
 from db import clock, customer, saved_segments, segments
 from db.connection import begin
 from db.embedded import Server
@@ -58,6 +59,9 @@ def test_the_screen_tells_who_joined_and_left(people: make.People) -> None:
     worked()
     app = sound(signed_in(people.ann, "segment", id=str(segment)))
     assert "Members up to date" in body(app)
+    assert "Who left" not in body(app), "what is folded is not asked for"
+    app.session_state[FOLDED] = True
+    app = sound(app.run())
     assert "Who left in the last 7 days" in body(app)
     assert "1 of 1" in body(app).replace("1–1", "1")
     other = body(sound(signed_in(people.cho, "segment", id=str(segment))))

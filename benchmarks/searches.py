@@ -292,8 +292,9 @@ def _spread(times: Sequence[float]) -> dict[str, float]:
 
 _SIZES = """
 SELECT c.relname, pg_relation_size(c.oid) AS bytes FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
-WHERE i.indrelid IN ('public.customers'::regclass, 'public.search_words'::regclass, 'public.customer_keys'::regclass)
-    AND c.relname ~ '(name_key|pinyin_key|initials_key|email_key|phone|search|customer_keys)' ORDER BY 2 DESC
+WHERE i.indrelid IN ('public.customers'::regclass, 'public.customer_texts'::regclass, 'public.search_words'::regclass,
+        'public.customer_keys'::regclass)
+    AND c.relname ~ '(name_key|pinyin_key|initials_key|email_key|phone|search|customer_(keys|texts))' ORDER BY 2 DESC
 """
 
 

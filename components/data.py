@@ -28,7 +28,7 @@ import streamlit as st
 from sqlalchemy import Connection, Engine, event, select
 from sqlalchemy.exc import DBAPIError
 
-from db import areas, schema, sessions, words
+from db import areas, nested, schema, sessions, words
 from db.connection import begin, engine, translated
 from db.errors import KehuError
 from db.permissions import GATE, Role, Viewer
@@ -235,9 +235,7 @@ def _key(made: Run, query: Callable[..., Any], viewer: Viewer, params: dict[str,
     if made.generations is None:
         made.generations = made.ask(_generations)
     code = getattr(query, "__code__", None)
-    personal = getattr(query, "personal", False)
-    if callable(personal):  # it depends on what is asked
-        personal = personal(**params)
+    personal = getattr(query, "personal", False) or any(nested.asks(text) for text in _texts(params))
     own = viewer.scoped or personal or code is None or "user_id" in code.co_names
     return (
         str(engine().url),
@@ -250,6 +248,14 @@ def _key(made: Run, query: Callable[..., Any], viewer: Viewer, params: dict[str,
         words.language(),
         made.session.today.isoformat(),
     )
+
+
+def _texts(params: dict[str, Any]) -> Iterator[str]:
+    """The texts among what is asked: rules of segments may be among them."""
+    for value in params.values():
+        for each in value if isinstance(value, tuple) else (value,):
+            if isinstance(each, str):
+                yield each
 
 
 _read_by: dict[tuple[str, str, Role], frozenset[str]] = {}

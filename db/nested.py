@@ -37,8 +37,11 @@ class Named:
 
 
 def asks(rule: str) -> bool:
-    """Whether a rule (JSON) may name segments: then its count is nobody's but the asker's."""
-    return '"segment"' in rule or "\\u" in rule
+    """Whether a text may be a rule that names segments, frozen lists or clusters, which may be a user's own.
+
+    Then what one is told of it is nobody's but the asker's.
+    """
+    return any(named in rule for named in ('"segment"', '"listed"', '"cluster.', "\\u"))
 
 
 def named(rule: Condition | Group) -> set[int]:

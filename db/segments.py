@@ -470,13 +470,3 @@ def called(known: Mapping[tuple[str, Any], str]) -> Names:
         return known.get(("received" if field == "redeemed" else field, value), unknown)
 
     return name
-
-
-def _of_the_asker(*, rule: str = "", rules: tuple[str, ...] = (), **_others: Any) -> bool:
-    """Which segments a rule may name is each user's own: what one is told is not kept for another."""
-    return any(nested.asks(each) for each in (rule, *rules))
-
-
-_of_whom: tuple[Any, ...] = (count, counts, explore, preview, names)
-for _query in _of_whom:
-    _query.personal = _of_the_asker

@@ -70,7 +70,14 @@ ALSO = {
     "components/customer_views.py": {"db.customer_filters", "db.saved_views", "db.view_params"},  # hands them on
     "components/view_words.py": {"db.customer_filters", "db.saved_views", "db.view_params"},  # what a view asks for
     "components/view_clash.py": {"db.saved_views"},  # the columns of a view
-    "components/data.py": {"db.areas", "db.connection", "db.schema", "db.sessions", "sqlalchemy"},  # the bridge
+    "components/data.py": {
+        "db.areas",
+        "db.connection",
+        "db.nested",
+        "db.schema",
+        "db.sessions",
+        "sqlalchemy",
+    },  # the bridge
     "components/drafts.py": {"db.drafts"},  # hands its functions to read and write
     "components/duplicates_view.py": {"db.duplicates"},  # hands its function to read
     "components/exports.py": {"db.exports", "db.offers"},  # hands their functions to read and write

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -81,3 +82,19 @@ def test_nobody_is_shown_what_another_one_was_shown(
     for one in asked_for:
         for viewer in (viewer for pair in couples for viewer in pair):
             assert asked(viewer, name, one, cached=True) == asked(viewer, name, one, cached=False)
+
+
+@pytest.mark.parametrize("name", [name for name in QUERIES if RULES[name].values.keys() & {"rule", "rules"}])
+def test_what_names_somebodys_own_list_is_kept_for_nobody_else(
+    pairs: tuple[list[tuple[Viewer, Viewer]], Planted], name: str
+) -> None:
+    """A private frozen list holds the planted customer: its owner is told of it, a colleague of the role is not."""
+    couples, ids = pairs
+    for one, other in couples[1:]:
+        with begin(one, write=True) as conn:
+            number, *_more = saved_segments.freeze(conn, actor=one, name=f"{name} {one.user_id}", ids=(ids.customer,))
+        rule = json.dumps({"all": [{"field": "listed", "op": "any of", "value": [number]}]})
+        values = {k: v(ids) if callable(v) else v for k, v in RULES[name].values.items()}
+        values |= {"rule": rule} if "rule" in values else {"rules": (rule, '{"any": []}')}
+        for viewer in (one, other):
+            assert asked(viewer, name, values, cached=True) == asked(viewer, name, values, cached=False)

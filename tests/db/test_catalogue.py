@@ -197,14 +197,12 @@ def test_a_private_segment_counts_for_its_owner_and_an_administrator_alone(clean
             segments.count(conn, viewer=viewer, rule=of(4711, op="not in"), today=TODAY)
 
 
-def test_what_is_told_of_named_segments_is_kept_for_nobody_else() -> None:
-    for query in (segments.count, segments.explore, segments.preview, segments.names):
-        personal: Any = query.personal  # type: ignore[attr-defined]
-        assert personal(rule=of(1), today=TODAY)
-        assert personal(rule=of(1).replace("segment", "\\u0073egment"))
-        assert not personal(rule=NORTH)
-    assert segments.counts.personal(rules=(NORTH, of(1)))  # type: ignore[attr-defined]
-    assert not segments.counts.personal(rules=(NORTH, EVERYONE))  # type: ignore[attr-defined]
+def test_a_rule_that_may_name_what_is_ones_own_is_told_from_others() -> None:
+    assert nested.asks(of(1))
+    assert nested.asks(of(1).replace("segment", "\\u0073egment"))
+    assert nested.asks('{"all":[{"field":"cluster.1","op":"in","value":["1"]}]}')
+    assert not nested.asks(NORTH)
+    assert not nested.asks(EVERYONE)
 
 
 def test_what_is_hidden_stays_hidden_within_a_segment(clean: Data) -> None:

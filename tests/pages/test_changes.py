@@ -162,6 +162,7 @@ def test_a_load_is_asked_about_once_more(people: make.People) -> None:
     with connection.begin(people.root, write=True) as conn:
         load = {"command": "demo.load", "permission": Permission.DEMO_LOAD, "source": "demo"}
         done = changes.start(conn, actor=people.root, **load)
+        changes.insert(conn, done, "campaigns", [{"name": "Loaded", "starts_on": TODAY, "ends_on": TODAY}])
     asked = "it comes back only by loading it again."
     assert asked in body(choose(opened(people.root), done))
     edited = saved(people.ann, added(people.ann), city="Rome")

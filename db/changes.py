@@ -110,7 +110,7 @@ def insert(conn: Connection, set_id: int, table: str, rows: Sequence[Row]) -> li
     _touch(conn, t, given)
     _review(conn, t, given)
     _keep_searched(conn, t, given, SEARCHED)
-    _tell(conn, t, given, moved.SEEN)
+    _tell(conn, t, given)
     bump(conn, schema.moved(t))
     return [int(row["id"]) for row in given]
 
@@ -217,7 +217,7 @@ def delete(conn: Connection, set_id: int, table: str, rows: Sequence[Row]) -> in
     _touch(conn, t, wanted)
     _review(conn, t, wanted)
     _keep_searched(conn, t, wanted, SEARCHED)
-    _tell(conn, t, wanted, moved.SEEN)
+    _tell(conn, t, wanted)
     bump(conn, schema.moved(t))
     return int(done)
 
@@ -305,10 +305,12 @@ def _keep_searched(conn: Connection, t: Table, rows: Sequence[Row], changed: Seq
         conn.exec_driver_sql("SELECT public.learn_words(%(ids)s::bigint[])", given)
 
 
-def _tell(conn: Connection, t: Table, rows: Sequence[Row], changed: Iterable[str]) -> None:
-    """Processes that hold customers in memory hear of it."""
-    if t is schema.customers and moved.SEEN & set(changed):
-        moved.tell(conn, [row["id"] for row in rows])
+def _tell(conn: Connection, t: Table, rows: Sequence[Row], changed: Iterable[str] | None = None) -> None:
+    """Processes that hold customers in memory hear of it; `changed` are the columns, None where rows come or go."""
+    part, seen = moved.SEEN.get(t.name, ("", frozenset()))
+    if seen and (changed is None or seen & set(changed)):
+        owner = "id" if t is schema.customers else "customer_id"
+        moved.tell(conn, [row[owner] for row in rows], part)
 
 
 def _possible(t: Table, rows: Sequence[Row]) -> None:

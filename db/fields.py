@@ -424,9 +424,9 @@ def _custom(own: custom_values.Field) -> ColumnElement[Any]:
 
 # --- clusters --------------------------------------------------------------------------------------------------------
 
-_STEPS = 1e6
+STEPS_OF_ONE = 1e6
 """Scores are compared to so many parts of one; equal ones count as the earlier cluster."""
-_FARTHEST = 50.0
+FARTHEST = 50.0
 """As in analytics/clusters.py."""
 
 
@@ -470,7 +470,7 @@ def _cluster(model: cluster_values.Model, today: date) -> ColumnElement[Any]:
     for i, key in enumerate(model.features):
         logarithm = func.ln(1.0 + func.greatest(values[key], 0.0))
         apart = (logarithm - literal(model.centers[i], Float)) / literal(model.scales[i], Float)
-        within = func.greatest(func.least(apart, _FARTHEST), -_FARTHEST)
+        within = func.greatest(func.least(apart, FARTHEST), -FARTHEST)
         # Not by coalesce: least and greatest leave out what is null.
         scaled.append(case((values[key].is_(None), 0.0), else_=within).label(f"x{i}"))
     x = select(*scaled).correlate(_m.orders.table).offset(0).subquery("figures").c
@@ -482,7 +482,7 @@ def _cluster(model: cluster_values.Model, today: date) -> ColumnElement[Any]:
                 score += x[f"x{i}"] * literal(model.linear[k][i], Float)
             if model.squares[k][i]:
                 score += x[f"x{i}"] * x[f"x{i}"] * literal(model.squares[k][i], Float)
-        scores.append(cast(func.floor(score * literal(_STEPS, Float)), BigInteger) * 16 + (15 - k))
+        scores.append(cast(func.floor(score * literal(STEPS_OF_ONE, Float)), BigInteger) * 16 + (15 - k))
     best = select(cast(16 - func.greatest(*scores).op("&")(15), Text)).correlate(_m.orders.table).scalar_subquery()
     return case((func.coalesce(_m.orders, 0) > 0, best))
 

@@ -26,7 +26,7 @@ from db import clock, held_loading, moved, schema, scores, settings
 from db.connection import begin, engine
 from db.errors import KehuError
 from db.fields import Bounds
-from db.held_columns import Bools, Columns, Numbers
+from db.held_columns import PAIRS, Bools, Columns, Numbers
 from db.held_rules import Asked, areas, not_held
 from db.permissions import WORKER, Viewer
 from db.rules import Condition, Group
@@ -44,7 +44,7 @@ FEW = 0.2
 """A part of all rows that is picked out before it is asked; of more, all are asked."""
 LOAD_MS = 900_000
 EVERY_S, VERIFY_S, AGAIN_S = 5.0, 600.0, 60.0
-_HEARD = ("campaigns", "customers", "metrics", "orders", "profiles", "settings")
+_HEARD = ("around", "campaigns", "customers", "metrics", "orders", "profiles", "settings", "tags", "tasks")
 """The areas in which the columns' data move."""
 
 log = logging.getLogger("kehu.held")
@@ -110,7 +110,7 @@ def _generations(conn: Connection) -> dict[str, int]:
 
 def _said(conn: Connection, held: _Held) -> list[Any]:
     m = schema.moved_customers.c
-    rows = conn.execute(select(m.id, m.xid, m.customer_ids).where(m.xid >= held.since).order_by(m.id)).all()
+    rows = conn.execute(select(m.id, m.xid, m.customer_ids, m.part).where(m.xid >= held.since).order_by(m.id)).all()
     return [row for row in rows if row.id not in held.heard]
 
 
@@ -124,11 +124,13 @@ def _catch_up(conn: Connection, held: _Held, most: int) -> bool:
     if lost or held.zone != settings.get(conn).time_zone or any(row.customer_ids is None for row in said):
         held.late = True
         return False
-    ids = sorted({i for row in said for i in row.customer_ids})
-    if len(ids) > most:
+    known = {part: sorted({i for row in said if row.part == part for i in row.customer_ids}) for part in PAIRS}
+    if sum(map(len, known.values())) > most:
         return False
-    for start in range(0, len(ids), STEP):
-        held_loading.put(conn, held.columns, ids[start : start + STEP])
+    # The customers first: what belongs to new ones finds them there.
+    for part, ids in known.items():
+        for start in range(0, len(ids), STEP):
+            held_loading.put(conn, held.columns, part, ids[start : start + STEP])
     heard = held.heard | {row.id: row.xid for row in said}
     held.heard = {i: xid for i, xid in heard.items() if xid >= oldest}
     held.since, held.moved, held.at = oldest, _generations(conn), time.monotonic()
@@ -259,8 +261,7 @@ def _tend(held: _Held, verify: Verify | None) -> None:
         with _lock:
             if not _catch_up(conn, held, MOST_CUSTOMERS):
                 return
-            if np.count_nonzero(held.columns.changed) > MOST_CHANGED:
-                held.columns.settle()
+            held.columns.settle(MOST_CHANGED)
             if verify is None:
                 return
             today, bounds = clock.today(held.zone), scores.bounds(conn)[0]

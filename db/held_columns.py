@@ -6,7 +6,7 @@ them, db/held.py keeps them current and decides who is answered from them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +16,8 @@ import numpy.typing as npt
 Bools = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[Any]
 
-NEVER = -(2**31)
-"""A day that is not known, before all others."""
+NEVER, LATEST = -(2**31), 2**31 - 1
+"""A day that is not known, before all others, and the last that there can be."""
 CHOICES = (
     *("region", "city", "source", "age_band", "income_band", "home_ownership", "marital_status", "household_size"),
     *("household_kind", "children"),
@@ -40,7 +40,16 @@ KINDS: Mapping[str, Any] = {
 }
 """Days are counted from 1970-01-01, `cents` is the revenue in hundredths, `own_orders` are those it is of.
 `usual_days` are the customer's own interval, 0 without one."""
-PAIRS = ("ordered", "category", "product", "received", "redeemed", "step")
+PAIRS: Mapping[str, tuple[str, ...]] = {
+    "": ("ordered", "category", "product", "received", "redeemed", "step"),
+    "tags": ("tag",),
+    "contacts": ("contact",),
+    "tasks": ("task",),
+    "consents": ("consent",),
+}
+"""What changes together (db/moved.py), and the pairs of it; '' is the customer's own row, too."""
+NAMED = ("category", "tag")
+"""Pairs whose keys are numbers of `Columns.named`."""
 SPARE = 0.02
 """Room for new customers, as a share; more is made when it is used up."""
 
@@ -49,35 +58,87 @@ SPARE = 0.02
 class Pairs:
     """Many (key, day) for each customer: in the order of keys and days, with the rows of the customers.
 
-    What a customer has since the load stands in `new`, and the rows of such customers count only there.
+    What a customer has since the load stands in `new`, and the rows of such customers, `changed`, count only there.
+    Asked without keys all count, and from `low` to `high` the days.
     """
 
     starts: dict[int, tuple[int, int]]
     rows: Numbers
     days: Numbers
+    changed: Bools
     new: dict[str, Numbers] = field(default_factory=lambda: {k: np.empty(0, np.int64) for k in ("key", "row", "day")})
 
-    def hold(self, keys: Iterable[int], low: int, high: int, changed: Bools) -> Bools:
-        """Which rows have one of the keys on a day from `low` to `high`; `changed` are the rows that `new` is of."""
-        found = np.zeros(len(changed), np.bool_)
-        wanted = list(keys)
-        for key in wanted:
-            start, end = self.starts.get(key, (0, 0))
-            if start < end:
-                days = self.days[start:end]
-                first, last = np.searchsorted(days, low, "left"), np.searchsorted(days, high, "right")
-                found[self.rows[start + first : start + last]] = True
-        found &= ~changed
-        new = self.new
-        if len(new["row"]):
-            fits = np.isin(new["key"], wanted) & (new["day"] >= low) & (new["day"] <= high)
-            found[new["row"][fits]] = True
+    def hold(self, keys: Iterable[int] | None, low: int = NEVER, high: int = LATEST) -> Bools:
+        """Which rows have one of the keys on one of the days."""
+        found = np.zeros(len(self.changed), np.bool_)
+        wanted = None if keys is None else list(keys)
+        for rows, _days in self._spans(wanted, low, high):
+            found[rows] = True
+        found &= ~self.changed
+        found[self._since(wanted, low, high)[0]] = True
         return found
+
+    def count(self, keys: Iterable[int] | None, low: int = NEVER, high: int = LATEST) -> Numbers:
+        """How many each row has."""
+        wanted = None if keys is None else list(keys)
+        found = np.zeros(len(self.changed), np.int64)
+        for rows, _days in self._spans(wanted, low, high):
+            found += np.bincount(rows, minlength=len(found))
+        found[self.changed] = 0
+        return found + np.bincount(self._since(wanted, low, high)[0], minlength=len(found))
+
+    def latest(self, keys: Iterable[int] | None) -> Numbers:
+        """The last day of each row; NEVER without one."""
+        wanted = None if keys is None else list(keys)
+        found = np.full(len(self.changed), NEVER, np.int64)
+        own = np.empty_like(found)
+        for rows, days in self._spans(wanted, NEVER, LATEST):
+            own[:] = NEVER
+            own[rows] = days  # in the order of days: of several that are written to one row the last one stays
+            np.maximum(found, own, out=found)
+        found[self.changed] = NEVER
+        rows, days = self._since(wanted, NEVER, LATEST)
+        np.maximum.at(found, rows, days)
+        return found
+
+    def _spans(self, keys: Sequence[int] | None, low: int, high: int) -> Iterator[tuple[Numbers, Numbers]]:
+        every = low <= NEVER and high >= LATEST
+        for key in self.starts if keys is None else dict.fromkeys(keys):
+            start, end = self.starts.get(key, (0, 0))
+            if start < end and not every:
+                days = self.days[start:end]
+                start, end = (
+                    start + int(np.searchsorted(days, low, "left")),
+                    start + int(np.searchsorted(days, high, "right")),
+                )
+            if start < end:
+                yield self.rows[start:end], self.days[start:end]
+
+    def _since(self, keys: Sequence[int] | None, low: int, high: int) -> tuple[Numbers, Numbers]:
+        new = self.new
+        fits = (new["day"] >= low) & (new["day"] <= high)
+        if keys is not None:
+            fits &= np.isin(new["key"], keys)
+        return new["row"][fits], new["day"][fits]
 
     def put(self, rows: Numbers, new: Mapping[str, Numbers]) -> None:
         """These rows have `new` instead of what they had."""
+        self.changed[rows] = True
         kept = ~np.isin(self.new["row"], rows)
         self.new = {k: np.concatenate([held[kept], new[k]]) for k, held in self.new.items()}
+
+    def settled(self) -> Pairs:
+        """The same with what came since the load among the rest, so that looking up is as quick as it was."""
+        keys = np.repeat(list(self.starts), [end - start for start, end in self.starts.values()]).astype(np.int64)
+        kept = ~self.changed[self.rows]
+        key = np.concatenate([keys[kept], self.new["key"]])
+        row, day = (np.concatenate([old[kept], self.new[new]]) for old, new in ((self.rows, "row"), (self.days, "day")))
+        order = np.lexsort((day, key))
+        known, at = np.unique(key[order], return_index=True)
+        ends = [*at[1:].tolist(), len(order)]
+        starts = dict(zip(known.tolist(), zip(at.tolist(), ends, strict=True), strict=True))
+        untouched = np.zeros(len(self.changed), np.bool_)
+        return Pairs(starts, row[order].astype(np.int32), day[order].astype(np.int32), untouched)
 
     @property
     def bytes(self) -> int:
@@ -85,25 +146,25 @@ class Pairs:
         return self.rows.nbytes + self.days.nbytes + sum(each.nbytes for each in self.new.values())
 
 
-def pairs(parts: Sequence[tuple[int, Numbers, Numbers]]) -> Pairs:
-    """Of (key, rows, days) for each key once."""
+def pairs(parts: Sequence[tuple[int, Numbers, Numbers]], rows: int) -> Pairs:
+    """Of (key, rows, days) for each key once, among so many rows."""
     starts, at = {}, 0
-    rows, days = [], []
-    for key, own, on in parts:
-        order = np.argsort(on, kind="stable")
-        rows.append(own[order].astype(np.int32))
-        days.append(on[order].astype(np.int32))
+    owners, on = [], []
+    for key, own, days in parts:
+        order = np.argsort(days, kind="stable")
+        owners.append(own[order].astype(np.int32))
+        on.append(days[order].astype(np.int32))
         starts[key] = (at, at + len(own))
         at += len(own)
     empty = [np.empty(0, np.int32)]
-    return Pairs(starts, np.concatenate(rows or empty), np.concatenate(days or empty))
+    return Pairs(starts, np.concatenate(owners or empty), np.concatenate(on or empty), np.zeros(rows, np.bool_))
 
 
 class Columns:
     """All customers. `values` are arrays of equal length, of which the first `rows` are used.
 
-    `words` are, for each of CHOICES, the words by number; `products` the products of each category by its name;
-    `changed` are the rows whose pairs stand in `Pairs.new`.
+    `words` are, for each of CHOICES, the words by number; `named` for each of NAMED the numbers by name; `products` the
+    products of each category by its name.
     """
 
     def __init__(
@@ -111,7 +172,7 @@ class Columns:
         values: Mapping[str, Numbers],
         words: Mapping[str, Sequence[str]],
         held: Mapping[str, Pairs],
-        categories: Sequence[str],
+        named: Mapping[str, Sequence[str]],
         products: Mapping[str, Sequence[int]],
     ) -> None:
         self.rows = len(values["id"])
@@ -119,9 +180,8 @@ class Columns:
         self.words = {name: list(known) for name, known in words.items()}
         self.codes = {name: {word: i for i, word in enumerate(known)} for name, known in self.words.items()}
         self.pairs = dict(held)
-        self.categories = {name: i for i, name in enumerate(categories)}
+        self.named = {kind: {name: i for i, name in enumerate(known)} for kind, known in named.items()}
         self.products = products
-        self.changed = np.zeros(self.rows, np.bool_)
         self._sorted = self.rows
         self._later: dict[int, int] = {}
         self._make_room(0)
@@ -141,28 +201,30 @@ class Columns:
         return np.asarray(found, dtype=np.int64)
 
     def put(
-        self, asked: Numbers, values: Mapping[str, Sequence[Any]], new: Mapping[str, Mapping[str, Numbers]]
+        self, asked: Numbers, values: Mapping[str, Sequence[Any]] | None, new: Mapping[str, Mapping[str, Numbers]]
     ) -> None:
-        """What stands of the customers `asked` by now: one value each of those who are there, and all their pairs.
+        """What stands of the customers `asked` by now: one value each of those who are there, and all of some pairs.
 
         Those who are not there any more are on no list. Pairs name customers (`id`), not rows.
         """
         gone = self.places(asked)
-        self.values["listed"][gone[gone >= 0]] = False
-        rows = self._rows_of(np.asarray(values["id"], dtype=np.int64))
-        for name, kind in KINDS.items():
-            given = [self._code(name, word) for word in values[name]] if name in CHOICES else values[name]
-            self.values[name][rows] = np.asarray(given, dtype=kind)
-        every = np.union1d(gone[gone >= 0], rows)
-        self.changed[every] = True
-        for name, held in self.pairs.items():
-            own = {"key": new[name]["key"], "row": self.places(new[name]["id"]), "day": new[name]["day"]}
+        every = gone[gone >= 0]
+        if values is not None:
+            self.values["listed"][every] = False
+            rows = self._rows_of(np.asarray(values["id"], dtype=np.int64))
+            for name, kind in KINDS.items():
+                given = [self._code(name, word) for word in values[name]] if name in CHOICES else values[name]
+                self.values[name][rows] = np.asarray(given, dtype=kind)
+            every = np.union1d(every, rows)
+        for name, found in new.items():
+            own = {"key": found["key"], "row": self.places(found["id"]), "day": found["day"]}
             known = own["row"] >= 0
-            held.put(every, {k: each[known] for k, each in own.items()})
+            self.pairs[name].put(every, {k: each[known] for k, each in own.items()})
 
-    def category(self, name: str) -> int:
-        """The number of a category; a new one is given the next."""
-        return self.categories.setdefault(name, len(self.categories))
+    def number(self, kind: str, name: str) -> int:
+        """The number of a name; a new one is given the next."""
+        known = self.named[kind]
+        return known.setdefault(name, len(known))
 
     def _code(self, name: str, word: str) -> int:
         code = self.codes[name].setdefault(word, len(self.words[name]))
@@ -180,7 +242,8 @@ class Columns:
             found[unknown] = np.arange(self.rows, self.rows + len(unknown))
             self._later |= {int(ids[i]): int(found[i]) for i in unknown}
             self.rows += len(unknown)
-            self.changed = np.concatenate([self.changed, np.zeros(len(unknown), np.bool_)])
+            for held in self.pairs.values():
+                held.changed = np.concatenate([held.changed, np.zeros(len(unknown), np.bool_)])
         return found
 
     def _make_room(self, needed: int) -> None:
@@ -188,21 +251,11 @@ class Columns:
         for name, held in self.values.items():
             self.values[name] = np.concatenate([held, np.zeros(more, held.dtype)])
 
-    def settle(self) -> None:
-        """Put what came since the load among the rest, so that looking up is as quick as it was."""
+    def settle(self, most: int = 0) -> None:
+        """Put what came since the load among the rest, where more customers than that have something new."""
         for name, held in self.pairs.items():
-            keys = np.repeat(list(held.starts), [end - start for start, end in held.starts.values()]).astype(np.int64)
-            kept = ~self.changed[held.rows]
-            key = np.concatenate([keys[kept], held.new["key"]])
-            row, day = (
-                np.concatenate([old[kept], held.new[new]]) for old, new in ((held.rows, "row"), (held.days, "day"))
-            )
-            order = np.lexsort((day, key))
-            known, at = np.unique(key[order], return_index=True)
-            ends = [*at[1:].tolist(), len(order)]
-            starts = dict(zip(known.tolist(), zip(at.tolist(), ends, strict=True), strict=True))
-            self.pairs[name] = Pairs(starts, row[order].astype(np.int32), day[order].astype(np.int32))
-        self.changed = np.zeros(self.rows, np.bool_)
+            if np.count_nonzero(held.changed) > most:
+                self.pairs[name] = held.settled()
 
     @property
     def bytes(self) -> int:

@@ -7,6 +7,7 @@ serves screens is not held up by each of them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ from psycopg import sql
 from sqlalchemy import Connection
 
 from db import settings
+from db.fields import CONTACTS, NOTE
 from db.funnel import Step
-from db.held_columns import CHOICES, KINDS, NEVER, PAIRS, Columns, Numbers, Pairs, pairs
+from db.held_columns import CHOICES, KINDS, NAMED, NEVER, PAIRS, Columns, Numbers, Pairs, pairs
+from db.schema_around import CHANNELS, CONSENT_STATES
 
 WORK_MEMORY = "256MB"
 PACKED = 20_000
@@ -47,7 +50,7 @@ _PAIRS: Mapping[str, sql.SQL] = {
     ),
     "category": sql.SQL(
         "SELECT w.key, t.customer_id, 0 AS day FROM customer_categories AS t CROSS JOIN unnest(t.categories) AS called "
-        "JOIN unnest(%(categories)s::text[]) WITH ORDINALITY AS w (called, key) USING (called) WHERE {of}"
+        "JOIN unnest(%(category)s::text[]) WITH ORDINALITY AS w (called, key) USING (called) WHERE {of}"
     ),
     "product": sql.SQL(
         "SELECT t.product_id AS key, t.customer_id, o.placed_on - '1970-01-01' AS day FROM order_items AS t "
@@ -66,6 +69,33 @@ _PAIRS: Mapping[str, sql.SQL] = {
         "CROSS JOIN LATERAL (VALUES (0, true), (1, t.orders > 0), (2, t.promoted_orders > 0), "
         "(3, t.promoted_orders > 0 AND t.redemptions > 0)) AS taken (step, reached) WHERE taken.reached AND {of}"
     ),
+    "tag": sql.SQL(
+        "SELECT w.key, t.customer_id, 0 AS day FROM customer_tags AS t "
+        "JOIN unnest(%(tag)s::text[]) WITH ORDINALITY AS w (called, key) ON w.called = t.tag_key WHERE {of}"
+    ),
+    "contact": sql.SQL(
+        "SELECT array_position(%(contacts)s::text[], t.kind) AS key, t.customer_id, "
+        "t.happened_on - '1970-01-01' AS day FROM interactions AS t WHERE {of} "
+        "UNION ALL SELECT array_position(%(contacts)s::text[], %(note)s), t.customer_id, "
+        "(timezone(%(zone)s, t.created_at))::date - '1970-01-01' FROM notes AS t WHERE {of}"
+    ),
+    "task": sql.SQL(
+        "SELECT 0 AS key, t.customer_id, coalesce(t.due_on - '1970-01-01', %(never)s) AS day "
+        "FROM tasks AS t WHERE t.done_at IS NULL AND {of}"
+    ),
+    # The newest of each channel, as db/consents.py has it.
+    "consent": sql.SQL(
+        "SELECT array_position(%(consents)s::text[], said.channel || ' ' || said.state) AS key, said.customer_id, "
+        "0 AS day FROM (SELECT DISTINCT ON (t.customer_id, t.channel) t.* FROM consents AS t WHERE {of} "
+        "ORDER BY t.customer_id, t.channel, t.happened_at DESC, t.id DESC) AS said"
+    ),
+}
+CONTACT_KEYS = {kind: i for i, kind in enumerate(CONTACTS, 1)}
+CONSENT_KEYS = {said: i for i, said in enumerate(product(CHANNELS, CONSENT_STATES), 1)}
+# The names that there are, of all customers and of some.
+_NAMES: Mapping[str, sql.SQL] = {
+    "category": sql.SQL("SELECT DISTINCT unnest(categories) FROM customer_categories AS t WHERE {of} ORDER BY 1"),
+    "tag": sql.SQL("SELECT DISTINCT tag_key FROM customer_tags AS t WHERE {of} ORDER BY 1"),
 }
 _ALL, _ASKED = sql.SQL("true"), sql.SQL("t.customer_id = ANY(%(ids)s)")
 
@@ -77,30 +107,44 @@ def load(conn: Connection) -> Columns:
     values = _all_values(conn, words)
     order = np.argsort(values["id"], kind="stable")
     values = {name: held[order] for name, held in values.items()}
-    categories = list(conn.exec_driver_sql(_CATEGORIES).scalars())
-    held = {name: _all_pairs(conn, name, values["id"], categories) for name in PAIRS}
-    return Columns(values, words, held, categories, _products(conn))
+    named = {kind: list(conn.exec_driver_sql(_names_of(kind, _ALL)).scalars()) for kind in NAMED}
+    asked = _given(conn) | named
+    held = {name: _all_pairs(conn, name, values["id"], asked) for part in PAIRS.values() for name in part}
+    return Columns(values, words, held, named, _products(conn))
 
 
-def put(conn: Connection, columns: Columns, ids: Sequence[int]) -> None:
-    """Bring these customers up to date, in the snapshot of this connection."""
+def put(conn: Connection, columns: Columns, part: str, ids: Sequence[int]) -> None:
+    """Bring this part of these customers up to date, in the snapshot of this connection."""
     given = _given(conn) | {"ids": list(ids)}
-    for name in conn.exec_driver_sql(_CATEGORIES_OF, given).scalars():
-        columns.category(name)
-    given["categories"] = sorted(columns.categories, key=columns.categories.__getitem__)
-    rows = conn.exec_driver_sql(_SOME, given).all()
-    values = {name: [row[i] for row in rows] for i, name in enumerate(KINDS)}
+    values = None
+    if not part:
+        rows = conn.exec_driver_sql(_SOME, given).all()
+        values = {name: [row[i] for row in rows] for i, name in enumerate(KINDS)}
     new = {}
-    for name in PAIRS:
+    for name in PAIRS[part]:
+        if name in NAMED:
+            for called in conn.exec_driver_sql(_names_of(name, _ASKED), given).scalars():
+                columns.number(name, called)
+            given[name] = list(columns.named[name])  # in the order of their numbers
         own = conn.exec_driver_sql(_pairs_of(name, _ASKED).as_string(), given).all()
         found: Numbers = np.asarray([tuple(row) for row in own], dtype=np.int64).reshape(-1, 3)
-        key = found[:, 0] - 1 if name == "category" else found[:, 0]
-        new[name] = {"key": key, "id": found[:, 1], "day": found[:, 2]}
+        new[name] = {"key": _numbered(name, found[:, 0]), "id": found[:, 1], "day": found[:, 2]}
     columns.put(np.asarray(ids, np.int64), values, new)
 
 
+def _numbered(name: str, key: Any) -> Any:
+    """PostgreSQL counts names from 1."""
+    return key - 1 if name in NAMED else key
+
+
+def _names_of(kind: str, of: sql.SQL) -> str:
+    return _NAMES[kind].format(of=of).as_string()
+
+
 def _given(conn: Connection) -> dict[str, Any]:
-    return {"zone": settings.get(conn).time_zone, "never": NEVER}
+    said = [" ".join(said) for said in CONSENT_KEYS]
+    contacts = {"contacts": list(CONTACT_KEYS), "note": NOTE, "consents": said}
+    return {"zone": settings.get(conn).time_zone, "never": NEVER, **contacts}
 
 
 def _words(conn: Connection, name: str) -> list[str]:
@@ -108,8 +152,6 @@ def _words(conn: Connection, name: str) -> list[str]:
     return sorted(word for word in conn.exec_driver_sql(query).scalars() if word)
 
 
-_CATEGORIES = "SELECT DISTINCT unnest(categories) FROM customer_categories ORDER BY 1"
-_CATEGORIES_OF = "SELECT DISTINCT unnest(categories) FROM customer_categories WHERE customer_id = ANY(%(ids)s)"
 _SOME = (
     sql.SQL("SELECT {} {} WHERE c.id = ANY(%(ids)s)")
     .format(
@@ -146,19 +188,17 @@ def _all_values(conn: Connection, words: Mapping[str, Sequence[str]]) -> dict[st
     return {name: np.concatenate(found or [np.empty(0, KINDS[name])]) for name, found in parts.items()}
 
 
-def _all_pairs(conn: Connection, name: str, ids: Numbers, categories: Sequence[str]) -> Pairs:
+def _all_pairs(conn: Connection, name: str, ids: Numbers, given: Mapping[str, Any]) -> Pairs:
     # Of a key that most customers have, a day at a time: a value has an end at a gigabyte.
     query = sql.SQL(
         "SELECT key, string_agg(int8send(customer_id), ''), string_agg(int4send(day), '') FROM ({}) AS p GROUP BY {}"
     ).format(_pairs_of(name, _ALL), sql.SQL("key, day") if name == "ordered" else sql.SQL("key"))
     found: dict[int, list[tuple[Numbers, Numbers]]] = {}
-    for key, customers, days in _streamed(conn, query, _given(conn) | {"categories": list(categories)}):
+    for key, customers, days in _streamed(conn, query, given):
         rows = np.searchsorted(ids, np.frombuffer(customers, ">i8")).astype(np.int32)
-        found.setdefault(key - 1 if name == "category" else key, []).append(
-            (rows, np.frombuffer(days, ">i4").astype(np.int32))
-        )
+        found.setdefault(_numbered(name, key), []).append((rows, np.frombuffer(days, ">i4").astype(np.int32)))
     joined = ((key, [np.concatenate(each) for each in zip(*parts, strict=True)]) for key, parts in found.items())
-    return pairs([(key, rows, days) for key, (rows, days) in joined])
+    return pairs([(key, rows, days) for key, (rows, days) in joined], len(ids))
 
 
 def _pairs_of(name: str, of: sql.SQL) -> sql.Composed:

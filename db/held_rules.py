@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import isleap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -10,17 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from db import rfm
+from db import held_clusters, rfm, tags
+from db.cluster_values import Model
 from db.comparisons import OPPOSITE
-from db.fields import EPOCH, Bounds, Kind, since
+from db.fields import CONSENT, EPOCH, Bounds, Kind, since
 from db.funnel import Step
-from db.held_columns import CHOICES, NEVER, Bools, Columns, Numbers
+from db.held_columns import CHOICES, LATEST, NEVER, Bools, Columns, Numbers
+from db.held_loading import CONSENT_KEYS, CONTACT_KEYS
 from db.metrics import ACTIVE_DAYS, LOST_DAYS, Stage
 from db.rules import Condition, Group, Span
+from db.schema_around import CHANNELS, CONSENT_STATES
 
 STEPS = tuple(Step)
 STAGES = tuple(Stage)
-_LATEST = 2**31 - 1
 _MOST_EXACT = 2**62
 _SCORED = {"r_score": "recency", "f_score": "frequency", "m_score": "monetary", "value_decile": "value"}
 _CLASSES = {"rfm_class": rfm.BY_SCORES, "rfm_value": rfm.VALUE_BY_SCORES}
@@ -66,6 +69,10 @@ class Asked:
         """The values of a dimension as numbers, and what they stand for; '' is not known."""
         if name in CHOICES:
             return self._of(name), self.columns.words[name]
+        if name in ("email", "phone"):
+            return self._of(name).astype(np.int8) + 1, ["", "no", "yes"]
+        if name.startswith(CONSENT):
+            return self._once(name, lambda: self._consents(name.removeprefix(CONSENT))), ["", *CONSENT_STATES]
         if name == "stage":
             return self._once("stage", self._stages), [s.value for s in STAGES]
         if name in _CLASSES:
@@ -90,14 +97,12 @@ class Asked:
     def _holds(self, c: Condition) -> Bools:
         key = c.field.key
         if c not in self.looked_up:
-            if key in CHOICES:
+            if key in CODED:
                 return self._chosen(*self.codes(key), c)
-            if key == "stage" or key in _SCORED or key in _CLASSES:
-                return self._chosen(*self.codes(key), c)
-            if key in ("email", "phone"):
-                return self._chosen(self._of(key).astype(np.int8) + 1, ["", "no", "yes"], c)
             if key in _DATES:
                 return self._dated(self._of(key), c)
+            if c.field.clusters:
+                return self._clustered(c.field.clusters, c)
             found = _HOLDERS.get(key)
             if found:
                 return found(self, c)
@@ -117,6 +122,11 @@ class Asked:
             wanted = [word in c.values and word != "" for word in words]
         return np.asarray(wanted, np.bool_)[codes]
 
+    def _clustered(self, model: Model, c: Condition) -> Bools:
+        key = ("cluster", model.id)
+        codes = self._once(key, lambda: held_clusters.numbers(model, self._of, _day(self.today)))
+        return self._chosen(codes, ["", *model.numbers], c)
+
     def _owned(self, c: Condition) -> Bools:
         owners = self._of("owner_id")
         if c.op in ("empty", "not empty"):
@@ -127,13 +137,30 @@ class Asked:
         known: Bools = days != NEVER
         if c.op in ("empty", "not empty"):
             return ~known if c.op == "empty" else known
+        if c.op == "anniversary in the next":
+            return known & self._yearly(days, c.values[0])
         if c.op == "in the last":
             low, high = _day(since(self.today, c.values[0])), _day(self.today)
+        elif c.op == "in the next":
+            low, high = _day(self.today), _day(self.today) + c.values[0] - 1
         else:
             first, last = _day(c.values[0]), _day(c.values[-1])
             low = {"before": NEVER + 1, "after": first + 1}.get(c.op, first)
-            high = {"before": first - 1, "after": _LATEST}.get(c.op, last)
+            high = {"before": first - 1, "after": LATEST}.get(c.op, last)
         found: Bools = (days >= low) & (days <= high)
+        return found
+
+    def _yearly(self, days: Numbers, ahead: int) -> Bools:
+        """As `comparisons.compared` has it: the same day of a later year is one of the next days."""
+        wanted = {(self.today + timedelta(days=n)).strftime("%m-%d") for n in range(ahead)}
+        last = self.today + timedelta(days=ahead - 1)
+        if (last.month, last.day) == (2, 28) and not isleap(last.year):
+            wanted.add("02-29")
+        before = days < _day(self.today)
+        known, place = np.unique(days[before], return_inverse=True)
+        named = [(EPOCH + timedelta(days=int(day))).strftime("%m-%d") if day != NEVER else "" for day in known]
+        found = np.zeros(len(days), np.bool_)
+        found[before] = np.asarray([name in wanted for name in named], np.bool_)[place]
         return found
 
     def _number(self, values: Numbers, c: Condition, *, scale: int = 1, known: Bools | None = None) -> Bools:
@@ -183,32 +210,74 @@ class Asked:
     def _ordered(self, c: Condition) -> Bools:
         low, high = self._period(c.span)
         held = self.columns.pairs["ordered"]
-        return self._picked(held.hold([0], low, high, self.columns.changed))
+        return self._picked(held.hold([0], low, high))
 
     def _bought_category(self, c: Condition) -> Bools:
         columns = self.columns
         if c.span == Span():
-            known = [columns.categories[v] for v in c.values if v in columns.categories]
-            return self._picked(columns.pairs["category"].hold(known, NEVER, _LATEST, columns.changed))
+            numbers = columns.named["category"]
+            known = [numbers[v] for v in c.values if v in numbers]
+            return self._picked(columns.pairs["category"].hold(known))
         products = [p for v in c.values for p in columns.products.get(v, ())]
-        return self._picked(columns.pairs["product"].hold(products, *self._period(c.span), columns.changed))
+        return self._picked(columns.pairs["product"].hold(products, *self._period(c.span)))
 
     def _looked_up(self, c: Condition) -> Bools:
         name = {"bought_product": "product"}.get(c.field.key, c.field.key)
         held = self.columns.pairs[name]
-        return self._picked(held.hold(c.values, *self._period(c.span), self.columns.changed))
+        return self._picked(held.hold(c.values, *self._period(c.span)))
 
     def _stepped(self, c: Condition) -> Bools:
         campaign, step = c.values
         key = campaign * len(STEPS) + STEPS.index(Step(step))
-        return self._picked(self.columns.pairs["step"].hold([key], NEVER, _LATEST, self.columns.changed))
+        return self._picked(self.columns.pairs["step"].hold([key]))
+
+    def _tagged(self, c: Condition) -> Bools:
+        held, numbers = self.columns.pairs["tag"], self.columns.named["tag"]
+        if c.op in ("empty", "not empty"):
+            found = self._once("tagged", lambda: held.hold(None))
+            return self._picked(~found if c.op == "empty" else found)
+        keys = list(dict.fromkeys(tags.key(tag) for tag in c.values))
+        known = [numbers[key] for key in keys if key in numbers]
+        if c.op == "all of":
+            return self._picked((held.count(known) == len(keys)) if keys else held.hold([]))
+        return self._picked(held.hold(known))
+
+    def _contacted(self, c: Condition) -> Bools:
+        kinds = [CONTACT_KEYS[kind] for kind in c.values]
+        return self._picked(self.columns.pairs["contact"].hold(kinds, *self._period(c.span)))
+
+    def _counted(self, c: Condition) -> Bools:
+        """Of contacts, of campaigns received."""
+        name = {"contacts": "contact", "received_count": "received"}[c.field.key]
+        low, high = self._period(c.span)
+        found: Numbers = self._once((name, low, high), lambda: self.columns.pairs[name].count(None, low, high))
+        return self._picked(self._number(found, c))
+
+    def _since_contact(self, c: Condition) -> Bools:
+        last: Numbers = self._once("last contact", lambda: self.columns.pairs["contact"].latest(None))
+        known = last != NEVER
+        return self._picked(self._number(np.where(known, _day(self.today) - last, 0), c, known=known))
+
+    def _tasks(self, c: Condition) -> Bools:
+        held = self.columns.pairs["task"]
+        if c.field.key == "open_tasks":
+            return self._picked(self._number(self._once("tasks", lambda: held.count(None)), c))
+        until = _day(self.today) - 1
+        return self._picked(self._number(self._once("late", lambda: held.count(None, NEVER + 1, until)), c))
+
+    def _consents(self, channel: str) -> Numbers:
+        """Places in CONSENT_STATES, from 1; 0 where none was asked for."""
+        found = np.zeros(self.columns.rows, np.int8)
+        for i, state in enumerate(CONSENT_STATES, 1):
+            found[self.columns.pairs["consent"].hold([CONSENT_KEYS[(channel, state)]])] = i
+        return found if self.rows is None else found[self.rows]
 
     def _period(self, span: Span) -> tuple[int, int]:
         if span == Span():
-            return NEVER, _LATEST
+            return NEVER, LATEST
         if span.last_days:
             return _day(since(self.today, span.last_days)), _day(self.today)
-        return (_day(span.start) if span.start else NEVER + 1), (_day(span.end) if span.end else _LATEST)
+        return (_day(span.start) if span.start else NEVER + 1), (_day(span.end) if span.end else LATEST)
 
     # --- what is made of columns -------------------------------------------------------------------------------------
 
@@ -254,12 +323,22 @@ _HOLDERS: Mapping[str, Callable[[Asked, Condition], Bools]] = {
     "received": Asked._looked_up,
     "redeemed": Asked._looked_up,
     "funnel": Asked._stepped,
+    "tags": Asked._tagged,
+    "contacted": Asked._contacted,
+    "contacts": Asked._counted,
+    "received_count": Asked._counted,
+    "contact_days": Asked._since_contact,
+    "open_tasks": Asked._tasks,
+    "overdue_tasks": Asked._tasks,
 }
-HELD = frozenset({*CHOICES, "stage", *_SCORED, *_CLASSES, "email", "phone", *_DATES, *_HOLDERS})
+CODED = frozenset(
+    {*CHOICES, *(CONSENT + channel for channel in CHANNELS), "stage", *_SCORED, *_CLASSES, "email", "phone"}
+)
+HELD = CODED | {*_DATES, *_HOLDERS}
 """The keys of fields whose conditions need no table, by these operators."""
 _OPERATORS = frozenset(
-    {"=", "<", "<=", ">", ">=", "between", "empty", "not empty", "in", "any of", "on", "before", "after", "in the last"}
-    | {"within", "reached"}
+    {"=", "<", "<=", ">", ">=", "between", "empty", "not empty", "in", "any of", "all of", "on", "before", "after"}
+    | {"in the last", "in the next", "anniversary in the next", "within", "reached"}
 )
 
 
@@ -273,7 +352,8 @@ def not_held(rule: Condition | Group) -> set[Condition]:
     if isinstance(rule, Group):
         return set().union(*(not_held(each) for each in rule.rules))
     asked = positive(rule)
-    return set() if rule.field.key in HELD and rule.field.own is None and asked.op in _OPERATORS else {asked}
+    known = rule.field.key in HELD or rule.field.clusters is not None
+    return set() if known and rule.field.own is None and asked.op in _OPERATORS else {asked}
 
 
 def areas(rule: Condition | Group) -> set[str]:
@@ -284,7 +364,21 @@ def areas(rule: Condition | Group) -> set[str]:
         return {"customers"}
     if rule.field.kind in (Kind.CAMPAIGN, Kind.STEP):
         return {"campaigns"}
-    return {"orders"} if rule.field.kind is Kind.BOUGHT else {"settings"} if rule.field.key == "created_on" else set()
+    if rule.field.kind is Kind.BOUGHT:
+        return {"orders"}
+    return set(_AREAS.get(rule.field.key, {"around"} if rule.field.key.startswith(CONSENT) else ()))
+
+
+_AREAS: Mapping[str, set[str]] = {
+    "created_on": {"settings"},
+    "tags": {"tags"},
+    "contacted": {"around", "settings"},
+    "contacts": {"around", "settings"},
+    "contact_days": {"around", "settings"},
+    "received_count": {"campaigns"},
+    "open_tasks": {"tasks"},
+    "overdue_tasks": {"tasks"},
+}
 
 
 def _day(day: date) -> int:

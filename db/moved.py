@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from sqlalchemy import Connection, insert
@@ -11,15 +11,22 @@ from db import clock, schema
 
 KEPT = timedelta(days=1)
 """How long what was said stays; columns that have heard nothing for half of it are loaded anew."""
-SEEN = schema.PROFILE | {"email", "phone"}
-"""Columns of customers that are held, or of which something is."""
+SEEN: Mapping[str, tuple[str, frozenset[str]]] = {
+    "customers": ("", schema.PROFILE | {"email", "phone"}),
+    "customer_tags": ("tags", frozenset({"tag_key"})),
+    "interactions": ("contacts", frozenset({"kind", "happened_on"})),
+    "notes": ("contacts", frozenset({"created_at"})),
+    "tasks": ("tasks", frozenset({"due_on", "done_at"})),
+    "consents": ("consents", frozenset({"channel", "state", "happened_at"})),
+}
+"""Recorded table → the part of what is held that it changes (db/held_columns.py, PAIRS), by which of its columns."""
 
 
-def tell(conn: Connection, customer_ids: Sequence[int] | None) -> None:
-    """Say whose columns change with this transaction; None is everybody's."""
-    ids = None if customer_ids is None else list(customer_ids)
+def tell(conn: Connection, customer_ids: Sequence[int] | None, part: str = "") -> None:
+    """Say whose columns change with this transaction; None is everybody's, and all of them."""
+    ids = None if customer_ids is None else sorted(set(customer_ids))
     if ids != []:
-        told = insert(schema.moved_customers).values(customer_ids=ids, made_at=clock.now())
+        told = insert(schema.moved_customers).values(customer_ids=ids, part=part, made_at=clock.now())
         conn.execute(told.inline())  # who may say it may not read it back
 
 

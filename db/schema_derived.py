@@ -221,6 +221,7 @@ search_parts = Table(
 )
 
 # Whose columns that processes hold in memory are out of date, by the transaction that changed them; NULL: everybody's.
+# The part is what of them (db/moved.py).
 moved_customers = Table(
     "moved_customers",
     metadata,
@@ -228,6 +229,7 @@ moved_customers = Table(
     Column("xid", BigInteger, nullable=False, server_default=text("pg_current_xact_id()::text::bigint")),
     Column("customer_ids", ARRAY(BigInteger)),
     Column("made_at", DateTime(timezone=True), nullable=False),
+    Column("part", Text(collation="C"), nullable=False, server_default=""),
     PrimaryKeyConstraint("id"),
     Index("moved_customers_xid_idx", "xid"),
     # Who asks what is held names the areas that the answer depends on.

@@ -120,6 +120,7 @@ ALSO = {
     "db/bench_people.py": {"numpy", "pyarrow"},
     "db/bench_rows.py": {"numpy", "pyarrow"},
     "db/held.py": {"numpy"},  # columns in memory
+    "db/held_clusters.py": {"numpy"},
     "db/held_columns.py": {"numpy"},
     "db/held_loading.py": {"numpy"},
     "db/held_rules.py": {"numpy"},

@@ -12,15 +12,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy import delete, insert, select, text
 
-from db import changes, clock, connection, derived, held, held_check, moved, schema, segments
+from db import changes, clock, cluster_values, clusters, connection, held, held_check, moved, schema, segments
 from db.connection import begin
 from db.embedded import Server
 from db.errors import Refused
-from db.permissions import NOBODY, WORKER, Permission, Viewer
+from db.permissions import WORKER, Permission, Viewer
 from db.segment_question import Question
 from tests import make
 from tests.db.segment_data import BIG, EVERYONE, TODAY, Data, filled, seen
 from tests.db.segment_rules import RULES
+from tests.db.segment_writes import Writes
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,15 @@ BATTERY: tuple[dict[str, Any], ...] = (
     {"field": "bought_product", "op": "none of", "value": {"of": [2], "last_days": 50}},
     {"field": "redeemed", "op": "any of", "value": {"of": [1, 2]}},
     {"field": "funnel", "op": "reached", "value": {"campaign": 2, "step": "bought"}},
+    {"field": "tags", "op": "any of", "value": ["Fresh", "Second"]},
+    {"field": "tags", "op": "all of", "value": ["Fresh", "Second"]},
+    {"field": "contacts", "op": ">=", "value": {"count": 2, "last_days": 20}},
+    {"field": "contact_days", "op": "<=", "value": 9},
+    {"field": "contacted", "op": "none of", "value": {"of": ["call", "note"], "last_days": 30}},
+    {"field": "overdue_tasks", "op": ">", "value": 0},
+    {"field": "consent_mail", "op": "in", "value": ["given"]},
+    {"field": "received_count", "op": ">=", "value": {"count": 1}},
+    {"field": "first_order_on", "op": "anniversary in the next", "value": 60},
 )
 
 
@@ -139,62 +149,53 @@ def test_fields_that_are_not_held_are_asked_of_postgresql_and_joined(data: Data)
 
 def test_whatever_is_written_the_next_answer_knows_it(data: Data) -> None:
     """Commands, orders and refreshes in any order; each answer is PostgreSQL's. Now and then all is settled."""
-    root, rng = data.people.root, random.Random(3)
-    owners = [data.people.ann.user_id, data.people.bo.user_id, NOBODY]
-    ids = list(data.ids)
+    root, writes = data.people.root, Writes(data, seed=3)
     rules = [json.dumps({"any": [leaf]}) for leaf in BATTERY] + [EVERYONE, BIG]
-
-    def edit(**patch: Any) -> None:
-        with begin(root, write=True) as conn:
-            permission = Permission.CUSTOMERS_EDIT
-            set_id = changes.start(conn, actor=root, command="customer.save", permission=permission, source="screen")
-            changes.update(conn, set_id, "customers", [{"id": rng.choice(ids), **patch}])
-
-    def new() -> None:
-        with begin(root, write=True) as conn:
-            permission = Permission.CUSTOMERS_EDIT
-            set_id = changes.start(conn, actor=root, command="customer.add", permission=permission, source="screen")
-            row = {"name": "N", "owner_id": rng.choice(owners), "region": rng.choice(["North", "Elsewhere"])}
-            ids.extend(changes.insert(conn, set_id, "customers", [row]))
-
-    def order() -> None:
-        one = rng.choice(ids)
-        with connection.begin_owner() as conn:
-            placed = make.order(conn, one, TODAY - timedelta(days=rng.randrange(100)), "10.01")
-            line = {"customer_id": one, "order_id": placed, "product_id": rng.randint(1, 3), "quantity": 1, "amount": 1}
-            conn.execute(insert(schema.order_items).values(**line))
-            queued = {"customer_id": one, "touched_at": clock.now()}
-            conn.execute(insert(schema.touched_customers).values(**queued))
-        refresh()
-
-    def refresh() -> None:
-        with begin(WORKER, write=True) as conn:
-            derived.refresh(conn)
-
-    steps = (
-        lambda: edit(owner_id=rng.choice(owners)),
-        lambda: edit(region=rng.choice(["North", "", "Nowhere yet"])),
-        lambda: edit(archived_at=rng.choice([None, clock.now()])),
-        lambda: edit(phone=rng.choice(["", "1"])),
-        new,
-        order,
-        order,
-    )
-    for n in range(40):
-        rng.choice(steps)()
+    for n in range(60):
+        writes.any()
         if n % 4 == 3:
-            refresh()  # what waits there is seen by PostgreSQL in lines already, in figures not yet
+            writes.refresh()  # what waits there is seen by PostgreSQL in lines already, in figures not yet
             for viewer in (root, data.people.mia, data.people.ann):
-                written = rng.choice(rules)
+                written = writes.rng.choice(rules)
                 remembered, asked = by_both(viewer, written)
                 assert remembered == asked, written
             assert was_remembered(root)
         if n % 20 == 19:
             standing = held.standing()
             assert standing
-            assert standing.columns.changed.any()
+            assert any(each.changed.any() for each in standing.columns.pairs.values())
             standing.columns.settle()
-            assert not standing.columns.changed.any()
+            assert not any(each.changed.any() for each in standing.columns.pairs.values())
+
+
+def test_clusters_are_told_from_memory_as_by_postgresql(data: Data) -> None:
+    """Of any weights; a rule that asks for them is not looked up in tables."""
+    root, rng = data.people.root, random.Random(5)
+    with begin(root, write=True) as conn:
+        made = [clusters.save(conn, actor=root, name=f"C{n}", model=any_model(rng))[0] for n in range(6)]
+    for number in made:
+        for value in ({"op": "in", "value": ["1"]}, {"op": "not in", "value": ["2", "3"]}, {"op": "empty"}):
+            written = json.dumps({"all": [{"field": f"cluster.{number}", **value}]})
+            for viewer in (root, data.people.mia):
+                remembered, asked = by_both(viewer, written)
+                assert remembered == asked
+            assert was_remembered(root, written)
+
+
+def any_model(rng: random.Random) -> dict[str, Any]:
+    """Three clusters by some of the features."""
+    features = rng.sample(list(cluster_values.FEATURES), rng.randint(1, 6))
+    weights = [[rng.uniform(-1, 1) if rng.random() < 0.8 else 0.0 for _f in features] for _k in range(6)]
+    return {
+        "method": "mixture",
+        "features": features,
+        "centers": [rng.uniform(0, 5) for _f in features],
+        "scales": [rng.uniform(0.2, 2) for _f in features],
+        "constants": [rng.uniform(-1, 1) for _k in range(3)],
+        "linear": weights[:3],
+        "squares": weights[3:],
+        "differences": weights[:3],
+    }
 
 
 def test_a_customer_who_is_gone_is_not_counted(data: Data) -> None:

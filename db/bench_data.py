@@ -2,7 +2,8 @@
 
 Per customer about 10 orders and 20 *events*, which in this schema are what happens to a customer beside the order
 itself: 15 order lines, 4 campaigns received, half a coupon redeemed. So a million customers are ten million orders and
-twenty million events. The rows are made by db/bench_rows.py.
+twenty million events. The rows are made by db/bench_rows.py, those of talks, tags, tasks and consents by
+db/bench_around.py.
 
 Unlike the demo it is loaded by the owner of the schema, by COPY into tables without indexes; like the demo it is one
 transaction, a change set of recorded rows and one of a batch of loaded facts.
@@ -20,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection, func, insert, select
 
-from db import bulk, changes, clock, derived, migrate, partitions, schema, search_keys
+from db import bench_around, bulk, changes, clock, derived, migrate, partitions, schema, search_keys
 from db.bench_rows import CURRENCY, ORDERS, Company, Ints, Plan
 from db.connection import begin_owner
 from db.demo import ADVISORY_LOCK
@@ -33,11 +34,12 @@ SOURCE = "Kehu bench data"
 COMPANY = "Bench"
 ZONE = "Asia/Shanghai"
 SEED = 1
-BYTES, BYTES_OF_ORDER = 2_800, 620
+BYTES, BYTES_OF_ORDER = 4_000, 620
 """Of the database for each customer and for each order with its events, indexes included."""
 CHUNK = 50_000
 """Rows of one COPY."""
-BULK = ("customers", "customer_texts", "customer_keys", "orders", "order_items", "campaign_members", "changes")
+AROUND = ("interactions", "notes", "tasks", "customer_tags", "consents")
+BULK = ("customers", "customer_texts", "customer_keys", "orders", "order_items", "campaign_members", "changes", *AROUND)
 """Tables that are filled without their indexes."""
 
 
@@ -101,6 +103,7 @@ def write(conn: Connection, plan: Plan, *, progress: Progress = quiet, source: s
         conn.exec_driver_sql("TRUNCATE customers, customer_keys, orders, order_items, campaign_members")
         ids = {"batch": batch_id, "customers": bulk.next_id(conn, "customers", plan.customers)}
         counts["customers"] = _copy_customers(conn, company, users, ids["customers"], recorded, progress)
+        counts |= copy_around(conn, company, users, ids["customers"], recorded, progress)
         ids["products"] = bulk.next_id(conn, "products", plan.products)
         products, prices = company.products(ids["products"])
         counts["products"] = bulk.copy(conn, "products", products, frozen=False)
@@ -211,18 +214,41 @@ def _copy_customers(
         number = pa.array(np.char.add("B", own.to_numpy().astype(str)))
         keys = pa.table({"kind": pa.array(["number"] * n), "value": number, "customer_id": own})
         bulk.copy(conn, "customer_keys", keys, frozen=True)
-        history = {
-            "change_set_id": pa.array(np.full(n, set_id)),
-            "customer_id": own,
-            "table_name": pa.array(["customers"] * n),
-            "row_id": own,
-            "action": pa.array(["insert"] * n),
-            **{image: pa.array(["{}"] * n) for image in ("before", "after", "before_personal", "after_personal")},
-        }
-        bulk.copy(conn, "changes", pa.table(history), frozen=False)
+        _record(conn, set_id, "customers", own, own)
         done = int(own[-1].as_py()) - first_id + 1
         _tell(progress, _("{done} of {total} customers"), done, total, 0.02, 0.08)
     return total
+
+
+def copy_around(
+    conn: Connection, company: Company, users: Ints, first_id: int, set_id: int, progress: Progress = quiet
+) -> dict[str, int]:
+    """What people keep around customers, recorded as the customers are; gives the rows of each table."""
+    total = company.plan.customers
+    counts = dict.fromkeys(AROUND, 0)
+    pieces = (slice(start, min(start + CHUNK, total)) for start in range(0, total, CHUNK))
+    made = ((piece.stop, *found) for piece in pieces for found in bench_around.rows(company, piece, users, first_id))
+    for done, table, rows in bulk.ahead(made):
+        n = rows.num_rows
+        ids = pa.array(np.arange(n) + bulk.next_id(conn, table, max(n, 1)))
+        counts[table] += bulk.copy(conn, table, rows.append_column("id", ids), frozen=False)
+        _record(conn, set_id, table, rows.column("customer_id"), ids)
+        _tell(progress, _("Talks, tags and tasks of {done} of {total} customers"), done, total, 0.08, 0.12)
+    return counts
+
+
+def _record(conn: Connection, set_id: int, table: str, customers: pa.Array, ids: pa.Array) -> None:
+    """Their place in the history: keys only, as always with what is new."""
+    n = len(ids)
+    history = {
+        "change_set_id": pa.array(np.full(n, set_id)),
+        "customer_id": customers,
+        "table_name": pa.array([table] * n),
+        "row_id": ids,
+        "action": pa.array(["insert"] * n),
+        **{image: pa.array(["{}"] * n) for image in ("before", "after", "before_personal", "after_personal")},
+    }
+    bulk.copy(conn, "changes", pa.table(history), frozen=False)
 
 
 def _copy_orders(
@@ -236,7 +262,7 @@ def _copy_orders(
             orders += bulk.copy(conn, "orders", piece, frozen=True)
         for piece in _pieces(line_rows):
             lines += bulk.copy(conn, "order_items", piece, frozen=True)
-        _tell(progress, _("{done} of about {total} orders"), orders, max(expected, orders), 0.08, 0.25)
+        _tell(progress, _("{done} of about {total} orders"), orders, max(expected, orders), 0.12, 0.25)
     for table, n in (("orders", orders), ("order_items", lines)):
         bulk.next_id(conn, table, max(n, 1))
     return {"orders": orders, "order_items": lines}

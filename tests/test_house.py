@@ -116,6 +116,7 @@ ALSO = {
     "db/__main__.py": {"analytics"},
     "db/terminal/campaigns.py": {"analytics"},  # intervals, as on the screens
     "db/terminal/explorer.py": {"analytics"},  # the same arithmetic as on the screens
+    "db/bench_around.py": {"numpy", "pyarrow"},
     "db/bench_data.py": {"numpy", "pyarrow"},  # millions of rows as columns, not one by one
     "db/bench_people.py": {"numpy", "pyarrow"},
     "db/bench_rows.py": {"numpy", "pyarrow"},

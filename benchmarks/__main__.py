@@ -19,7 +19,7 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
-from benchmarks import browser, cases, crowd, searches
+from benchmarks import browser, cases, crowd, searches, segments
 from benchmarks.plans import LARGE, Scan, Statement, recorded
 from benchmarks.plans import scans as plans_of
 from components import data, visit
@@ -50,6 +50,9 @@ def main() -> int:
     parser.add_argument("--screen", default="", help="path of a screen; by default all of them")
     parser.add_argument("--plans", action="store_true", help="list whole reads of large tables; exit code 1 for one")
     parser.add_argument("--search", action="store_true", help="searches alone: times, recall, the naive form beside it")
+    parser.add_argument("--segments", action="store_true", help="rules at random: times, and counts compared")
+    parser.add_argument("--rules", type=int, default=segments.RULES, help=f"of --segments ({segments.RULES})")
+    parser.add_argument("--exact", type=int, default=0, help="of these, how many a second opinion counts, too (none)")
     parser.add_argument("--crowd", action="store_true", help="searches in a browser, alone and among 20 who act")
     parser.add_argument("--queries", type=int, default=crowd.QUERIES, help=f"of --crowd, each time ({crowd.QUERIES})")
     parser.add_argument("--json", action="store_true", help="one JSON document")
@@ -59,6 +62,8 @@ def main() -> int:
     users = _users(asked.user)
     if asked.crowd:
         return _crowd(users, asked.queries, as_json=asked.json)
+    if asked.segments:
+        return _segments(users, asked.rules, asked.exact)
     if asked.search:
         for name in users:
             if (session := _session(name)).viewer.can(Permission.PERSONAL_READ):
@@ -90,6 +95,20 @@ def main() -> int:
         print()
     else:
         _print(found, asked.plans)
+    return 1 if wrong else 0
+
+
+def _segments(users: list[str], rules: int, exact: int) -> int:
+    """The same rules as each of them, who may see segments; gives 1 when a count is wrong."""
+    wrong = 0
+    sessions_of = {name: _session(name) for name in users}
+    widest = max(sessions_of.values(), key=lambda session: not session.viewer.scoped)
+    drawn = segments.drawn(widest, rules)
+    for name, session in sessions_of.items():
+        if session.viewer.can(Permission.SEGMENTS_READ) and session.viewer.can(Permission.CUSTOMERS_READ):
+            found = segments.measure(session, drawn, exact=exact)
+            segments.show(name, found)
+            wrong += len(found.wrong)
     return 1 if wrong else 0
 
 

@@ -15,7 +15,6 @@ _FACTS = sql.SQL("""
         coalesce(bit_xor(hashtextextended(concat_ws(' ', id, placed_on, placed_at, currency, amount), 0)), 0)
             AS orders_digest,
         coalesce(array_agg(placed_on ORDER BY placed_on), ARRAY[]::date[]) AS days
-    FROM orders
 """)
 
 # The median of the days between distinct days of `days`, which are in order, halves up; null below two of them.
@@ -38,9 +37,14 @@ _PLACES = """
         (before IS NULL OR before < date_trunc('month', placed_on::timestamp))::integer AS of_month
     FROM (
         SELECT *, lag(placed_on) OVER (PARTITION BY customer_id ORDER BY placed_on, placed_at, id) AS before
-        FROM orders {of}
+        FROM {orders}
     ) AS following
 """
+
+# The orders that a row of customer_metrics was made of, where no other came among them since.
+_FIRST = sql.SQL(
+    "(SELECT * FROM orders WHERE customer_id = {of}.customer_id ORDER BY id LIMIT {of}.orders) AS rolled_orders"
+)
 
 _DAY_COLUMNS = sql.SQL("orders, revenue, new_customers, first_of_day, first_of_week, first_of_month")
 
@@ -93,7 +97,7 @@ REBUILD = """
 WITH facts AS MATERIALIZED (
     SELECT c.id, c.owner_id, c.region, c.archived_at IS NOT NULL AS archived, f.*
     FROM customers AS c
-    CROSS JOIN LATERAL ({facts} WHERE customer_id = c.id) AS f
+    CROSS JOIN LATERAL ({facts} FROM orders WHERE customer_id = c.id) AS f
 ),
 metrics AS (
     INSERT INTO customer_metrics (customer_id, first_order_on, last_order_on, orders, revenue, other_currency_orders,
@@ -138,9 +142,11 @@ SELECT (SELECT count(*) FROM metrics) AS customers, (SELECT count(*) FROM days) 
 """
 
 # `same` is true when the orders are those that the metrics were made of: then the customer can at most have moved, and
-# what it adds to daily_sales is subtracted there and added here. Otherwise what it added before is no longer known, and
-# the sums of its keys are taken anew: right for orders that came or went, at the cost of reading those keys' orders.
-# The digest tells orders with equal totals apart; a hash that another PostgreSQL computes otherwise costs only time.
+# what it adds to daily_sales is subtracted there and added here. `grown` is true when they are the first of those that
+# stand there by now, as when orders came in: what the first ones added is subtracted, what all add is added. Otherwise
+# what it added before is no longer known, and the sums of its keys are taken anew: right for whatever came or went, at
+# the cost of reading those keys' orders. The digest tells orders with equal totals apart; a hash that another server
+# computes otherwise costs only time.
 REFRESH = """
 WITH taken AS (
     DELETE FROM touched_customers
@@ -154,22 +160,27 @@ work AS MATERIALIZED (
         m.last_order_on AS rolled_last,
         (m.orders, m.revenue, m.other_currency_orders, m.first_order_on, m.last_order_on, m.orders_digest)
         IS NOT DISTINCT FROM
-        (f.orders, f.revenue, f.other_currency_orders, f.first_order_on, f.last_order_on, f.orders_digest) AS same
+        (f.orders, f.revenue, f.other_currency_orders, f.first_order_on, f.last_order_on, f.orders_digest) AS same,
+        c.id IS NOT NULL AND b.orders IS NOT NULL AS grown
     FROM (SELECT DISTINCT customer_id FROM taken) AS t
     LEFT JOIN customers AS c ON c.id = t.customer_id
     LEFT JOIN customer_metrics AS m ON m.customer_id = t.customer_id
-    CROSS JOIN LATERAL ({facts} WHERE customer_id = t.customer_id) AS f
+    CROSS JOIN LATERAL ({facts} FROM orders WHERE customer_id = t.customer_id) AS f
+    LEFT JOIN LATERAL (SELECT * FROM ({facts} FROM {first_of_m}) AS first WHERE m.orders < f.orders) AS b ON
+        (b.orders, b.revenue, b.other_currency_orders, b.first_order_on, b.last_order_on, b.orders_digest)
+        IS NOT DISTINCT FROM
+        (m.orders, m.revenue, m.other_currency_orders, m.first_order_on, m.last_order_on, m.orders_digest)
 ),
 moved AS MATERIALIZED (
-    SELECT customer_id, owner_id, region, rolled_owner_id, rolled_region
+    SELECT customer_id, owner_id, region, rolled_owner_id, rolled_region, rolled_orders AS orders
     FROM work
     WHERE stands
-        AND (NOT rolled OR same AND (owner_id, region) IS DISTINCT FROM (rolled_owner_id, rolled_region))
+        AND (NOT rolled OR grown OR same AND (owner_id, region) IS DISTINCT FROM (rolled_owner_id, rolled_region))
 ),
 stale AS MATERIALIZED (
-    SELECT rolled_owner_id AS owner_id, rolled_region AS region FROM work WHERE rolled AND NOT same
+    SELECT rolled_owner_id AS owner_id, rolled_region AS region FROM work WHERE rolled AND NOT (same OR grown)
     UNION
-    SELECT owner_id, region FROM work WHERE rolled AND NOT same AND stands
+    SELECT owner_id, region FROM work WHERE rolled AND NOT (same OR grown) AND stands
 ),
 placed AS MATERIALIZED (
     SELECT m.customer_id, s.owner_id, s.region
@@ -182,22 +193,24 @@ placed AS MATERIALIZED (
     JOIN stale AS s ON s.owner_id = w.owner_id AND s.region = w.region
     WHERE w.stands
 ),
+ranked_before AS MATERIALIZED (
+    SELECT o.* FROM moved AS p CROSS JOIN LATERAL ({places_before_p}) AS o WHERE p.rolled_owner_id IS NOT NULL
+),
 ranked AS MATERIALIZED (
     SELECT o.*
     FROM (SELECT customer_id FROM moved UNION SELECT customer_id FROM placed) AS p
     CROSS JOIN LATERAL ({places_of_p}) AS o
 ),
 pieces AS (
-    SELECT r.placed_on AS day, side.owner_id, side.region, r.currency, side.sign AS orders,
-        side.sign * r.amount AS revenue, side.sign * r.is_new AS new_customers, side.sign * r.of_day AS first_of_day,
-        side.sign * r.of_week AS first_of_week, side.sign * r.of_month AS first_of_month
-    FROM ranked AS r
-    JOIN moved AS m ON m.customer_id = r.customer_id
-    CROSS JOIN LATERAL (
-        VALUES (m.owner_id, m.region, 1), (m.rolled_owner_id, m.rolled_region, -1)
-    ) AS side (owner_id, region, sign)
-    WHERE side.owner_id IS NOT NULL
-        AND NOT EXISTS (SELECT FROM stale AS s WHERE s.owner_id = side.owner_id AND s.region = side.region)
+    SELECT r.placed_on AS day, r.owner_id, r.region, r.currency, r.sign AS orders, r.sign * r.amount AS revenue,
+        r.sign * r.is_new AS new_customers, r.sign * r.of_day AS first_of_day, r.sign * r.of_week AS first_of_week,
+        r.sign * r.of_month AS first_of_month
+    FROM (
+        SELECT r.*, m.owner_id, m.region, 1 AS sign FROM ranked AS r JOIN moved AS m USING (customer_id)
+        UNION ALL
+        SELECT r.*, m.rolled_owner_id, m.rolled_region, -1 FROM ranked_before AS r JOIN moved AS m USING (customer_id)
+    ) AS r
+    WHERE NOT EXISTS (SELECT FROM stale AS s WHERE s.owner_id = r.owner_id AND s.region = r.region)
     UNION ALL
     SELECT r.placed_on, p.owner_id, p.region, r.currency, 1, r.amount, r.is_new, r.of_day, r.of_week, r.of_month
     FROM ranked AS r
@@ -289,7 +302,7 @@ FROM (
     FULL JOIN order_days AS d ON d.customer_id = coalesce(c.id, m.customer_id)
     WHERE coalesce(c.id, m.customer_id, d.customer_id) %% %(one_in)s = %(turn)s
 ) AS p
-CROSS JOIN LATERAL ({facts} WHERE customer_id = p.customer_id) AS f
+CROSS JOIN LATERAL ({facts} FROM orders WHERE customer_id = p.customer_id) AS f
 WHERE NOT EXISTS (SELECT FROM touched_customers AS t WHERE t.customer_id = p.customer_id)
     AND (NOT p.stands
         OR (p.owner_id, p.region, p.archived, f.orders, f.revenue, f.other_currency_orders, f.first_order_on,
@@ -350,8 +363,10 @@ def statement(template: LiteralString) -> str:
     """One of these statements, its shared pieces filled in."""
     written = sql.SQL(template).format(
         facts=_FACTS,
-        places=sql.SQL(_PLACES).format(of=sql.SQL("")),
-        places_of_p=sql.SQL(_PLACES).format(of=sql.SQL("WHERE customer_id = p.customer_id")),
+        places=sql.SQL(_PLACES).format(orders=sql.SQL("orders")),
+        places_of_p=sql.SQL(_PLACES).format(orders=sql.SQL("orders WHERE customer_id = p.customer_id")),
+        places_before_p=sql.SQL(_PLACES).format(orders=_FIRST.format(of=sql.Identifier("p"))),
+        first_of_m=_FIRST.format(of=sql.Identifier("m")),
         usual_days=sql.SQL(_USUAL_DAYS).format(days=sql.SQL("days")),
         usual_days_of_f=sql.SQL(_USUAL_DAYS).format(days=sql.SQL("f.days")),
         day_columns=_DAY_COLUMNS,

@@ -19,7 +19,7 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
-from benchmarks import browser, cases, crowd, searches, segments
+from benchmarks import browser, cases, crowd, orders, searches, segments
 from benchmarks.plans import LARGE, Scan, Statement, recorded
 from benchmarks.plans import scans as plans_of
 from components import data, visit
@@ -53,6 +53,7 @@ def main() -> int:
     parser.add_argument("--segments", action="store_true", help="rules at random: times, and counts compared")
     parser.add_argument("--rules", type=int, default=segments.RULES, help=f"of --segments ({segments.RULES})")
     parser.add_argument("--exact", type=int, default=0, help="of these, how many a second opinion counts, too (none)")
+    parser.add_argument("--orders", action="store_true", help="orders that come in, and when they are known; writes")
     parser.add_argument("--crowd", action="store_true", help="searches in a browser, alone and among 20 who act")
     parser.add_argument("--queries", type=int, default=crowd.QUERIES, help=f"of --crowd, each time ({crowd.QUERIES})")
     parser.add_argument("--json", action="store_true", help="one JSON document")
@@ -64,6 +65,9 @@ def main() -> int:
         return _crowd(users, asked.queries, as_json=asked.json)
     if asked.segments:
         return _segments(users, asked.rules, asked.exact)
+    if asked.orders:
+        orders.show(orders.measure(next(s for s in map(_session, users) if s.viewer.can(Permission.SEGMENTS_EDIT))))
+        return 0
     if asked.search:
         for name in users:
             if (session := _session(name)).viewer.can(Permission.PERSONAL_READ):

@@ -14,6 +14,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from benchmarks.reference import Reference
+from benchmarks.reports import three
 from benchmarks.rules import Rule, Rules, values
 from db import held, scores, segments, settings
 from db.connection import begin
@@ -155,16 +156,11 @@ def show(name: str, found: Found) -> None:
     print(f"  {'':20}{'p50':>8}{'p95':>8}{'max':>8}   processor{'p50':>8}{'p95':>8}{'max':>8}   limits")
     for what, times in found.clock.items():
         limits = " / ".join("-" if n is None else f"{n}" for n in LIMITS_MS[what])
-        print(f"  {what:20}{_three(times)}            {_three(found.cpu[what])}   {limits}")
-    print(f"  {'count, PostgreSQL':20}{_three(found.postgresql)}            ({len(found.postgresql)} of the rules)")
+        print(f"  {what:20}{three(times)}            {three(found.cpu[what])}   {limits}")
+    print(f"  {'count, PostgreSQL':20}{three(found.postgresql)}            ({len(found.postgresql)} of the rules)")
     print(f"  {'one column, once':20}{found.once_over_ms:8.2f}")
     if found.compared:
         print(f"  compared with a second opinion from the raw tables: {found.compared}")
     print(f"  wrong: {len(found.wrong)}")
     for line in found.wrong:
         print(f"    {line}")
-
-
-def _three(times: Sequence[float]) -> str:
-    p95 = statistics.quantiles(times, n=20, method="inclusive")[-1] if len(times) > 1 else times[0]
-    return "".join(f"{n:8.1f}" for n in (statistics.median(times), p95, max(times)))

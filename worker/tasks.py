@@ -40,6 +40,8 @@ CHECK_ONE_IN = 30
 """Each night's check looks at one customer and one day in thirty: all of them within a month."""
 
 CHECK_TIMEOUT_MS = 600_000
+TURN_S = 1.0
+"""How long figures are refreshed before members are."""
 KEEP_FINISHED_HOURS = 7 * 24
 
 stopping = threading.Event()
@@ -65,14 +67,14 @@ app = App(connector=PsycopgConnector(conninfo=conninfo, min_size=1, max_size=4, 
 again = RetryStrategy(max_attempts=5, wait=1, linear_wait=5, retry_exceptions=[Unavailable])
 
 
-def drain() -> int:
-    """Refresh until the queue of touched customers is empty or the process should stop; gives the entries taken.
+def drain(*, for_s: float = float("inf")) -> int:
+    """Refresh until the queue of touched customers is empty, the time is up or the process should stop.
 
-    Raises Unavailable.
+    Gives the entries taken. Raises Unavailable.
     """
     started = monotonic()
     total = 0
-    while not stopping.is_set():
+    while not stopping.is_set() and monotonic() - started < for_s:
         with begin(WORKER, write=True) as conn:
             taken = derived.refresh(conn)
         total += taken
@@ -81,6 +83,18 @@ def drain() -> int:
     if total:
         log.info("metrics refreshed", extra={"entries": total, "ms": round((monotonic() - started) * 1000)})
     return total
+
+
+def keep_current() -> None:
+    """Figures and members by turns, until nobody waits: while orders come in all the time neither waits for the other.
+
+    Raises Unavailable.
+    """
+    while not stopping.is_set():
+        taken = drain(for_s=TURN_S)
+        keep_segments()
+        if not taken:
+            break
 
 
 def keep_segments() -> int:
@@ -102,7 +116,7 @@ def keep_segments() -> int:
             break
         with begin(WORKER, write=True, timeout_ms=CHECK_TIMEOUT_MS) as conn:
             moved += segment_members.evaluate(conn, due[0])
-        drain()  # figures do not wait for all segments
+        drain(for_s=TURN_S)  # figures do not wait for all segments
     if entries or moved:
         told = {"entries": entries, "moves": moved, "ms": round((monotonic() - started) * 1000)}
         log.info("segments kept", extra=told)
@@ -133,8 +147,7 @@ async def refresh_metrics(timestamp: int | None = None) -> None:
         "DELETE FROM procrastinate_jobs WHERE id IN (SELECT id FROM procrastinate_jobs "
         "WHERE task_name = 'refresh_metrics' AND status = 'todo' FOR UPDATE SKIP LOCKED)"
     )
-    await asyncio.to_thread(drain)
-    await asyncio.to_thread(keep_segments)
+    await asyncio.to_thread(keep_current)
 
 
 @app.periodic(cron="27 * * * *", queueing_lock="refresh_scores")

@@ -17,7 +17,14 @@ from db.words import _
 
 def stage_badge(name: str, stage: str) -> None:
     """The lifecycle stage in words, with a colour beside it."""
-    colours = {"new": "blue", "active": "green", "at_risk": "orange", "lost": "gray", "prospect": "violet"}
+    colours = {
+        "prospect": "violet",
+        "first": "blue",
+        "repeat": "green",
+        "loyal": "green",
+        "at_risk": "orange",
+        "lost": "gray",
+    }
     st.badge(name, color=colours.get(stage, "gray"))  # type: ignore[arg-type]
 
 

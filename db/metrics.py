@@ -7,12 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
 from enum import StrEnum
-
-from sqlalchemy import ColumnElement, FromClause, case, literal
-
-from db import schema
 
 
 def N_(message: str) -> str:
@@ -381,42 +376,21 @@ NOT_KNOWN_DAYS = 28
 
 
 class Stage(StrEnum):
-    """Where a customer stands, by the day of the last order."""
+    """Where a customer stands; db/lifecycle.py has the rules."""
 
     PROSPECT = "prospect"
-    NEW = "new"
-    ACTIVE = "active"
+    FIRST = "first"
+    REPEAT = "repeat"
+    LOYAL = "loyal"
     AT_RISK = "at_risk"
     LOST = "lost"
 
 
-ACTIVE_DAYS = 30
-LOST_DAYS = 90
-
 STAGE_NAMES = {
     Stage.PROSPECT: N_("Prospect"),
-    Stage.NEW: N_("New"),
-    Stage.ACTIVE: N_("Active"),
+    Stage.FIRST: N_("First purchase"),
+    Stage.REPEAT: N_("Repeat buyer"),
+    Stage.LOYAL: N_("Loyal"),
     Stage.AT_RISK: N_("At risk"),
     Stage.LOST: N_("Lost"),
 }
-STAGE_RULES = {
-    Stage.PROSPECT: N_("no order yet"),
-    Stage.NEW: N_("first order in the last 30 days"),
-    Stage.ACTIVE: N_("an order in the last 30 days"),
-    Stage.AT_RISK: N_("last order 31 to 90 days ago"),
-    Stage.LOST: N_("last order more than 90 days ago"),
-}
-
-
-def stage_column(today: date, figures: FromClause = schema.customer_metrics) -> ColumnElement[str]:
-    """The stage of a row of customer_metrics, or of `figures` with its columns (possibly missing), on a day."""
-    m = figures.c
-    recent = today - timedelta(days=ACTIVE_DAYS)
-    return case(
-        (m.last_order_on.is_(None), literal(Stage.PROSPECT.value)),
-        (m.first_order_on >= recent, literal(Stage.NEW.value)),
-        (m.last_order_on >= recent, literal(Stage.ACTIVE.value)),
-        (m.last_order_on >= today - timedelta(days=LOST_DAYS), literal(Stage.AT_RISK.value)),
-        else_=literal(Stage.LOST.value),
-    )

@@ -176,6 +176,8 @@ def _shared_grants(table: Table) -> Iterator[str]:
     yield _do("GRANT SELECT ON public.{table} TO kehu_scoped, kehu_masked, kehu_gate, kehu_admin", table=name)
     if table.info.get("recorded"):
         yield _do("GRANT INSERT, UPDATE, DELETE ON public.{table} TO kehu_admin", table=name)
+    if table.info.get("once"):
+        yield _do("GRANT INSERT ON public.{table} TO kehu_admin", table=name)
     if "batch_id" in table.columns:  # undoing a load removes its facts by batch
         yield _do("GRANT DELETE ON public.{table} TO kehu_admin", table=name)
     yield _do("GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_worker", table=name)

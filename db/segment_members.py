@@ -3,7 +3,8 @@
 The truth are the rules and what they look at; the rows of live segments can be thrown away and are found again. Changed
 customers come into a queue (`segment_touches`) in the transaction of the change, those with new figures in that of the
 figures. `refresh` holds them against all rules; `evaluate` all customers against one rule: when the rule is new or
-another, on another day, and when the bounds of the scores have moved.
+another, on another day, and when the bounds of the scores or the rules of the stages have
+moved.
 
 Both work behind one lock taken before their statement: what is committed meanwhile is either seen or stands in the
 queue. Members are found with the sight of the worker, among all customers; a frozen list that the segment's owner may
@@ -65,8 +66,8 @@ class _Kept:
             return state is None or not (state.problem == SLOW and state.day == today and state.version == self.version)
         if state.digest != self.digest:
             return True  # a segment that the rule names has another one
-        scored = any(c.field.group == "scores" for c in conditions(self.rule))
-        return scored and bounds_at is not None and bounds_at > state.kept_at
+        defined = any(c.field.group == "scores" or c.field.key == "stage" for c in conditions(self.rule))
+        return defined and bounds_at is not None and bounds_at > state.kept_at
 
 
 # --- what the worker does --------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from db import (
     event_words,
     full_text,
     history,
+    lifecycle,
     metrics,
     migrate,
     needles,
@@ -103,8 +104,8 @@ LIMITS: dict[str, tuple[int, ...]] = {
     "overview": (
         overview.MOST_DAYS,
         metrics.NOT_KNOWN_DAYS,
-        metrics.ACTIVE_DAYS,
-        metrics.LOST_DAYS,
+        lifecycle.DEFAULT.risk_days,
+        lifecycle.DEFAULT.lost_days,
         *(days // 7 for days in period.PRESETS.values()),
     ),
     "cohorts": (cohorts.MOST_MONTHS, metrics.NOT_KNOWN_DAYS, explorer_view.PAGE),

@@ -485,13 +485,10 @@ attachments = schema_files.attachments
 attachment_contents = schema_files.attachment_contents
 customer_tags = schema_around.customer_tags
 
-# --- custom fields and drafts: db/schema_fields.py --------------------------------------------------------------------
+# --- custom fields, drafts, rules: db/schema_fields.py, db/schema_definitions.py --------------------------------------
 
 custom_fields = schema_fields.custom_fields
 drafts = schema_fields.drafts
-
-# --- stages and scores: db/schema_definitions.py ----------------------------------------------------------------------
-
 definitions = schema_definitions.definitions
 definition_versions = schema_definitions.definition_versions
 

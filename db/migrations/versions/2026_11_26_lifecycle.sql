@@ -40,6 +40,8 @@ GRANT INSERT ON public."definition_versions" TO kehu_admin;
 GRANT SELECT, INSERT, UPDATE, DELETE ON public."definition_versions" TO kehu_worker;
 CREATE OR REPLACE FUNCTION public.customer_figures_scoped(ids bigint[]) RETURNS TABLE (customer_id bigint, first_order_on date, last_order_on date, orders integer, revenue numeric, usual_days integer) LANGUAGE plpgsql STABLE ROWS 50 SECURITY DEFINER SET search_path = "public", pg_temp AS $f$ DECLARE owners bigint[] := string_to_array(nullif(current_setting('kehu.owner_ids', true), ''), ',')::bigint[]; BEGIN RETURN QUERY SELECT m.customer_id, m.first_order_on, m.last_order_on, m.orders, m.revenue, m.usual_days FROM unnest(ids) AS i JOIN customers AS c ON c.id = i AND c.owner_id = ANY(owners) JOIN customer_metrics AS m ON m.customer_id = i; END $f$;
 GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO kehu_scoped, kehu_views, kehu_admin, kehu_gate, kehu_worker;
+REVOKE ALL ON FUNCTION public.customer_figures_scoped(bigint[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION public.customer_figures_scoped(bigint[]) TO kehu_scoped;
 INSERT INTO definition_versions (kind, number, rules, made_at) VALUES
     ('stages', 1, '{"repeat_orders": 2, "loyal_orders": 5, "risk_days": 30, "lost_days": 90, "risk_tenths": null, "lost_tenths": null}', now()),
     ('scores', 1, '{"recency": null, "frequency": null, "monetary": null}', now());

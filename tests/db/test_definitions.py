@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import product
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from db import (
     held,
     lifecycle,
     overview,
+    rfm,
     saved_segments,
     schema,
     score_rules,
@@ -454,6 +456,33 @@ def test_bounds_that_make_no_sense_are_refused_with_a_sentence(data: Data, rules
     with pytest.raises(Invalid) as caught:
         effect(data.people.root, rules, "scores")
     assert set(caught.value.fields) == ({where} if where else set())
+
+
+# Recency and the mean of frequency and monetary value, as published: db/rfm.py names the sources.
+RANGES = {
+    "champions": (range(4, 6), range(4, 6)),
+    "loyal": (range(2, 6), range(3, 6)),
+    "potential": (range(3, 6), range(1, 4)),
+    "new": (range(4, 6), range(2)),
+    "promising": (range(3, 5), range(2)),
+    "attention": (range(2, 4), range(2, 4)),
+    "sleeping": (range(2, 4), range(3)),
+    "at_risk": (range(3), range(2, 6)),
+    "not_lose": (range(2), range(4, 6)),
+    "hibernating": (range(1, 3), range(1, 3)),
+    "lost": (range(3), range(3)),
+}
+
+
+def test_classes_lie_in_the_ranges_that_were_published() -> None:
+    assert RANGES.keys() == rfm.CLASSES.keys()
+    met = set()
+    for r, f, m in product(range(1, 6), repeat=3):
+        recency, mean = RANGES[rfm.class_of(r, f, m)]
+        assert r in recency, (r, f, m)
+        assert (f + m) // 2 in mean, (r, f, m)
+        met.add(rfm.class_of(r, f, m))
+    assert met == RANGES.keys()
 
 
 # --- what was kept before --------------------------------------------------------------------------------------------

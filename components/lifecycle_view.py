@@ -39,8 +39,16 @@ def rules_said(viewer: Viewer) -> str:
     return "\n".join(f"- **{_(STAGE_NAMES[stage])}**: {rule}" for stage, rule in lifecycle.said(rules).items())
 
 
-def way(number: int) -> None:
-    """The way to the rules."""
+def stage_said(viewer: Viewer, stage: str, zone: str) -> str:
+    """What the stage of a customer means, and by which version."""
+    rules = data.read(definitions.in_force, viewer=viewer, kind=lifecycle.KIND).rules
+    assert isinstance(rules, StageRules)
+    return f"{lifecycle.said(rules)[Stage(stage)]}\n\n{version_said(viewer, lifecycle.KIND, zone)}"
+
+
+def way(viewer: Viewer) -> None:
+    """The way to the rules of the stages, which names their version."""
+    number = data.read(definitions.in_force, viewer=viewer, kind=lifecycle.KIND).number
     places.link("lifecycle", _("Rules, version {n}").format(n=number), icon=":material/rule:")
 
 
@@ -225,7 +233,7 @@ def versions(listed: Sequence[Version], now: InForce, zone: str) -> None:
     frame = {
         _("Version"): [str(each.number) for each in listed],
         _("State"): [_state(each, now) for each in listed],
-        _("Since"): [format.instant(each.made_at, zone) for each in listed],
+        _("In force since"): [format.instant(each.made_at, zone) for each in listed],
         _("By"): [wording.person(each.by) if each.by else _("as delivered") for each in listed],
         _("Why"): [each.reason or "–" for each in listed],
         _("Rules"): [_in_short(each) for each in listed],

@@ -54,9 +54,9 @@ def _percentiles(shares: tuple[float, ...], value: Any) -> Any:
 
 
 def bounds(conn: Connection) -> tuple[Bounds, datetime | None]:
-    """Measure → its bounds, fixed ones as they are now, and the rules of the stages; and when any of them last moved.
+    """Measure → its bounds, fixed ones as they are now, and the rules of the stages; and when bounds were last taken.
 
-    The time is None before the bounds were taken for the first time.
+    The time is None before the first time.
     """
     b, d = schema.score_bounds.c, schema.definitions.c
     taken = select(func.jsonb_object_agg(b.measure, func.to_jsonb(b.bounds))).scalar_subquery()
@@ -65,14 +65,13 @@ def bounds(conn: Connection) -> tuple[Bounds, datetime | None]:
         type_coerce(taken, JSONB),
         type_coerce(fixed, JSONB),
         select(func.min(b.made_at)).scalar_subquery(),
-        select(func.max(d.updated_at)).scalar_subquery(),
     )
-    measured, held, made_at, defined_at = conn.execute(query).one()
+    measured, held, made_at = conn.execute(query).one()
     made = {measure: tuple(map(float, numbers)) for measure, numbers in (measured or {}).items()}
     rules = held or {}
     stages = lifecycle.parse(rules[lifecycle.KIND]) if lifecycle.KIND in rules else lifecycle.DEFAULT
     made |= score_rules.parse(rules.get(score_rules.KIND, {})).bounds() | {lifecycle.KIND: stages.numbers()}
-    return made, max(made_at, defined_at or made_at) if made_at else None
+    return made, made_at
 
 
 def taken(conn: Connection) -> dict[str, tuple[float, ...]]:

@@ -101,7 +101,9 @@ with right.container(border=True, height="stretch"):
         alt=_("Customers by lifecycle stage"),
         clickable=True,
     )
-    st.caption(wording.run_on(_("Click a bar to see the customers."), said))
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", gap="small"):
+        st.caption(_("Click a bar to see the customers."), width="content")
+        lifecycle_view.way(viewer)
     if clicked is not None:
         del st.session_state["overview_lifecycle"]
         places.go(

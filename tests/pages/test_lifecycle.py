@@ -87,7 +87,7 @@ def test_a_version_is_saved_undone_and_brought_back(people: make.People) -> None
     assert saved.number > before
     assert f"Version {saved.number} is in force." in said(app)
     assert markup_of(app, HOSTILE[next(iter(HOSTILE))]) == []
-    assert f"By version {saved.number} of the rules" in said(sound(signed_in(people.ann, "overview")))
+    assert f"Rules, version {saved.number}" in words(sound(signed_in(people.ann, "overview")))
     sound(click(app, "kehu_undo_button"))
     assert number(people.root).number == before
     app = sound(signed_in(people.root, "lifecycle"))

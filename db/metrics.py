@@ -228,7 +228,10 @@ CUSTOMER_METRICS: Mapping[str, Metric] = {
             "r_score",
             N_("Recency score"),
             "count",
-            N_("1 to 5: in which fifth of all the company's customers with orders the last order lies; 5 is latest."),
+            N_(
+                "1 to 5: in which fifth of all the company's customers with orders the last order lies, or by fixed "
+                "bounds; 5 is latest."
+            ),
             "score_bounds",
             "distinct",
         ),
@@ -236,7 +239,10 @@ CUSTOMER_METRICS: Mapping[str, Metric] = {
             "f_score",
             N_("Frequency score"),
             "count",
-            N_("1 to 5: in which fifth of all the company's customers with orders their number lies; 5 is most."),
+            N_(
+                "1 to 5: in which fifth of all the company's customers with orders their number lies, or by fixed "
+                "bounds; 5 is most."
+            ),
             "score_bounds",
             "distinct",
         ),
@@ -244,7 +250,10 @@ CUSTOMER_METRICS: Mapping[str, Metric] = {
             "m_score",
             N_("Monetary score"),
             "count",
-            N_("1 to 5: in which fifth of all the company's customers with orders the revenue lies; 5 is most."),
+            N_(
+                "1 to 5: in which fifth of all the company's customers with orders the revenue lies, or by fixed "
+                "bounds; 5 is most."
+            ),
             "score_bounds",
             "distinct",
         ),
@@ -292,7 +301,8 @@ SEGMENT_METRICS: Mapping[str, Metric] = {
             "count",
             N_(
                 "1 to 5 by the fifths of all the company's customers with orders: a later last order, more orders and "
-                "more revenue score higher. Equal values score equally; the bounds are taken anew every hour."
+                "more revenue score higher. Equal values score equally; the bounds are taken anew every hour, unless "
+                "an administrator fixed them."
             ),
             "customer_metrics",
             "distinct",

@@ -75,6 +75,7 @@ def title(command: str, undoes_id: Any) -> str:
         "view.restore": _("View put back"),
         "field.add": _("Field added"),
         "field.save": _("Field changed"),
+        "definition.save": _("Rules put into force"),
         "field.archive": _("Field archived"),
         "field.restore": _("Field put back into the forms"),
         "field.order": _("Fields ordered"),

@@ -15,10 +15,17 @@ from db.permissions import Viewer
 from db.words import _
 
 
-def stage_badge(name: str, stage: str) -> None:
-    """The lifecycle stage in words, with a colour beside it."""
-    colours = {"new": "blue", "active": "green", "at_risk": "orange", "lost": "gray", "prospect": "violet"}
-    st.badge(name, color=colours.get(stage, "gray"))  # type: ignore[arg-type]
+def stage_badge(name: str, stage: str, about: str = "") -> None:
+    """The lifecycle stage in words, with a colour beside it; `about` says what it means."""
+    colours = {
+        "prospect": "violet",
+        "first": "blue",
+        "repeat": "green",
+        "loyal": "green",
+        "at_risk": "orange",
+        "lost": "gray",
+    }
+    st.badge(name, color=colours.get(stage, "gray"), help=about or None)  # type: ignore[arg-type]
 
 
 def top(viewer: Viewer, number: str, *, fresh: str) -> None:
@@ -30,7 +37,7 @@ def top(viewer: Viewer, number: str, *, fresh: str) -> None:
             explain.about(CUSTOMER_METRICS.values(), filters=f"#{wording.plain(number[:20])}", fresh=fresh)
 
 
-def header(customer: Any, stage_name: str, *, sight: bool = False, page: bool = True) -> None:
+def header(customer: Any, stage_name: str, *, about: str = "", sight: bool = False, page: bool = True) -> None:
     """Name, stage, owner, and the ways to reach the customer; with `sight` the way to who sees it.
 
     On its own `page` the name is the title; beside the list the way to the page stands with it.
@@ -40,7 +47,7 @@ def header(customer: Any, stage_name: str, *, sight: bool = False, page: bool = 
             st.title(wording.plain(customer.name), anchor=False, width="content")
         else:
             st.subheader(wording.plain(customer.name), anchor=False, width="content")
-        stage_badge(stage_name, customer.stage)
+        stage_badge(stage_name, customer.stage, about)
         if customer.archived_at:
             st.badge(_("Archived"), color="red")
         if not page:

@@ -49,8 +49,13 @@ def answer(found: Any, sentence: str, *, scoped: bool) -> DeltaGenerator:
         return st.container(gap="small")
 
 
-def spread(found: Any, dimensions: Sequence[str], *, more: Mapping[str, Callable[[], pd.DataFrame]]) -> None:
-    """How the segment differs from everyone by one dimension at a time; `more` are read when they are chosen."""
+def spread(
+    found: Any, dimensions: Sequence[str], *, more: Mapping[str, Callable[[], pd.DataFrame]], stages: str = ""
+) -> None:
+    """How the segment differs from everyone by one dimension at a time; `more` are read when they are chosen.
+
+    `stages` says by which rules stages are told.
+    """
     names = dimensions_of((*dimensions, *more))
     with st.container(border=True):
         st.markdown("**" + _("Against everyone · share of customers by") + "**")
@@ -76,6 +81,8 @@ def spread(found: Any, dimensions: Sequence[str], *, more: Mapping[str, Callable
         )
         if len(rows) > len(shown):
             st.caption(_("The first {n} of {total}.").format(n=len(shown), total=len(rows)))
+        if by == "stage" and stages:
+            st.caption(stages)
 
 
 def dimensions_of(keys: Sequence[str]) -> dict[str, str]:

@@ -14,11 +14,11 @@ from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import BigInteger, Connection, Date, DateTime, cast, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from db import changes, clock, custom_fields, custom_values, customers, keyed, rhythm, schema, text, written
+from db import changes, clock, custom_fields, custom_values, customers, keyed, rhythm, schema, scores, text, written
 from db.connection import widen
 from db.custom_values import PREFIX, Field
 from db.errors import Conflict, Invalid, NotFound
-from db.metrics import stage_column
+from db.lifecycle import stage_column
 from db.permissions import NOBODY, Permission, Role, Viewer
 from db.words import _
 
@@ -99,6 +99,7 @@ def get(conn: Connection, *, viewer: Viewer, customer_id: int, today: date) -> C
     viewer.require(Permission.CUSTOMERS_READ)
     c, m, u = schema.customers.c, schema.customer_metrics.c, schema.users.c
     d, t = schema.order_days.c, schema.teams.c
+    bounds, _made = scores.bounds(conn)
     own = [c[f] for f in Customer.__annotations__ if f in c]
     query = (
         select(
@@ -112,7 +113,7 @@ def get(conn: Connection, *, viewer: Viewer, customer_id: int, today: date) -> C
             m.first_order_on,
             m.last_order_on,
             m.refreshed_at,
-            *rhythm.score_columns(),
+            *rhythm.score_columns(today, bounds),
             d.days,
         )
         .select_from(

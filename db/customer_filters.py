@@ -11,7 +11,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 
 from db import schema, tags, text
 from db.errors import Invalid
-from db.metrics import Stage, stage_column
+from db.lifecycle import stage_column
+from db.metrics import Stage
 from db.settings import Settings
 from db.words import _
 

@@ -30,7 +30,7 @@ from db import custom_filters, customer_columns, customer_filters, schema, text
 from db import search as finding
 from db.customer_filters import EVERYBODY, Filters
 from db.errors import Invalid
-from db.metrics import stage_column
+from db.lifecycle import stage_column
 from db.permissions import Permission, Viewer
 from db.words import _
 
@@ -230,7 +230,7 @@ def _rows_of(today: date, scoped: bool, archived: bool) -> Select[Any]:
     return _list(today, figures).where(schema.customers.c.id == func.any(ids), *on_lists)
 
 
-_FIGURES = ("customer_id", "first_order_on", "last_order_on", "orders", "revenue")
+_FIGURES = ("customer_id", "first_order_on", "last_order_on", "orders", "revenue", "usual_days")
 
 
 def _count(conn: Connection, query: Select[Any]) -> int:

@@ -17,7 +17,7 @@ of that order. Changing the company's currency needs a `rebuild`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, LiteralString
 
 from sqlalchemy import Connection, CursorResult, delete, select
@@ -27,6 +27,7 @@ from db import (
     categories,
     clock,
     cohort_sums,
+    definitions,
     moved,
     repeats,
     schema,
@@ -37,7 +38,6 @@ from db import (
 )
 from db.connection import bump
 from db.derived_statements import REBUILD, REFRESH, STAGES, WRONG_CUSTOMERS, WRONG_DAYS, WRONG_STAGES, statement
-from db.metrics import ACTIVE_DAYS, LOST_DAYS
 
 ADVISORY_LOCK = 7_203_452
 _s = schema.stage_sums.c
@@ -108,11 +108,13 @@ def refresh(conn: Connection, *, limit: int = BATCH) -> int:
     a kill loses one batch's work and no entry. Raises Unavailable when another refresh holds the lock for too long.
     """
     _lock(conn)
-    days, sums_of = _days(conn), conn.scalar(select(_s.as_of).limit(1))
+    days, sums_of = _days(conn), conn.execute(select(_s.as_of, _s.rules).limit(1)).first()
     row = _run(conn, REFRESH, currency=settings.get(conn).currency, now=clock.now(), limit=limit, **days).one()
     conn.execute(delete(schema.stage_sums).where(_s.customers == 0, _s.buyers == 0))
-    # Sums of another day are of other stages; without any all customers have to be added, not only those just taken.
-    if sums_of != days["today"] and _restage(conn, days) and not row.taken:
+    # Sums of another day or by other rules are of other stages; without any all customers have to be added, not only
+    # those just taken.
+    current = sums_of is not None and tuple(sums_of) == (days["today"], days["rules"])
+    if not current and _restage(conn, days) and not row.taken:
         bump(conn, ["metrics"])
     if row.taken:
         categories.refresh(conn, row.customers)
@@ -148,20 +150,18 @@ def check(conn: Connection, *, one_in: int = 1, turn: int = 0) -> Drift:
 
 def _wrong_stages(conn: Connection) -> list[Any]:
     """Where the sums are not what the metrics add up to on the day of the sums; none where there are no sums yet."""
-    as_of = conn.scalar(select(_s.as_of).limit(1))
-    return [] if as_of is None else [*_run(conn, WRONG_STAGES, **_bounds(as_of))]
+    made = conn.execute(select(_s.as_of, _s.rules).limit(1)).first()
+    stages = definitions.stages_of(conn, made.rules) if made else None
+    return [*_run(conn, WRONG_STAGES, today=made.as_of, rules=made.rules, **stages.stored())] if made and stages else []
 
 
-def _days(conn: Connection) -> dict[str, date]:
-    return _bounds(clock.today(settings.get(conn).time_zone))
+def _days(conn: Connection) -> dict[str, Any]:
+    """The day, the rules of the stages that are in force, and their number."""
+    number, stages = definitions.stages_in_force(conn)
+    return {"today": clock.today(settings.get(conn).time_zone), "rules": number, **stages.stored()}
 
 
-def _bounds(today: date) -> dict[str, date]:
-    """The day, and those from which an order makes a customer active, and one who is not lost."""
-    return {"today": today, "recent": today - timedelta(days=ACTIVE_DAYS), "lost": today - timedelta(days=LOST_DAYS)}
-
-
-def _restage(conn: Connection, days: dict[str, date]) -> int:
+def _restage(conn: Connection, days: dict[str, Any]) -> int:
     """The sums of the stages anew, a second for a million customers; gives the number of rows."""
     conn.execute(delete(schema.stage_sums))
     return _run(conn, STAGES, **days).rowcount

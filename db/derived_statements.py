@@ -48,24 +48,28 @@ _FIRST = sql.SQL(
 
 _DAY_COLUMNS = sql.SQL("orders, revenue, new_customers, first_of_day, first_of_week, first_of_month")
 
-# As db/metrics.py says, on the day `today`; `sign` takes away what stood before.
+# As db/lifecycle.py says, on the day `today` by the rules numbered `rules`; `sign` takes away what stood before.
 _STAGE_SUMS = sql.SQL("""
     SELECT owner_id, region,
         CASE WHEN last_order_on IS NULL THEN 'prospect'
-            WHEN first_order_on >= %(recent)s THEN 'new'
-            WHEN last_order_on >= %(recent)s THEN 'active'
-            WHEN last_order_on >= %(lost)s THEN 'at_risk'
-            ELSE 'lost' END AS stage,
+            WHEN (%(today)s::date - last_order_on) * 10
+                > coalesce(usual_days * %(lost_tenths)s::integer, %(lost_days)s * 10) THEN 'lost'
+            WHEN (%(today)s::date - last_order_on) * 10
+                > coalesce(usual_days * %(risk_tenths)s::integer, %(risk_days)s * 10) THEN 'at_risk'
+            WHEN orders >= %(loyal_orders)s THEN 'loyal'
+            WHEN orders >= %(repeat_orders)s THEN 'repeat'
+            ELSE 'first' END AS stage,
         %(today)s::date AS as_of,
         coalesce(sum(sign) FILTER (WHERE NOT archived), 0)::integer AS customers,
         coalesce(sum(sign * revenue) FILTER (WHERE NOT archived), 0) AS revenue,
         coalesce(sum(sign) FILTER (WHERE orders > 0), 0)::integer AS buyers,
-        coalesce(sum(sign) FILTER (WHERE orders > 1), 0)::integer AS repeat_buyers
+        coalesce(sum(sign) FILTER (WHERE orders > 1), 0)::integer AS repeat_buyers,
+        %(rules)s::integer AS rules
 """)
 
 _ROLLED = sql.SQL("""
     SELECT rolled_owner_id AS owner_id, rolled_region AS region, 1 AS sign, rolled_archived AS archived, orders,
-        revenue, first_order_on, last_order_on
+        revenue, last_order_on, usual_days
     FROM customer_metrics
 """)
 
@@ -80,6 +84,7 @@ _UPSERT_METRICS = sql.SQL("""
         rolled_owner_id = excluded.rolled_owner_id,
         rolled_region = excluded.rolled_region,
         rolled_archived = excluded.rolled_archived,
+        usual_days = excluded.usual_days,
         refreshed_at = excluded.refreshed_at
 """)
 
@@ -99,12 +104,15 @@ WITH facts AS MATERIALIZED (
     FROM customers AS c
     CROSS JOIN LATERAL ({facts} FROM orders WHERE customer_id = c.id) AS f
 ),
+known AS MATERIALIZED (
+    SELECT *, {usual_days} AS usual_days FROM facts
+),
 metrics AS (
     INSERT INTO customer_metrics (customer_id, first_order_on, last_order_on, orders, revenue, other_currency_orders,
-        orders_digest, rolled_owner_id, rolled_region, rolled_archived, refreshed_at)
+        orders_digest, rolled_owner_id, rolled_region, rolled_archived, usual_days, refreshed_at)
     SELECT id, first_order_on, last_order_on, orders, revenue, other_currency_orders, orders_digest, owner_id, region,
-        archived, %(now)s
-    FROM facts
+        archived, usual_days, %(now)s
+    FROM known
     {upsert_metrics}
     RETURNING 1
 ),
@@ -112,7 +120,7 @@ gone AS (
     DELETE FROM customer_metrics AS m WHERE NOT EXISTS (SELECT FROM customers AS c WHERE c.id = m.customer_id)
 ),
 days_of AS (
-    INSERT INTO order_days (customer_id, days, usual_days) SELECT id, days, {usual_days} FROM facts
+    INSERT INTO order_days (customer_id, days, usual_days) SELECT id, days, usual_days FROM known
     ON CONFLICT (customer_id) DO UPDATE SET days = excluded.days, usual_days = excluded.usual_days
 ),
 days_gone AS (
@@ -156,8 +164,8 @@ WITH taken AS (
 work AS MATERIALIZED (
     SELECT t.customer_id, c.id IS NOT NULL AS stands, c.owner_id, c.region, c.archived_at IS NOT NULL AS archived, f.*,
         m.customer_id IS NOT NULL AS rolled, m.rolled_owner_id, m.rolled_region, m.rolled_archived,
-        m.orders AS rolled_orders, m.revenue AS rolled_revenue, m.first_order_on AS rolled_first,
-        m.last_order_on AS rolled_last,
+        m.orders AS rolled_orders, m.revenue AS rolled_revenue, m.last_order_on AS rolled_last,
+        m.usual_days AS rolled_usual,
         (m.orders, m.revenue, m.other_currency_orders, m.first_order_on, m.last_order_on, m.orders_digest)
         IS NOT DISTINCT FROM
         (f.orders, f.revenue, f.other_currency_orders, f.first_order_on, f.last_order_on, f.orders_digest) AS same,
@@ -170,6 +178,9 @@ work AS MATERIALIZED (
         (b.orders, b.revenue, b.other_currency_orders, b.first_order_on, b.last_order_on, b.orders_digest)
         IS NOT DISTINCT FROM
         (m.orders, m.revenue, m.other_currency_orders, m.first_order_on, m.last_order_on, m.orders_digest)
+),
+known AS MATERIALIZED (
+    SELECT *, {usual_days} AS usual_days FROM work
 ),
 moved AS MATERIALIZED (
     SELECT customer_id, owner_id, region, rolled_owner_id, rolled_region, rolled_orders AS orders
@@ -255,7 +266,7 @@ gone AS (
     DELETE FROM customer_metrics AS m USING work AS w WHERE m.customer_id = w.customer_id AND NOT w.stands
 ),
 days_of AS (
-    INSERT INTO order_days (customer_id, days, usual_days) SELECT customer_id, days, {usual_days} FROM work WHERE stands
+    INSERT INTO order_days (customer_id, days, usual_days) SELECT customer_id, days, usual_days FROM known WHERE stands
     ON CONFLICT (customer_id) DO UPDATE SET days = excluded.days, usual_days = excluded.usual_days
 ),
 days_gone AS (
@@ -263,23 +274,23 @@ days_gone AS (
 ),
 metrics AS (
     INSERT INTO customer_metrics (customer_id, first_order_on, last_order_on, orders, revenue, other_currency_orders,
-        orders_digest, rolled_owner_id, rolled_region, rolled_archived, refreshed_at)
+        orders_digest, rolled_owner_id, rolled_region, rolled_archived, usual_days, refreshed_at)
     SELECT customer_id, first_order_on, last_order_on, orders, revenue, other_currency_orders, orders_digest, owner_id,
-        region, archived, %(now)s
-    FROM work
+        region, archived, usual_days, %(now)s
+    FROM known
     WHERE stands
     {upsert_metrics}
 ),
 staged AS (
     SELECT rolled_owner_id AS owner_id, rolled_region AS region, -1 AS sign, rolled_archived AS archived,
-        rolled_orders AS orders, rolled_revenue AS revenue, rolled_first AS first_order_on, rolled_last AS last_order_on
+        rolled_orders AS orders, rolled_revenue AS revenue, rolled_last AS last_order_on, rolled_usual AS usual_days
     FROM work
     WHERE rolled
     UNION ALL
-    SELECT owner_id, region, 1, archived, orders, revenue, first_order_on, last_order_on FROM work WHERE stands
+    SELECT owner_id, region, 1, archived, orders, revenue, last_order_on, usual_days FROM known WHERE stands
 ),
 stages AS (
-    INSERT INTO stage_sums AS s (owner_id, region, stage, as_of, customers, revenue, buyers, repeat_buyers)
+    INSERT INTO stage_sums AS s (owner_id, region, stage, as_of, customers, revenue, buyers, repeat_buyers, rules)
     {stage_sums} FROM staged GROUP BY 1, 2, 3
     ON CONFLICT (owner_id, region, stage) DO UPDATE SET
         customers = s.customers + excluded.customers,
@@ -296,7 +307,7 @@ FROM (
     SELECT coalesce(c.id, m.customer_id, d.customer_id) AS customer_id, c.id IS NOT NULL AS stands, c.owner_id,
         c.region, c.archived_at IS NOT NULL AS archived, m.first_order_on, m.last_order_on, m.orders, m.revenue,
         m.other_currency_orders, m.rolled_owner_id, m.rolled_region, m.rolled_archived, d.days,
-        d.usual_days
+        d.usual_days, m.usual_days AS usual_too
     FROM customers AS c
     FULL JOIN customer_metrics AS m ON m.customer_id = c.id
     FULL JOIN order_days AS d ON d.customer_id = coalesce(c.id, m.customer_id)
@@ -309,12 +320,13 @@ WHERE NOT EXISTS (SELECT FROM touched_customers AS t WHERE t.customer_id = p.cus
             f.last_order_on, f.days)
         IS DISTINCT FROM (p.rolled_owner_id, p.rolled_region, p.rolled_archived, p.orders, p.revenue,
             p.other_currency_orders, p.first_order_on, p.last_order_on, p.days)
-        OR p.usual_days IS DISTINCT FROM {usual_days_of_f})
+        OR p.usual_days IS DISTINCT FROM {usual_days_of_f}
+        OR p.usual_days IS DISTINCT FROM p.usual_too)
 ORDER BY 1
 """
 
 STAGES = """
-INSERT INTO stage_sums (owner_id, region, stage, as_of, customers, revenue, buyers, repeat_buyers)
+INSERT INTO stage_sums (owner_id, region, stage, as_of, customers, revenue, buyers, repeat_buyers, rules)
 SELECT * FROM ({stage_sums} FROM ({rolled}) AS r GROUP BY 1, 2, 3) AS made WHERE customers > 0 OR buyers > 0
 """
 

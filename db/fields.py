@@ -34,15 +34,17 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.sql.elements import Grouping
 
-from db import cluster_values, custom_values, rfm, schema
+from db import cluster_values, custom_values, rfm, schema, score_rules
 from db.around_words import NOT_ASKED, STATE_NAMES
 from db.clock import DEFAULT_ZONE
 from db.event_words import KIND_NAMES
-from db.metrics import N_, STAGE_NAMES, stage_column
+from db.lifecycle import stage_column
+from db.metrics import N_, STAGE_NAMES
 from db.words import _
 
 Bounds = Mapping[str, tuple[float, ...]]
-"""The four bounds between the five scores of each measure; missing while nobody has an order."""
+"""The four bounds between the five scores of each measure; missing while nobody has an order. Beside them the rules of
+the stages, as numbers."""
 
 
 class Kind(StrEnum):
@@ -186,32 +188,39 @@ def _days_since(column: ColumnElement[date]) -> Callable[[date, Bounds], ColumnE
 def score(measure: str, value: ColumnElement[Any]) -> Callable[[date, Bounds], ColumnElement[Any]]:
     """1 to 5 by the bounds: one more than the number of bounds below the value; null without orders."""
 
-    def expression(_today: date, bounds: Bounds) -> ColumnElement[Any]:
-        return _stepped(value, bounds.get(measure), str)
+    def expression(today: date, bounds: Bounds) -> ColumnElement[Any]:
+        return _stepped(value, between(measure, today, bounds), str)
 
     return expression
 
 
+def between(measure: str, today: date, bounds: Bounds) -> tuple[float, ...] | None:
+    """The bounds of a measure on a day: those of recency may be fixed as days before it."""
+    back = bounds.get(score_rules.RECENCY_DAYS) if measure == "recency" else None
+    return tuple((today - EPOCH).days - days - 1 for days in reversed(back)) if back else bounds.get(measure)
+
+
 def _stepped(
-    value: ColumnElement[Any], between: tuple[float, ...] | None, step: Callable[[int], Any]
+    value: ColumnElement[Any], steps_at: tuple[float, ...] | None, step: Callable[[int], Any]
 ) -> ColumnElement[Any]:
-    if not between:
+    if not steps_at:
         return cast(null(), schema.customers.c.name.type)
     # Bounds are values that occur: whole numbers of whole numbers, cents of money. Compared with binary
     # floating-point numbers every row's money would be converted first.
     exact = int if isinstance(value.type, Integer) else lambda bound: Decimal(repr(bound))
-    steps = [(value <= exact(bound), step(i)) for i, bound in enumerate(between, 1)]
-    return case((func.coalesce(_m.orders, 0) == 0, None), *steps, else_=step(len(between) + 1))
+    steps = [(value <= exact(bound), step(i)) for i, bound in enumerate(steps_at, 1)]
+    return case((func.coalesce(_m.orders, 0) == 0, None), *steps, else_=step(len(steps_at) + 1))
 
 
 def _class(by_scores: tuple[str, ...]) -> Callable[[date, Bounds], ColumnElement[Any]]:
     """The class of the three scores, each of which is told once; null without orders."""
     named = Grouping(cast(literal(list(by_scores), ARRAY(Text)), ARRAY(Text)))
 
-    def expression(_today: date, bounds: Bounds) -> ColumnElement[Any]:
-        if not all(bounds.get(measure) for measure in MEASURES):
+    def expression(today: date, bounds: Bounds) -> ColumnElement[Any]:
+        known = {measure: between(measure, today, bounds) for measure in MEASURES}
+        if not all(known.values()):
             return cast(null(), schema.customers.c.name.type)
-        r, f, m = (_stepped(value, bounds[measure], int) for measure, value in MEASURES.items())
+        r, f, m = (_stepped(value, known[measure], int) for measure, value in MEASURES.items())
         place: ColumnElement[Any] = r * 25 + f * 5 + m - 30
         return type_coerce(named[place], schema.customers.c.name.type)
 

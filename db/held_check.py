@@ -33,7 +33,7 @@ def verify(sight: held.Sight, today: date, bounds: Bounds) -> Callable[[Connecti
 _VERIFIED: Sequence[Mapping[str, Any]] = (
     {"field": "orders", "op": ">", "value": 1},
     {"field": "revenue", "op": ">", "value": 100},
-    {"field": "stage", "op": "in", "value": ["active", "new"]},
+    {"field": "stage", "op": "in", "value": ["first", "loyal"]},
     {"field": "r_score", "op": "in", "value": ["4", "5"]},
     {"field": "last_order_on", "op": "in the last", "value": 90},
     {"field": "ordered", "op": "within", "value": {"last_days": 60}},

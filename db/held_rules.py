@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from db import held_clusters, rfm, tags
+from db import held_clusters, lifecycle, rfm, tags
 from db.cluster_values import Model
 from db.comparisons import OPPOSITE
-from db.fields import CONSENT, EPOCH, Bounds, Kind, since
+from db.fields import CONSENT, EPOCH, Bounds, Kind, between, since
 from db.funnel import Step
 from db.held_columns import CHOICES, LATEST, NEVER, Bools, Columns, Numbers
 from db.held_loading import CONSENT_KEYS, CONTACT_KEYS
-from db.metrics import ACTIVE_DAYS, LOST_DAYS, Stage
+from db.metrics import Stage
 from db.rules import Condition, Group, Span
 from db.schema_around import CHANNELS, CONSENT_STATES
 
@@ -282,22 +282,32 @@ class Asked:
     # --- what is made of columns -------------------------------------------------------------------------------------
 
     def _stages(self) -> Numbers:
-        """As `metrics.stage_column`, as places in STAGES."""
-        first, last = self._of("first_order_on"), self._of("last_order_on")
-        recent, lost = (_day(self.today - timedelta(days=n)) for n in (ACTIVE_DAYS, LOST_DAYS))
+        """As `lifecycle.stage`, as places in STAGES."""
+        last, orders = self._of("last_order_on"), self._of("orders")
+        rules = lifecycle.of_numbers(self.bounds.get(lifecycle.KIND))
         place = {stage: np.int8(i) for i, stage in enumerate(STAGES)}
-        found = np.where(last >= lost, place[Stage.AT_RISK], place[Stage.LOST])
-        found = np.where(last >= recent, place[Stage.ACTIVE], found)
-        found = np.where((first >= recent) & (first != NEVER), place[Stage.NEW], found)
+        found = np.where(orders >= rules.repeat_orders, place[Stage.REPEAT], place[Stage.FIRST])
+        found = np.where(orders >= rules.loyal_orders, place[Stage.LOYAL], found)
+        found = np.where(self._quiet(rules.risk_days, rules.risk_tenths), place[Stage.AT_RISK], found)
+        found = np.where(self._quiet(rules.lost_days, rules.lost_tenths), place[Stage.LOST], found)
         return np.where(last == NEVER, place[Stage.PROSPECT], found)
+
+    def _quiet(self, days: int, of_usual: int | None) -> Bools:
+        """Whether more days than the limit have passed since the last order."""
+        last = self._of("last_order_on")
+        if of_usual is None:
+            return np.asarray(last < _day(self.today) - days)
+        usual = self._of("usual_days").astype(np.int64)
+        limit = np.where(usual != 0, usual * of_usual, days * 10)
+        return np.asarray((_day(self.today) - last.astype(np.int64)) * 10 > limit)
 
     def _scores(self, measure: str) -> Numbers:
         """As `fields.score`: from 1, 0 without orders."""
-        between = self.bounds.get(measure)
-        if not between:
+        found = between(measure, self.today, self.bounds)
+        if not found:
             return np.zeros(self.size, np.int8)
         name = {"recency": "last_order_on", "frequency": "orders"}.get(measure, "cents")
-        exact = [Decimal(repr(bound)) * (100 if name == "cents" else 1) for bound in between]
+        exact = [Decimal(repr(bound)) * (100 if name == "cents" else 1) for bound in found]
         steps = [int(bound.to_integral_value(ROUND_FLOOR)) for bound in exact]
         scores = np.searchsorted(np.asarray(steps, np.int64), self._of(name), "left").astype(np.int8) + np.int8(1)
         return np.where(self._of("orders") == 0, np.int8(0), scores)

@@ -7,12 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
 from enum import StrEnum
-
-from sqlalchemy import ColumnElement, FromClause, case, literal
-
-from db import schema
 
 
 def N_(message: str) -> str:
@@ -233,7 +228,10 @@ CUSTOMER_METRICS: Mapping[str, Metric] = {
             "r_score",
             N_("Recency score"),
             "count",
-            N_("1 to 5: in which fifth of all the company's customers with orders the last order lies; 5 is latest."),
+            N_(
+                "1 to 5: in which fifth of all the company's customers with orders the last order lies, or by fixed "
+                "bounds; 5 is latest."
+            ),
             "score_bounds",
             "distinct",
         ),
@@ -241,7 +239,10 @@ CUSTOMER_METRICS: Mapping[str, Metric] = {
             "f_score",
             N_("Frequency score"),
             "count",
-            N_("1 to 5: in which fifth of all the company's customers with orders their number lies; 5 is most."),
+            N_(
+                "1 to 5: in which fifth of all the company's customers with orders their number lies, or by fixed "
+                "bounds; 5 is most."
+            ),
             "score_bounds",
             "distinct",
         ),
@@ -249,7 +250,10 @@ CUSTOMER_METRICS: Mapping[str, Metric] = {
             "m_score",
             N_("Monetary score"),
             "count",
-            N_("1 to 5: in which fifth of all the company's customers with orders the revenue lies; 5 is most."),
+            N_(
+                "1 to 5: in which fifth of all the company's customers with orders the revenue lies, or by fixed "
+                "bounds; 5 is most."
+            ),
             "score_bounds",
             "distinct",
         ),
@@ -297,7 +301,8 @@ SEGMENT_METRICS: Mapping[str, Metric] = {
             "count",
             N_(
                 "1 to 5 by the fifths of all the company's customers with orders: a later last order, more orders and "
-                "more revenue score higher. Equal values score equally; the bounds are taken anew every hour."
+                "more revenue score higher. Equal values score equally; the bounds are taken anew every hour, unless "
+                "an administrator fixed them."
             ),
             "customer_metrics",
             "distinct",
@@ -381,42 +386,21 @@ NOT_KNOWN_DAYS = 28
 
 
 class Stage(StrEnum):
-    """Where a customer stands, by the day of the last order."""
+    """Where a customer stands; db/lifecycle.py has the rules."""
 
     PROSPECT = "prospect"
-    NEW = "new"
-    ACTIVE = "active"
+    FIRST = "first"
+    REPEAT = "repeat"
+    LOYAL = "loyal"
     AT_RISK = "at_risk"
     LOST = "lost"
 
 
-ACTIVE_DAYS = 30
-LOST_DAYS = 90
-
 STAGE_NAMES = {
     Stage.PROSPECT: N_("Prospect"),
-    Stage.NEW: N_("New"),
-    Stage.ACTIVE: N_("Active"),
+    Stage.FIRST: N_("First purchase"),
+    Stage.REPEAT: N_("Repeat buyer"),
+    Stage.LOYAL: N_("Loyal"),
     Stage.AT_RISK: N_("At risk"),
     Stage.LOST: N_("Lost"),
 }
-STAGE_RULES = {
-    Stage.PROSPECT: N_("no order yet"),
-    Stage.NEW: N_("first order in the last 30 days"),
-    Stage.ACTIVE: N_("an order in the last 30 days"),
-    Stage.AT_RISK: N_("last order 31 to 90 days ago"),
-    Stage.LOST: N_("last order more than 90 days ago"),
-}
-
-
-def stage_column(today: date, figures: FromClause = schema.customer_metrics) -> ColumnElement[str]:
-    """The stage of a row of customer_metrics, or of `figures` with its columns (possibly missing), on a day."""
-    m = figures.c
-    recent = today - timedelta(days=ACTIVE_DAYS)
-    return case(
-        (m.last_order_on.is_(None), literal(Stage.PROSPECT.value)),
-        (m.first_order_on >= recent, literal(Stage.NEW.value)),
-        (m.last_order_on >= recent, literal(Stage.ACTIVE.value)),
-        (m.last_order_on >= today - timedelta(days=LOST_DAYS), literal(Stage.AT_RISK.value)),
-        else_=literal(Stage.LOST.value),
-    )

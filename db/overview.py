@@ -16,7 +16,8 @@ from sqlalchemy import ColumnElement, Connection, Date, Select, and_, case, func
 
 from db import schema
 from db.errors import Invalid
-from db.metrics import NOT_KNOWN_DAYS, Stage, stage_column
+from db.lifecycle import number_in_force, stage_column
+from db.metrics import NOT_KNOWN_DAYS, Stage
 from db.permissions import Permission, Viewer
 from db.words import _
 
@@ -360,7 +361,7 @@ def _series(
 
 
 def _summed(conn: Connection, today: date, region: str) -> tuple[pd.DataFrame, _People] | None:
-    """The stages and all buyers from their sums; None where these are of another day, or there are none."""
+    """The stages and all buyers from their sums; None where these are of another day or by other rules, or missing."""
     s = schema.stage_sums.c
     rows = conn.execute(
         select(
@@ -369,7 +370,7 @@ def _summed(conn: Connection, today: date, region: str) -> tuple[pd.DataFrame, _
             func.sum(s.revenue).label("revenue"),
             func.sum(s.buyers).label("buyers"),
             func.sum(s.repeat_buyers).label("repeat"),
-            func.bool_and(s.as_of == today).label("of_today"),
+            func.bool_and(and_(s.as_of == today, s.rules == number_in_force())).label("of_today"),
         )
         .where(_of_region(s.region, region))
         .group_by(s.stage)

@@ -33,6 +33,7 @@ class Permission(StrEnum):
     CUSTOMERS_EDIT = "customers:edit"
     CUSTOMERS_EXPORT = "customers:export"
     CUSTOMERS_READ = "customers:read"
+    DEFINITIONS_EDIT = "definitions:edit"
     DEMO_LOAD = "demo:load"
     FIELDS_EDIT = "fields:edit"
     METRICS_REFRESH = "metrics:refresh"
@@ -74,7 +75,7 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     Role.MANAGER: frozenset(_EDITORS | {P.CHANGES_READ}),
     Role.ANALYST: frozenset(_EVERYONE | {P.CUSTOMERS_EXPORT}),
     Role.MARKETER: frozenset(_EVERYONE),
-    Role.ADMIN: frozenset(_EDITORS | {P.CHANGES_READ, P.USERS_MANAGE, P.DEMO_LOAD, P.FIELDS_EDIT}),
+    Role.ADMIN: frozenset(_EDITORS | {P.CHANGES_READ, P.USERS_MANAGE, P.DEFINITIONS_EDIT, P.DEMO_LOAD, P.FIELDS_EDIT}),
     Role.GATE: frozenset({P.SESSIONS_CHECK}),
     Role.WORKER: frozenset({P.CHANGES_READ, P.CUSTOMERS_READ, P.DEMO_LOAD, P.METRICS_REFRESH, P.USERS_MANAGE}),
 }
@@ -89,6 +90,7 @@ MEANINGS: Mapping[Permission, str] = {
     P.CUSTOMERS_EDIT: N_("add, edit and archive customers, log calls, write notes"),
     P.CUSTOMERS_EXPORT: N_("export the list of customers"),
     P.CUSTOMERS_READ: N_("see customers, their figures and purchases"),
+    P.DEFINITIONS_EDIT: N_("set the rules of the stages and the bounds of the scores"),
     P.DEMO_LOAD: N_("load the demo data into an empty database"),
     P.FIELDS_EDIT: N_("add fields to customers, change, order and archive them"),
     P.METRICS_REFRESH: N_("add up the derived figures"),

@@ -1,7 +1,6 @@
 """The segments that everybody has: rules like any other, in groups, each declared here once.
 
-The lifecycle is a table of rules, looked at in the order of LIFECYCLE_ASKED: who fits one is in it, and in none of
-those after it. So every customer is at exactly one point of it.
+The stages are the lifecycle, from prospect to lost; db/lifecycle.py has their rules.
 """
 
 from __future__ import annotations
@@ -12,13 +11,12 @@ from typing import Any
 
 from db import rfm
 from db.fields import DECILES
-from db.metrics import ACTIVE_DAYS, LOST_DAYS, N_, STAGE_NAMES, Stage
+from db.metrics import N_, STAGE_NAMES, Stage
 from db.rules import Group, parse
 from db.words import _
 
 GROUPS: Mapping[str, str] = {
     "stages": N_("Stages"),
-    "lifecycle": N_("Lifecycle"),
     "occasions": N_("Occasions"),
     "classes": N_("RFM classes"),
     "value_classes": N_("RFM, eight classes"),
@@ -26,9 +24,8 @@ GROUPS: Mapping[str, str] = {
 }
 LATELY_DAYS = 30
 AHEAD_DAYS = 7
-QUIET, GONE = 2, 4
-"""A customer's own intervals without an order, from which they are quiet for too long, and lost."""
-LOYAL = ["4", "5"]
+QUIET = 2
+"""A customer's own intervals without an order, from which they are quiet for too long."""
 
 
 @dataclass(frozen=True)
@@ -44,33 +41,6 @@ def _is(field: str, op: str, value: Any = None) -> dict[str, Any]:
     return {"field": field, "op": op} | ({} if value is None else {"value": value})
 
 
-def _late(intervals: int, days: int) -> dict[str, Any]:
-    """By their own rhythm; by days for those whose rhythm is not known."""
-    unknown = {"all": [_is("interval", "empty"), _is("recency_days", ">", days)]}
-    return {"any": [_is("rhythm", ">=", intervals), unknown]}
-
-
-LIFECYCLE: Mapping[str, tuple[str, dict[str, Any]]] = {
-    "prospect": (N_("Prospect"), _is("orders", "=", 0)),
-    "first": (N_("First purchase"), _is("orders", "=", 1)),
-    "repeat": (N_("Repeat buyer"), _is("orders", ">=", 2)),
-    "loyal": (N_("Loyal"), _is("f_score", "in", LOYAL)),
-    "at_risk": (N_("At risk"), _late(QUIET, ACTIVE_DAYS)),
-    "lost": (N_("Lost"), _late(GONE, LOST_DAYS)),
-}
-"""Code → name and rule, in the order in which customers come to it."""
-LIFECYCLE_ASKED = ("prospect", "lost", "at_risk", "loyal", "repeat", "first")
-
-
-def lifecycle() -> dict[str, Group]:
-    """Code → the rule of those who are there, in the order of LIFECYCLE."""
-    found = {}
-    for place, code in enumerate(LIFECYCLE_ASKED):
-        before = [LIFECYCLE[each][1] for each in LIFECYCLE_ASKED[:place]]
-        found[code] = parse({"all": [LIFECYCLE[code][1], *([{"none": before}] if before else [])]})
-    return {code: found[code] for code in LIFECYCLE}
-
-
 def every() -> dict[str, Ready]:
     """Code → the segment, its name in the reader's language; by group."""
 
@@ -84,10 +54,6 @@ def every() -> dict[str, Ready]:
                 "stages", _("Stage: {name}").format(name=_(STAGE_NAMES[s])), _is("stage", "in", [s.value])
             )
             for s in Stage
-        },
-        **{
-            f"lifecycle_{code}": Ready(_("Lifecycle: {name}").format(name=_(LIFECYCLE[code][0])), "lifecycle", rule)
-            for code, rule in lifecycle().items()
         },
         "entered": made(
             "occasions",

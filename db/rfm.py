@@ -1,11 +1,15 @@
 """Classes of customers by their scores of recency, frequency and monetary value: eleven, and the Chinese eight.
 
-The eleven and their ranges are those that Putler's "RFM analysis for successful customer segmentation" made usual: by
-recency and the mean of frequency and monetary value, here with halves down. Its ranges overlap; of each pair one of the
-classes whose ranges hold it was chosen, so that every customer with orders is in exactly one.
+The eleven and their ranges are those that Putler's "RFM analysis for successful customer segmentation"
+(putler.com/rfm-analysis) made usual: by recency and the mean of frequency and monetary value, here with halves down.
+Recency and mean: Champions 4-5, 4-5; Loyal 2-5, 3-5; Potential loyalists 3-5, 1-3; New 4-5, 0-1; Promising 3-4, 0-1;
+Need attention 2-3, 2-3; About to sleep 2-3, 0-2; At risk 0-2, 2-5; Cannot lose them 0-1, 4-5; Hibernating 1-2, 1-2;
+Lost 0-2, 0-2. (docs.churned.io, "RFM-Model", prints the same table for eight of them.) The ranges overlap; of the
+classes whose ranges hold a place one was chosen, so that every customer with orders is in exactly one.
 
 The eight (重要价值 … 一般挽留) are by whether each of the three is high: a score of 4 or 5, above 3, the middle of the
-scores. Their first word is of monetary value, the second of recency and frequency.
+scores. Their first word is of monetary value, the second of recency and frequency: 价值 both high, 发展 only recency,
+保持 only frequency, 挽留 neither (as bz.zhsmjxc.com, pageId 2821466, "RFM模型", says them).
 """
 
 from __future__ import annotations

@@ -9,10 +9,9 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, func, literal, select, type_coerce
+from sqlalchemy import ColumnElement, Integer, cast
 
-from db import schema
-from db.fields import MEASURES
+from db.fields import MEASURES, Bounds, score
 from db.words import N_
 
 LEAST_DAYS = 3
@@ -41,18 +40,11 @@ def due_on(last: date | None, every: int | None) -> date | None:
     return last + timedelta(days=every) if last and every is not None else None
 
 
-def score_columns() -> list[ColumnElement[Any]]:
+def score_columns(today: date, bounds: Bounds) -> list[ColumnElement[Any]]:
     """r_score, f_score and m_score of a row of customer_metrics: 1 to 5 as db/scores.py says.
 
-    Null without orders, or before the bounds were first taken. Part of a query that joins customer_metrics: no bounds
-    need be read beforehand.
+    Null without orders, or before the bounds were first taken. Part of a query that joins customer_metrics.
     """
-    b, m = schema.score_bounds.c, schema.customer_metrics.c
-    found: list[ColumnElement[Any]] = []
-    for name, measure in SCORES.items():
-        bound = func.unnest(b.bounds).column_valued(f"{measure}_bound")
-        below = select(func.count()).where(bound < MEASURES[measure]).correlate(schema.score_bounds, m.orders.table)
-        score = type_coerce(literal(1) + below.scalar_subquery(), Integer)
-        of_measure = select(score).where(b.measure == measure, m.orders > 0).correlate(m.orders.table)
-        found.append(of_measure.scalar_subquery().label(name))
-    return found
+    return [
+        cast(score(measure, MEASURES[measure])(today, bounds), Integer).label(name) for name, measure in SCORES.items()
+    ]

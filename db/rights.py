@@ -174,8 +174,9 @@ def _customer_grants(table: Table) -> Iterator[str]:
 def _shared_grants(table: Table) -> Iterator[str]:
     name = table.name
     yield _do("GRANT SELECT ON public.{table} TO kehu_scoped, kehu_masked, kehu_gate, kehu_admin", table=name)
-    if table.info.get("recorded"):
-        yield _do("GRANT INSERT, UPDATE, DELETE ON public.{table} TO kehu_admin", table=name)
+    allowed = "INSERT, UPDATE, DELETE" if table.info.get("recorded") else "INSERT" if table.info.get("once") else ""
+    if allowed:
+        yield _do("GRANT {allowed} ON public.{table} TO kehu_admin", allowed=sql.SQL(allowed), table=name)
     if "batch_id" in table.columns:  # undoing a load removes its facts by batch
         yield _do("GRANT DELETE ON public.{table} TO kehu_admin", table=name)
     yield _do("GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_worker", table=name)

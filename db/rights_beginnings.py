@@ -31,9 +31,9 @@ def functions() -> Iterator[str]:
     yield from definer(
         # Through its view each figure would be asked for.
         "customer_figures_scoped(ids bigint[]) RETURNS TABLE (customer_id bigint, first_order_on date, "
-        "last_order_on date, orders integer, revenue numeric) LANGUAGE plpgsql STABLE ROWS 50",
+        "last_order_on date, orders integer, revenue numeric, usual_days integer) LANGUAGE plpgsql STABLE ROWS 50",
         "DECLARE owners bigint[] := {owners}; BEGIN RETURN QUERY SELECT m.customer_id, m.first_order_on, "
-        "m.last_order_on, m.orders, m.revenue FROM unnest(ids) AS i JOIN customers AS c ON c.id = i "
+        "m.last_order_on, m.orders, m.revenue, m.usual_days FROM unnest(ids) AS i JOIN customers AS c ON c.id = i "
         "AND c.owner_id = ANY(owners) JOIN customer_metrics AS m ON m.customer_id = i; END",
         "kehu_scoped",
         owners=MY_OWNERS,

@@ -14,9 +14,9 @@ info["rule"] is one of
     by_segment  of a segment: seen by who sees the segment
     hidden      read through functions that give back what the viewer may see; only the worker reaches the table
 info["recorded"]: rows are edited by people and only through db/changes.py. info["once"]: rows are written once by who
-may edit the customer, and nobody but the worker changes or removes them. info["area"]: the cache generation it moves;
-info["moves_with"]: those of which one moves whenever it changes, where it has no area of its own; info["profiles"]: one
-more that moves unless a row is changed in none of PROFILE (db/areas.py).
+may edit the customer, shared ones by administrators, and nobody but the worker changes or removes them. info["area"]:
+the cache generation it moves; info["moves_with"]: those of which one moves whenever it changes, where it has no area of
+its own; info["profiles"]: one more that moves unless a row is changed in none of PROFILE (db/areas.py).
 Column info: "personal" is withheld from masked roles and kept apart in history; "derived" is computed from others;
 "keyed" holds the values of custom fields, each of which counts as a column of its own.
 """
@@ -49,6 +49,7 @@ from db import (
     columns,
     schema_around,
     schema_clusters,
+    schema_definitions,
     schema_derived,
     schema_explorer,
     schema_fields,
@@ -484,10 +485,12 @@ attachments = schema_files.attachments
 attachment_contents = schema_files.attachment_contents
 customer_tags = schema_around.customer_tags
 
-# --- custom fields and drafts: db/schema_fields.py --------------------------------------------------------------------
+# --- custom fields, drafts, rules: db/schema_fields.py, db/schema_definitions.py --------------------------------------
 
 custom_fields = schema_fields.custom_fields
 drafts = schema_fields.drafts
+definitions = schema_definitions.definitions
+definition_versions = schema_definitions.definition_versions
 
 # --- views and preferences: db/schema_views.py ------------------------------------------------------------------------
 

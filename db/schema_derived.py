@@ -50,6 +50,8 @@ customer_metrics = Table(
     Column("orders_digest", BigInteger, nullable=False, server_default="0"),
     # Whether this customer stands in stage_sums as one that is archived.
     Column("rolled_archived", Boolean, nullable=False, server_default="false"),
+    # As in order_days: stages may be told by it.
+    Column("usual_days", Integer),
     PrimaryKeyConstraint("customer_id"),
     Index("customer_metrics_last_order_on_idx", "last_order_on", "customer_id"),
     Index("customer_metrics_rolled_owner_id_idx", "rolled_owner_id", "last_order_on", "customer_id"),
@@ -138,8 +140,9 @@ campaign_sums = Table(
     info={"rule": "rollup", "area": "metrics"},
 )
 
-# Customers by their stage on the day `as_of`, the same in all rows; another day has other stages. Of those that are not
-# archived `customers` and `revenue`; of all `buyers` (with an order) and `repeat_buyers` (with more than one).
+# Customers by their stage on the day `as_of`, told by the version `rules` of the rules, both the same in all rows:
+# another day has other stages. Of those that are not archived `customers` and `revenue`; of all `buyers` (with an
+# order) and `repeat_buyers` (with more than one).
 stage_sums = Table(
     "stage_sums",
     metadata,
@@ -151,6 +154,7 @@ stage_sums = Table(
     Column("revenue", Numeric(18, 2), nullable=False),
     Column("buyers", Integer, nullable=False),
     Column("repeat_buyers", Integer, nullable=False),
+    Column("rules", Integer, nullable=False, server_default="0"),
     PrimaryKeyConstraint("owner_id", "region", "stage"),
     info={"rule": "rollup", "area": "metrics"},
 )

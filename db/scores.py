@@ -3,7 +3,8 @@ the whole company's customers.
 
 A bound is a value at 20, 40, 60 and 80 % (PostgreSQL's percentile_disc) of the customers with orders that are not
 archived; a score is one more than the number of bounds below a customer's value. Equal values have equal scores, so
-the five parts need not be equally large. The measure "value" has nine bounds, at 10, 20, … 90 % of the revenue: the ten
+the five parts need not be equally large. Where an administrator fixed the bounds of a measure (db/score_rules.py),
+these stand in place of the taken ones. The measure "value" has nine bounds, at 10, 20, … 90 % of the revenue: the ten
 parts of value are told by them in the same way.
 """
 
@@ -13,9 +14,9 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ARRAY, Connection, Float, func, literal, select, type_coerce
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
-from db import clock, schema
+from db import clock, lifecycle, schema, score_rules
 from db.connection import bump
 from db.fields import MEASURES, Bounds
 
@@ -53,7 +54,27 @@ def _percentiles(shares: tuple[float, ...], value: Any) -> Any:
 
 
 def bounds(conn: Connection) -> tuple[Bounds, datetime | None]:
-    """Measure → its bounds, and when they were taken; ({}, None) before the first time."""
+    """Measure → its bounds, fixed ones as they are now, and the rules of the stages; and when bounds were last taken.
+
+    The time is None before the first time.
+    """
+    b, d = schema.score_bounds.c, schema.definitions.c
+    taken = select(func.jsonb_object_agg(b.measure, func.to_jsonb(b.bounds))).scalar_subquery()
+    fixed = select(func.jsonb_object_agg(d.kind, d.rules)).scalar_subquery()
+    query = select(
+        type_coerce(taken, JSONB),
+        type_coerce(fixed, JSONB),
+        select(func.min(b.made_at)).scalar_subquery(),
+    )
+    measured, held, made_at = conn.execute(query).one()
+    made = {measure: tuple(map(float, numbers)) for measure, numbers in (measured or {}).items()}
+    rules = held or {}
+    stages = lifecycle.parse(rules[lifecycle.KIND]) if lifecycle.KIND in rules else lifecycle.DEFAULT
+    made |= score_rules.parse(rules.get(score_rules.KIND, {})).bounds() | {lifecycle.KIND: stages.numbers()}
+    return made, made_at
+
+
+def taken(conn: Connection) -> dict[str, tuple[float, ...]]:
+    """Measure → its bounds by fifths, also where fixed ones stand in their place."""
     rows = conn.execute(select(schema.score_bounds)).all()
-    made = {row.measure: tuple(float(b) for b in row.bounds) for row in rows}
-    return made, min((row.made_at for row in rows), default=None)
+    return {row.measure: tuple(float(b) for b in row.bounds) for row in rows}

@@ -3,7 +3,8 @@
 The truth are the rules and what they look at; the rows of live segments can be thrown away and are found again. Changed
 customers come into a queue (`segment_touches`) in the transaction of the change, those with new figures in that of the
 figures. `refresh` holds them against all rules; `evaluate` all customers against one rule: when the rule is new or
-another, on another day, and when the bounds of the scores have moved.
+another, on another day, and when the bounds of the scores or the rules of the stages have
+moved.
 
 Both work behind one lock taken before their statement: what is committed meanwhile is either seen or stands in the
 queue. Members are found with the sight of the worker, among all customers; a frozen list that the segment's owner may
@@ -13,6 +14,7 @@ not see counts as empty.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -23,7 +25,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DBAPIError
 
-from db import clock, custom_fields, nested, schema, scores, segments, settings
+from db import clock, custom_fields, lifecycle, nested, schema, score_rules, scores, segments, settings
 from db.connection import bounded, bump
 from db.errors import Invalid, Unavailable
 from db.fields import Bounds, Kind
@@ -64,7 +66,7 @@ class _Kept:
             # One that was too slow today is tried again tomorrow.
             return state is None or not (state.problem == SLOW and state.day == today and state.version == self.version)
         if state.digest != self.digest:
-            return True  # a segment that the rule names has another one
+            return True  # a segment that the rule names has another one, or stages and scores have other rules
         scored = any(c.field.group == "scores" for c in conditions(self.rule))
         return scored and bounds_at is not None and bounds_at > state.kept_at
 
@@ -235,6 +237,8 @@ def _live(conn: Connection) -> list[_Kept]:
     rows = conn.execute(query.where(g.kind == "live", g.archived_at.is_(None)).order_by(g.id)).all()
     known = custom_fields.countable(conn, viewer=WORKER, rules=[str(row.rule) for row in rows])
     lists = _lists(conn)
+    d = schema.definitions.c
+    defined = {row.kind: json.dumps(row.rules, sort_keys=True) for row in conn.execute(select(d.kind, d.rules))}
     found = []
     for row in rows:
         state = None if row.state_segment_id is None else _State(*row[5:])
@@ -249,9 +253,17 @@ def _live(conn: Connection) -> list[_Kept]:
         personal = personal or any(c.field.personal for c in conditions(rule)) or bool(problem)
         if personal and masked and not problem:
             problem = REFUSED
-        digest = hashlib.sha256(written(rule).encode()).hexdigest()[:16]
+        told = written(rule) + "".join(defined[kind] for kind in sorted(_told_by(rule)) if kind in defined)
+        digest = hashlib.sha256(told.encode()).hexdigest()[:16]
         found.append(_Kept(row.id, row.version, rule, digest, personal, problem, state))
     return found
+
+
+def _told_by(rule: Group) -> set[str]:
+    """The kinds of definitions by which the rule is told: it is another one when they change."""
+    asked = conditions(rule)
+    stages = {lifecycle.KIND} if any(c.field.key == "stage" for c in asked) else set()
+    return stages | ({score_rules.KIND} if any(c.field.group == "scores" for c in asked) else set())
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,14 @@ SCREENS: tuple[Screen, ...] = (
         N_("How many buy a second or third time within how many days, and the usual intervals between purchases."),
     ),
     Screen(
+        "insight",
+        "lifecycle",
+        N_("Stages and scores"),
+        ":material/rule:",
+        Permission.OVERVIEW_READ,
+        N_("The rules of the stages and the bounds of the scores: try others, see what they change, compare versions."),
+    ),
+    Screen(
         "customers",
         "customers",
         N_("Customers"),

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from components.signin import role_name
 from db import words
-from db.metrics import CAMPAIGN_METRICS, METRICS, STAGE_NAMES, STAGE_RULES
+from db.lifecycle import DEFAULT, said
+from db.metrics import CAMPAIGN_METRICS, METRICS, STAGE_NAMES
 from db.permissions import GRANTS, MEANINGS, Permission, Role
 from db.words import _
 from tests import manual_segments
@@ -53,8 +54,8 @@ def campaign_metrics() -> str:
 
 
 def stages() -> str:
-    """Each stage of the lifecycle with its rule."""
-    return table([_("Stage"), _("Rule")], [[_(STAGE_NAMES[stage]), _(STAGE_RULES[stage])] for stage in STAGE_NAMES])
+    """Each stage of the lifecycle with its rule, as delivered."""
+    return table([_("Stage"), _("Rule")], [[_(STAGE_NAMES[stage]), rule] for stage, rule in said(DEFAULT).items()])
 
 
 def matrix() -> str:

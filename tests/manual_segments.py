@@ -28,7 +28,7 @@ SOURCES = {
     "children": "the loaded demographics",
     "email": "whether the customer's form has one",
     "phone": "whether the customer's form has one",
-    "stage": "the last order, counted on the day one asks",
+    "stage": "by the rules in force, on the day one asks",
     "orders": "all orders, those in other currencies too",
     "revenue": "orders in the company's currency",
     "basket": "revenue by orders in the company's currency",

@@ -88,6 +88,9 @@ ALSO = {
         "db.customer_filters",
         "db.preferences",
     },
+    "components/lifecycle_view.py": {  # hands their functions to read; the rules in words
+        *("db.definitions", "db.lifecycle", "db.score_rules")
+    },
     "components/look.py": {"pages"},  # the theme stands under each screen's path
     "components/next_task.py": {"db.tasks"},  # hands its function to write
     "components/own_filters.py": {"db.custom_filters"},  # reads and writes what stands in an address

@@ -13,7 +13,15 @@ import pytest
 from analytics import clusters as fitted
 from analytics import reasons
 from api import health
-from components import customer_parts, customer_talks, explorer_view, period, segment_effects, segment_source
+from components import (
+    customer_parts,
+    customer_talks,
+    explorer_view,
+    lifecycle_view,
+    period,
+    segment_effects,
+    segment_source,
+)
 from db import (
     around_words,
     attachments,
@@ -29,11 +37,13 @@ from db import (
     customer,
     customer_filters,
     customers,
+    definitions,
     drafts,
     duplicates,
     event_words,
     full_text,
     history,
+    lifecycle,
     metrics,
     migrate,
     needles,
@@ -48,6 +58,7 @@ from db import (
     rules,
     saved_segments,
     saved_views,
+    score_rules,
     search,
     segment_moves,
     segment_reasons,
@@ -103,11 +114,16 @@ LIMITS: dict[str, tuple[int, ...]] = {
     "overview": (
         overview.MOST_DAYS,
         metrics.NOT_KNOWN_DAYS,
-        metrics.ACTIVE_DAYS,
-        metrics.LOST_DAYS,
+        lifecycle.DEFAULT.risk_days,
+        lifecycle.DEFAULT.lost_days,
         *(days // 7 for days in period.PRESETS.values()),
     ),
     "cohorts": (cohorts.MOST_MONTHS, metrics.NOT_KNOWN_DAYS, explorer_view.PAGE),
+    "lifecycle": (
+        *(lifecycle.DEFAULT.risk_days, lifecycle.DEFAULT.lost_days, rhythm.LEAST_DAYS, lifecycle_view.MOST_FLOWS),
+        *(definitions.MOST_REASON, definitions.MOST_VERSIONS, lifecycle.MOST_ORDERS, lifecycle.MOST_DAYS),
+        *(int(lifecycle.MOST_TIMES), score_rules.MOST_ORDERS, *score_rules.USUAL["recency"]),
+    ),
     "repeats": (
         *(repeats.MOST_STEPS, repeats.MOST_MONTHS, metrics.NOT_KNOWN_DAYS, explorer_view.PAGE),
         of_page("repeats", "LEAST"),

@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from db import clock, customer, customers, full_text, overview, settings, text, users
+from db import clock, customer, customers, definitions, full_text, lifecycle, overview, settings, text, users
 from db.connection import begin
 from db.customer_filters import Filters
 from db.errors import Invalid, NotFound
-from db.metrics import METRICS, N_, STAGE_NAMES, STAGE_RULES, Stage
+from db.metrics import METRICS, N_, STAGE_NAMES, Stage
 from db.permissions import Permission, Viewer
 from db.terminal import output as out
 from db.terminal.command import SOURCE, Command, Usage, day, number, up_to, viewer_of
@@ -260,6 +260,7 @@ def _overview(args: Namespace) -> Output:
             end=args.end,
             region=args.region,
         )
+        number, rules = definitions.stages_in_force(conn)
     stages = out.records(shown.stages)
     campaigns = out.records(shown.campaigns)
     data = {
@@ -269,10 +270,11 @@ def _overview(args: Namespace) -> Output:
         **{key: shown.figures[key].value for key in METRICS},
         "other_currency_orders": shown.other_currency_orders,
         "stages": {row["stage"]: row["customers"] for row in stages},
+        "stages_version": number,
         "campaigns": campaigns,
         "waiting_since": shown.waiting_since,
     }
-    return Output(data, _figures(shown, args.region, stages, campaigns))
+    return Output(data, _figures(shown, args.region, stages, campaigns, (number, rules)))
 
 
 def _check_region(known: list[str], region: str) -> None:
@@ -282,8 +284,13 @@ def _check_region(known: list[str], region: str) -> None:
 
 
 def _figures(
-    shown: overview.Overview, region: str, stages: list[dict[str, Any]], campaigns: list[dict[str, Any]]
+    shown: overview.Overview,
+    region: str,
+    stages: list[dict[str, Any]],
+    campaigns: list[dict[str, Any]],
+    in_force: tuple[int, lifecycle.StageRules],
 ) -> str:
+    number, said = in_force[0], lifecycle.said(in_force[1])
     waiting = _("changes are still being added up") if shown.waiting_since else _("up to date")
     listed = [(metric, shown.figures[key]) for key, metric in METRICS.items()]
     compared = any(figure.before is not None for _metric, figure in listed)
@@ -309,11 +316,12 @@ def _figures(
                 _("Stage"): [_(STAGE_NAMES[Stage(row["stage"])]) for row in stages],
                 _("Customers"): [out.number(row["customers"]) for row in stages],
                 _("Revenue"): [out.money(row["revenue"], shown.currency) for row in stages],
-                _("Rule"): [_(STAGE_RULES[Stage(row["stage"])]) for row in stages],
+                _("Rule"): [said[Stage(row["stage"])] for row in stages],
             },
             right=(_("Customers"), _("Revenue")),
         )
     )
+    parts.append(_("Stages by version {n} of the rules.").format(n=number))
     if campaigns:
         parts.append(
             out.table(

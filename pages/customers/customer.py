@@ -17,6 +17,7 @@ from components import (
     customer_talks,
     customer_tasks,
     data,
+    lifecycle_view,
     next_task,
     page,
     profile,
@@ -38,7 +39,8 @@ if not (asked.isascii() and asked.isdecimal()) or len(asked) > 18:
 
 found = data.read(customer.get, viewer=viewer, customer_id=int(asked), today=today)
 may_edit = viewer.can(Permission.CUSTOMERS_EDIT)
-profile.header(found, _(STAGE_NAMES[Stage(found.stage)]), sight=viewer.can(Permission.USERS_MANAGE))
+about = lifecycle_view.stage_said(viewer, found.stage, settings.time_zone)
+profile.header(found, _(STAGE_NAMES[Stage(found.stage)]), about=about, sight=viewer.can(Permission.USERS_MANAGE))
 consents = consent_view.marks(found.id, viewer)
 customer_tags.draw(found.id, viewer=viewer, screen="customer")
 

@@ -12,6 +12,7 @@ from components import (
     data,
     explain,
     format,
+    lifecycle_view,
     overview_view,
     page,
     period,
@@ -22,7 +23,7 @@ from components import (
 )
 from db import customers, overview
 from db.errors import Invalid
-from db.metrics import METRICS, STAGE_NAMES, STAGE_RULES, Stage
+from db.metrics import METRICS, STAGE_NAMES, Stage
 from db.permissions import Permission
 from db.words import _
 
@@ -88,8 +89,8 @@ with left.container(border=True, height="stretch"):
         key="overview_revenue",
     )
 with right.container(border=True, height="stretch"):
-    rules = "\n".join(f"- **{_(STAGE_NAMES[s])}**: {_(STAGE_RULES[s])}" for s in Stage)
-    st.markdown("**" + _("Lifecycle · customers today") + "**", help=rules)
+    said = lifecycle_view.version_said(viewer, "stages", settings.time_zone)
+    st.markdown("**" + _("Lifecycle · customers today") + "**", help=f"{lifecycle_view.rules_said(viewer)}\n\n{said}")
     total = int(shown.stages["customers"].sum())
     counts = [int(n) for n in shown.stages["customers"]]
     clicked = charts.bars(
@@ -100,7 +101,9 @@ with right.container(border=True, height="stretch"):
         alt=_("Customers by lifecycle stage"),
         clickable=True,
     )
-    st.caption(_("Click a bar to see the customers."))
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", gap="small"):
+        st.caption(_("Click a bar to see the customers."), width="content")
+        lifecycle_view.way(viewer)
     if clicked is not None:
         del st.session_state["overview_lifecycle"]
         places.go(

@@ -12,6 +12,7 @@ from components import (
     controls,
     data,
     explain,
+    lifecycle_view,
     page,
     places,
     rule_builder,
@@ -76,7 +77,8 @@ def work() -> None:
         found = data.read(segments.explore, **question)
         warning = view.answer(found, segment_choices.sentence(rule, choices), scoped=viewer.scoped)
         more = {by: partial(data.read, segment_spread.spread, **question, by=by) for by in segment_spread.MORE}
-        view.spread(found, segments.DIMENSIONS, more=more)
+        stages = lifecycle_view.version_said(viewer, "stages", settings.time_zone)
+        view.spread(found, segments.DIMENSIONS, more=more, stages=stages)
         segment_why.card(question, choices, reason=reason, currency=settings.currency)
     if act:
         with page.guard():

@@ -110,6 +110,12 @@ RULES: dict[str, Rule] = {
     "contacts.save": _rule(
         P.CUSTOMERS_EDIT, customer_id=_customer, contact_id=lambda ids: ids.contact, version=1, values={"name": "x"}
     ),
+    "definitions.effect": _rule(P.OVERVIEW_READ, kind="stages", rules={"loyal_orders": 9}, today=TODAY),
+    "definitions.in_force": _rule(P.OVERVIEW_READ, kind="stages"),
+    "definitions.save": _rule(
+        P.DEFINITIONS_EDIT, kind="stages", rules={"loyal_orders": 9}, reason="why", row_version=1
+    ),
+    "definitions.versions": _rule(P.OVERVIEW_READ, kind="stages"),
     "custom_fields.add": _rule(P.FIELDS_EDIT, values={"name": "x", "type": "text"}),
     "custom_fields.archive": _rule(P.FIELDS_EDIT, field_id=1),
     "custom_fields.countable": _rule(P.CUSTOMERS_READ),

@@ -85,7 +85,7 @@ TAGS = ("VIP", "Fair 2026", "客户", "' OR 1=1 --")
 LEAVES = st.one_of(
     _chosen("region", REGIONS),
     _chosen("age_band", ("19-24", "25-34")),
-    _chosen("stage", ("prospect", "new", "active", "at_risk", "lost")),
+    _chosen("stage", ("prospect", "first", "repeat", "loyal", "at_risk", "lost")),
     _chosen("owner", (1, 2, 3)),
     _chosen("r_score", ("1", "2", "3", "4", "5")),
     _chosen("f_score", ("1", "2", "3", "4", "5")),
@@ -282,9 +282,8 @@ class World:
         own = [o for o in person.orders if not o.foreign]
         revenue = sum((o.amount for o in own), Decimal(0))
         recency = (self.today - max(days)).days if days else None
-        stage = "prospect" if recency is None else "active" if recency <= 30 else "at_risk" if recency <= 90 else "lost"
-        if days and min(days) >= self.today - timedelta(days=30):
-            stage = "new"
+        bought = "loyal" if len(days) >= 5 else "repeat" if len(days) >= 2 else "first"
+        stage = "prospect" if recency is None else bought if recency <= 30 else "at_risk" if recency <= 90 else "lost"
         if key in ("rfm_class", "rfm_value"):
             return self._class(key, person)
         if key.startswith("consent_"):

@@ -99,7 +99,7 @@ def test_everything_that_is_read_of_a_customer(people: make.People) -> None:
     one = get(ann, customer_id)
     assert (one.name, one.city, one.owner, one.owner_id, one.version) == ("张三", "Xi'an", "Ann", ann.user_id, 1)
     assert (one.orders, one.revenue, one.other_currency_orders) == (4, Decimal("15.00"), 1)
-    assert (one.first_order_on, one.last_order_on, one.stage) == (date(2026, 9, 30), date(2026, 10, 31), "active")
+    assert (one.first_order_on, one.last_order_on, one.stage) == (date(2026, 9, 30), date(2026, 10, 31), "repeat")
     assert one.refreshed_at == clock.now()
 
     bought, total = read(customer.purchases, ann, customer_id=customer_id, limit=3)

@@ -28,7 +28,7 @@ Days = dict[tuple[Any, ...], tuple[Any, ...]]
 def standing(conn: Connection) -> tuple[Metrics, Days]:
     """All of both tables, without the time of their making."""
     m, d = schema.customer_metrics, schema.daily_sales
-    aside = ("refreshed_at", "orders_digest", "rolled_archived")
+    aside = ("refreshed_at", "orders_digest", "rolled_archived", "usual_days")
     metrics = {row[0]: tuple(row[1:]) for row in conn.execute(select(*(c for c in m.c if c.name not in aside)))}
     days = {tuple(row[:4]): tuple(row[4:]) for row in conn.execute(select(d))}
     return metrics, days

@@ -42,7 +42,7 @@ BATTERY: tuple[dict[str, Any], ...] = (
     {"field": "region", "op": "empty"},
     {"field": "owner", "op": "empty"},
     {"field": "phone", "op": "in", "value": ["yes"]},
-    {"field": "stage", "op": "in", "value": ["active", "prospect"]},
+    {"field": "stage", "op": "in", "value": ["repeat", "prospect"]},
     {"field": "basket", "op": ">=", "value": "10.01"},
     {"field": "orders", "op": "between", "value": [1, 3]},
     {"field": "ordered", "op": "not within", "value": {"last_days": 40}},

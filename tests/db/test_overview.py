@@ -185,8 +185,9 @@ def test_stages_by_the_day_of_the_last_order(data: Data) -> None:
     stages = seen(data.people.root, **MARCH).stages
     assert stages.values.tolist() == [
         ["prospect", 1, Decimal(0)],  # F
-        ["new", 1, Decimal(3)],  # D
-        ["active", 2, Decimal(110)],  # A B
+        ["first", 0, Decimal(0)],
+        ["repeat", 3, Decimal(113)],  # A B D
+        ["loyal", 0, Decimal(0)],
         ["at_risk", 1, Decimal(100)],  # C
         ["lost", 1, Decimal(1)],  # E
     ]
@@ -277,7 +278,7 @@ def test_an_empty_database(data: Data) -> None:
     }
     assert found.series[["bucket", "revenue", "orders", "new", "active"]].values.tolist() == [[TODAY, 0, 0, 0, 0]]
     assert found.series[["before", "basket"]].isna().all(axis=None)
-    assert found.stages["customers"].tolist() == [0] * 5
+    assert found.stages["customers"].tolist() == [0] * 6
     assert found.campaigns.empty
     assert known_from(None) is None
 

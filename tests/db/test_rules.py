@@ -71,7 +71,7 @@ def test_a_rule_written_and_read_again_is_the_same(data: Any) -> None:
         ('{"field": "region", "op": "in", "value": [1]}', "In value[0]: a text of 1 to 200 characters"),
         ('{"field": "region", "op": "in", "value": ["a\\u0000"]}', "In value[0]: a text of 1 to"),
         (
-            '{"field": "stage", "op": "in", "value": ["active", "gone"]}',
+            '{"field": "stage", "op": "in", "value": ["loyal", "gone"]}',
             "In value[1]: “gone” is none of: prospect",
         ),
         ('{"field": "owner", "op": "in", "value": ["ann"]}', "In value[0]: a number from 1 on is expected."),

@@ -116,7 +116,10 @@ READ = "SELECT"
 WRITE = "DELETE INSERT SELECT UPDATE"
 # Everything that a role of people may touch. Whoever adds a table decides it here, in words.
 SHARED = dict.fromkeys(
-    ("batches", "campaign_products", "campaigns", "custom_fields", "products", "score_bounds", "settings", "teams"),
+    (
+        *("batches", "campaign_products", "campaigns", "custom_fields", "definition_versions", "definitions"),
+        *("products", "score_bounds", "settings", "teams"),
+    ),
     READ,
 )
 CHILDREN = (

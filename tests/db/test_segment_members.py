@@ -28,7 +28,7 @@ RULES: tuple[dict[str, Any], ...] = (
     {"all": [{"field": "bought_product", "op": "any of", "value": {"of": [1], "last_days": 7}}]},
     {"all": [{"field": "bought_product", "op": "none of", "value": [1]}]},
     {"all": [{"field": "bought_category", "op": "any of", "value": ["tea"]}]},
-    {"all": [{"field": "stage", "op": "in", "value": ["active", "new"]}]},
+    {"all": [{"field": "stage", "op": "in", "value": ["first", "repeat"]}]},
     {"all": [{"field": "m_score", "op": "in", "value": ["4", "5"]}]},
     {"all": []},
     {"any": []},

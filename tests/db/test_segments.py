@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy import Connection, text, update
 
-from db import clock, connection, derived, rule_words, rules, saved_segments, schema, scores, segments
+from db import clock, connection, derived, lifecycle, rule_words, rules, saved_segments, schema, scores, segments
 from db.connection import begin
 from db.embedded import Server
 from db.errors import Invalid, Refused
@@ -217,7 +217,8 @@ def test_the_preview_is_as_long_as_the_count(data: Data) -> None:
 def test_scores_of_equal_values_are_equal_and_none_without_orders(data: Data) -> None:
     with begin(WORKER) as conn:
         bounds, _made = scores.bounds(conn)
-        assert {name: len(b) for name, b in bounds.items()} == {"recency": 4, "frequency": 4, "monetary": 4, "value": 9}
+        lengths = {"recency": 4, "frequency": 4, "monetary": 4, "value": 9, "stages": 6}
+        assert {name: len(b) for name, b in bounds.items()} == lengths
     by_score = [counted(data.people.root, _one("m_score", "in", [s])) for s in "12345"]
     assert sum(by_score) == sum(bool(p.orders) for p in seen(data, data.people.root))
     assert counted(data.people.root, _one("m_score", "empty")) == len(seen(data, data.people.root)) - sum(by_score)
@@ -229,7 +230,7 @@ def test_without_a_single_order_nobody_has_a_score(clone: str) -> None:
         make.customer(conn, people.ann.user_id)
     with begin(WORKER, write=True) as conn:
         derived.rebuild(conn)
-        assert scores.bounds(conn) == ({}, None)
+        assert scores.bounds(conn) == ({"stages": lifecycle.DEFAULT.numbers()}, None)
     assert counted(people.root, _one("r_score", "in", ["5"])) == 0
     assert counted(people.root, _one("r_score", "empty")) == 1
     with begin(people.root) as conn:

@@ -75,7 +75,7 @@ def reads(viewer: Viewer) -> list[str]:
 
 
 def company(people: make.People) -> dict[str, int]:
-    """Ann: new N, active A (two orders), archived buyer Z, prospect P. Bo: at risk R. Cho: lost L."""
+    """Ann: first purchase N, repeat buyer A (two orders), archived buyer Z, prospect P. Bo: at risk R. Cho: lost L."""
     owners = {"N": "ann", "A": "ann", "Z": "ann", "P": "ann", "R": "bo", "L": "cho"}
     ids = {}
     with connection.begin_owner() as conn:
@@ -96,8 +96,8 @@ def test_each_customer_stands_in_one_sum_and_everybody_sees_their_own(people: ma
     refreshed()
     ann, bo, cho = (getattr(people, name).user_id for name in ("ann", "bo", "cho"))
     of_ann = {
-        (ann, "East", "new"): (1, Decimal(10), 2, 1),  # N, and the buyer Z who is archived
-        (ann, "East", "active"): (1, Decimal(20), 1, 1),
+        (ann, "East", "first"): (1, Decimal(10), 1, 0),
+        (ann, "East", "repeat"): (1, Decimal(20), 2, 2),  # A, and the buyer Z who is archived
         (ann, "West", "prospect"): (1, Decimal(0), 0, 0),
     }
     of_bo = {(bo, "East", "at_risk"): (1, Decimal(10), 1, 0)}
@@ -126,10 +126,10 @@ def test_sums_of_another_day_are_not_believed_and_are_made_anew(people: make.Peo
     company(people)
     refreshed()
     right = sums()
-    with connection.begin_owner() as conn:  # as they stood the day before: N and Z were as new, L was at risk
+    with connection.begin_owner() as conn:  # as they stood the day before: L was at risk
         conn.execute(update(schema.stage_sums).values(as_of=ago(1), customers=77))
         generation = conn.scalar(text("SELECT n FROM generations WHERE area = 'metrics'"))
-    assert figures(people.root)[0][1][:2] == ["new", 1], "counted anew"
+    assert figures(people.root)[0][1][:2] == ["first", 1], "counted anew"
     with begin(WORKER, write=True) as conn:
         assert derived.refresh(conn) == 0
     assert sums() == right
@@ -149,9 +149,9 @@ def test_what_people_do_moves_a_customer_between_sums_and_its_undo_moves_it_back
         archived = customer.archive(conn, actor=people.ann, customer_id=ids["N"])
     refreshed()
     after = sums()
-    assert after[(bo, "East", "active")] == (1, Decimal(20), 1, 1)
-    assert (ann, "East", "active") not in after, "a sum of nobody goes"
-    assert after[(ann, "East", "new")] == (0, Decimal(0), 2, 1), "what was sold does not become unsold"
+    assert after[(bo, "East", "repeat")] == (1, Decimal(20), 1, 1)
+    assert after[(ann, "East", "repeat")] == (0, Decimal(0), 1, 1), "Z, whose orders stay"
+    assert after[(ann, "East", "first")] == (0, Decimal(0), 1, 0), "what was sold does not become unsold"
     for actor, set_id in ((people.mia, assigned), (people.ann, archived)):
         with begin(actor, write=True) as conn:
             undo(conn, actor=actor, change_set_id=set_id, source="screen")
@@ -163,7 +163,7 @@ def test_what_people_do_moves_a_customer_between_sums_and_its_undo_moves_it_back
     refreshed()
     cho = people.cho.user_id
     assert {key: row for key, row in sums().items() if key[0] == cho} == {
-        (cho, "East", "active"): (1, Decimal(15), 1, 1)
+        (cho, "East", "repeat"): (1, Decimal(15), 1, 1)
     }
     with begin(WORKER, write=True) as conn:
         kept = sums()

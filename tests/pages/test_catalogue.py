@@ -69,13 +69,13 @@ def test_the_ready_made_ones_stand_in_groups(people: make.People) -> None:
             sound(signed_in(people.ann, "segments", segments_kind="ready", segments_group=group)), "segments_list"
         )
         assert list(rows["name"]) == [one.name for one in ready_segments.every().values() if one.group == group]
-        if group == "lifecycle":
+        if group == "stages":
             assert rows["customers"].sum() == 4
     keep(people.ann, "Mine")
     rows = grid(sound(signed_in(people.ann, "segments")), "segments_list")
     assert list(rows["name"]) == ["Mine", *(o.name for o in ready_segments.every().values() if o.group == "stages")]
     for code, one in ready_segments.every().items():
-        if code in ("champions", "key_value", "lifecycle_loyal", "quiet", "decile_10"):
+        if code in ("champions", "key_value", "stage_loyal", "quiet", "decile_10"):
             assert one.name in body(sound(signed_in(people.ann, "segment", segment_ready=code)))
 
 

@@ -193,7 +193,7 @@ def test_a_segment_is_its_parts_its_list_and_what_the_terminal_says(
             rng.choice(["all", "any", "none"]): [
                 {"field": "orders", "op": ">", "value": rng.randrange(150)},
                 {"field": "revenue", "op": "between", "value": [rng.randrange(500), rng.randrange(500, 9_000)]},
-                {"field": "stage", "op": "in", "value": [rng.choice(["active", "at_risk", "lost"])]},
+                {"field": "stage", "op": "in", "value": [rng.choice(["loyal", "at_risk", "lost"])]},
             ]
         }
         file = tmp_path / "rule.json"

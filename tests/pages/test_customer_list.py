@@ -122,9 +122,9 @@ LINKS: list[tuple[dict[str, str], Filters, list[str]]] = [
     ),
     ({"customers_archived": "yes"}, Filters(archived=True), ["Only the archived ones"]),
     (
-        {"customers_region": "East", "customers_stage": "active", "customers_tags": "vip"},
-        Filters(region="East", stage="active", tags=("vip",)),
-        ["Stage: Active", "Region: East", "Tag: VIP"],
+        {"customers_region": "East", "customers_stage": "repeat", "customers_tags": "vip"},
+        Filters(region="East", stage="repeat", tags=("vip",)),
+        ["Stage: Repeat buyer", "Region: East", "Tag: VIP"],
     ),
 ]
 

@@ -11,6 +11,7 @@ info["rule"] is one of
     record      history: append-only; scoped roles see what concerns their customers
     gate        sign-in only
     queue       anybody who writes may append; only the worker reads
+    campaigns   everybody reads them; people write those that they start themselves, where their role starts any
     by_segment  of a segment: seen by who sees the segment
     hidden      read through functions that give back what the viewer may see; only the worker reaches the table
 info["recorded"]: rows are edited by people and only through db/changes.py. info["once"]: rows are written once by who
@@ -48,6 +49,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from db import (
     columns,
     schema_around,
+    schema_campaigns,
     schema_clusters,
     schema_derived,
     schema_explorer,
@@ -377,10 +379,22 @@ campaigns = Table(
     Column("starts_on", Date, nullable=False),
     Column("ends_on", Date, nullable=False),
     *_version(),
+    # Of those that somebody started from a list: by which way, from which segment, who, the load of its members, and
+    # how many of a hundred were held out.
+    _text("channel"),
+    Column("segment_id", BigInteger, ForeignKey("segments.id", ondelete="RESTRICT")),
+    Column("owner_id", BigInteger, ForeignKey("users.id", ondelete="RESTRICT")),
+    Column("batch_id", BigInteger, ForeignKey("batches.id", ondelete="RESTRICT")),
+    Column("held_percent", Integer, nullable=False, server_default="0"),
     PrimaryKeyConstraint("id"),
     UniqueConstraint("name"),
     CheckConstraint(text("starts_on <= ends_on"), name="dates"),
-    info={"rule": "shared", "recorded": True, "area": "campaigns"},
+    _one_of("channel", ("", *schema_around.CHANNELS), "channel"),
+    CheckConstraint(text("held_percent BETWEEN 0 AND 50"), name="held_percent"),
+    Index("campaigns_segment_id_idx", "segment_id"),
+    Index("campaigns_owner_id_idx", "owner_id"),
+    Index("campaigns_batch_id_idx", "batch_id"),
+    info={"rule": "campaigns", "recorded": True, "area": "campaigns"},
 )
 
 # What a campaign's coupons are for.
@@ -432,6 +446,8 @@ campaign_events = Table(
     postgresql_partition_by="RANGE (occurred_on)",
     info={"rule": "child", "area": "campaigns"},
 )
+
+campaign_held_out = schema_campaigns.campaign_held_out
 
 # --- segments ------------------------------------------------------------------------------------------------------
 

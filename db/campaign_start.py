@@ -30,6 +30,8 @@ MOST_MEMBERS = 200_000
 """Customers of a list that a campaign is started from."""
 MOST_HELD = 50
 """Of a hundred."""
+MOVED = ("campaigns", "metrics", "orders")
+"""Areas that move: who received what, whose figures wait, and what was loaded."""
 _NAME_KEY = "campaigns_name_key"
 
 
@@ -123,6 +125,7 @@ def start(
     # One statement: who receives it, who is held out, and how many are neither.
     begun = func.start_campaign(campaign_id, sorted(set(ids)), channel, unasked, now)
     columns = (*Reach.__dataclass_fields__, "received")
+    bump(conn, MOVED)
     *counts, received = conn.execute(select(begun.table_valued(*columns, name="begun"))).one()
     found = Reach(*counts)
     if not received:
@@ -152,7 +155,7 @@ def withdraw(conn: Connection, batch_id: int) -> int | None:
                 -removed,
             ).format(n=f"{-removed:,}")
         )
-    bump(conn, ["campaigns"])
+    bump(conn, MOVED)
     return int(removed)
 
 

@@ -534,26 +534,6 @@ def _functions_of_undo() -> Iterator[str]:
     )
 
 
-def _partitions() -> Iterator[str]:
-    """Months of campaign events; the DEFAULT partition catches what no month holds."""
-    # Nobody is granted a partition; with row-level security and no policy it would show nothing all the same.
-    yield "CREATE TABLE IF NOT EXISTS public.campaign_events_default PARTITION OF public.campaign_events DEFAULT"
-    yield "ALTER TABLE public.campaign_events_default ENABLE ROW LEVEL SECURITY"
-    yield from _definer(
-        "make_event_months(first date, last date) RETURNS integer LANGUAGE plpgsql",
-        "DECLARE month date; name text; made integer := 0; BEGIN "
-        "IF last > first + 3700 THEN RAISE EXCEPTION 'more than ten years of partitions at once'; END IF; "
-        "FOR month IN SELECT generate_series(date_trunc('month', first), last, '1 month')::date LOOP "
-        "name := 'campaign_events_' || to_char(month, 'YYYY_MM'); "
-        "IF to_regclass('public.' || name) IS NULL THEN "
-        "EXECUTE format('CREATE TABLE public.%I PARTITION OF public.campaign_events FOR VALUES FROM (%L) TO (%L)', "
-        "name, month, (month + interval '1 month')::date); "
-        "EXECUTE format('ALTER TABLE public.%I ENABLE ROW LEVEL SECURITY', name); "
-        "made := made + 1; END IF; END LOOP; RETURN made; END",
-        "kehu_worker",
-    )
-
-
 def _counters() -> Iterator[str]:
     for area in schema.AREAS:
         yield _do(
@@ -570,7 +550,7 @@ def _counters() -> Iterator[str]:
 def statements() -> list[str]:
     """Every statement, in order, for a database whose tables exist."""
     found = list(_roles())
-    found += list(_partitions())
+    found += list(rights_campaigns.partitions())
     found += list(_counters())
     # Before the policies that ask it: who is in my team, with me; nobody where I have none.
     found += _definer(

@@ -1,4 +1,4 @@
-"""Campaigns that people start from a list: whose they are, who receives them, and how one is taken back (db/rights.py).
+"""Campaigns: months of events; whose those are that people start, who receives them, how one is taken back.
 
 Who may be written to is found with the rights of the schema's owner, since a role that must not see an address may
 start a campaign; what such a role is told are numbers, and who received it.
@@ -66,26 +66,50 @@ def of_campaigns(table: Table) -> Iterator[str]:
     name = table.name
     mine = sql.SQL("owner_id = {} AND public.may_start_campaigns()").format(ME)
     yield do("ALTER TABLE public.{table} ENABLE ROW LEVEL SECURITY", table=name)
-    for policy, roles, kind, using in (
-        ("all_rows", "kehu_admin, kehu_worker", "", sql.SQL("true")),
-        ("read", "kehu_scoped, kehu_views, kehu_masked, kehu_author, kehu_gate", "FOR SELECT", sql.SQL("true")),
-        ("mine", "kehu_scoped, kehu_author", "", mine),
+    readers, every = "kehu_scoped, kehu_views, kehu_masked, kehu_author, kehu_gate", sql.SQL("true")
+    for policy, roles, kind, held in (
+        ("all_rows", "kehu_admin, kehu_worker", sql.SQL("ALL"), _both(every)),
+        ("read", readers, sql.SQL("SELECT"), sql.SQL("USING (true)")),
+        ("mine", "kehu_scoped, kehu_author", sql.SQL("ALL"), _both(mine)),
     ):
         yield do("DROP POLICY IF EXISTS {policy} ON public.{table}", policy=policy, table=name)
         yield do(
-            "CREATE POLICY {policy} ON public.{table} {kind} TO {roles} USING ({using}){checked}",
+            "CREATE POLICY {policy} ON public.{table} FOR {kind} TO {roles} {held}",
             policy=policy,
             table=name,
-            kind=sql.SQL(kind),
+            kind=kind,
             roles=sql.SQL(", ").join(sql.Identifier(role) for role in roles.split(", ")),
-            using=using,
-            checked=sql.SQL("" if kind else " WITH CHECK ({})").format(using),
+            held=held,
         )
     yield do("GRANT SELECT ON public.{table} TO kehu_views, kehu_masked, kehu_gate", table=name)
     yield do(
         "GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO kehu_scoped, kehu_author, kehu_admin, kehu_worker",
         table=name,
     )
+
+
+def partitions() -> Iterator[str]:
+    """Months of campaign events; the DEFAULT partition catches what no month holds."""
+    # Nobody is granted a partition; with row-level security and no policy it would show nothing all the same.
+    yield "CREATE TABLE IF NOT EXISTS public.campaign_events_default PARTITION OF public.campaign_events DEFAULT"
+    yield "ALTER TABLE public.campaign_events_default ENABLE ROW LEVEL SECURITY"
+    yield from definer(
+        "make_event_months(first date, last date) RETURNS integer LANGUAGE plpgsql",
+        "DECLARE month date; name text; made integer := 0; BEGIN "
+        "IF last > first + 3700 THEN RAISE EXCEPTION 'more than ten years of partitions at once'; END IF; "
+        "FOR month IN SELECT generate_series(date_trunc('month', first), last, '1 month')::date LOOP "
+        "name := 'campaign_events_' || to_char(month, 'YYYY_MM'); "
+        "IF to_regclass('public.' || name) IS NULL THEN "
+        "EXECUTE format('CREATE TABLE public.%I PARTITION OF public.campaign_events FOR VALUES FROM (%L) TO (%L)', "
+        "name, month, (month + interval '1 month')::date); "
+        "EXECUTE format('ALTER TABLE public.%I ENABLE ROW LEVEL SECURITY', name); "
+        "made := made + 1; END IF; END LOOP; RETURN made; END",
+        "kehu_worker",
+    )
+
+
+def _both(using: sql.Composable) -> sql.Composable:
+    return sql.SQL("USING ({using}) WITH CHECK ({using})").format(using=using)
 
 
 def functions() -> Iterator[str]:

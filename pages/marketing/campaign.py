@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from analytics.intervals import wilson
-from components import campaign_view, charts, controls, data, explain, format, page, places, wording
-from db import campaigns, funnel
+from analytics.intervals import newcombe, wilson
+from components import campaign_effect, campaign_view, charts, controls, data, explain, format, page, places, wording
+from db import campaigns, funnel, started_campaigns
 from db.metrics import CAMPAIGN_METRICS
 from db.permissions import Permission
 from db.words import _
@@ -36,6 +36,9 @@ with actions:
 
 campaign_view.figures(one, interval, currency=settings.currency)
 campaign_view.incomplete([one])
+begun = data.read(started_campaigns.get, viewer=viewer, campaign_id=one.id)
+if begun:
+    campaign_effect.draw(begun, one.id, viewer=viewer, rate=wilson, difference=newcombe)
 if not one.reached:
     st.info(_("This campaign has reached nobody you may see."))
     st.stop()

@@ -66,4 +66,4 @@ def _effect(found: Any, rate: Callable[[int, int], Interval], difference: Differ
     elif high < 0:
         st.caption(_("Fewer bought than would have bought without it; chance alone is an unlikely reason."))
     else:
-        st.caption(_("The interval holds zero: with so few people this may be chance."))
+        st.caption(_("The interval includes zero: the difference may be chance."))

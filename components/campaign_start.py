@@ -25,7 +25,7 @@ def button(viewer: Viewer, *, rule: str, saved: Any, changed: bool) -> None:
     if not viewer.can(Permission.CAMPAIGNS_EDIT):
         return
     if st.button(_("Start a campaign"), icon=":material/campaign:", key=KEY):
-        turn = st.session_state[f"{KEY}_turn"] = st.session_state.get(f"{KEY}_turn", 0) + 1
+        turn = st.session_state.get(f"{KEY}_turn", 0)
         of = saved.id if saved is not None and not changed else None
         page.dialog(_("Start a campaign"), width="medium")(_form)(viewer, rule, of, f"{KEY}_{turn}")
 
@@ -105,6 +105,7 @@ def _start(viewer: Viewer, rule: str, values: dict[str, Any], more: dict[str, An
             raise
         st.session_state[place] = error.fields
         st.rerun(scope="fragment")
+    st.session_state[f"{KEY}_turn"] = st.session_state.get(f"{KEY}_turn", 0) + 1  # an empty form the next time
     n = begun.reach.received
     said = ngettext("Started: {n} customer receives it.", "Started: {n} customers receive it.", n)
     controls.saved(

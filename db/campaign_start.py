@@ -129,7 +129,7 @@ def start(
     *counts, received = conn.execute(select(begun.table_valued(*columns, name="begun"))).one()
     found = Reach(*counts)
     if not received:
-        raise Invalid(_("Nobody of them would receive it, so nothing was started."))
+        raise Invalid(_("None of them would receive it, so nothing was started."))
     if expected is not None and received != expected:
         raise Conflict(
             _("Meanwhile {n} would receive it, and not {seen}. Nothing was started; look at the numbers again.").format(

@@ -371,7 +371,7 @@ def test_nobody_too_many_and_a_number_that_changed_start_nothing(data: Data, mon
         reach(root, nobody)
     with pytest.raises(Invalid, match="nobody to start"):
         start(root, [])
-    with pytest.raises(Invalid, match="Nobody of them would receive it"):
+    with pytest.raises(Invalid, match="None of them would receive it"):
         start(root, named(data, "no", "no phone", "archived"))
     with pytest.raises(Conflict, match="Meanwhile 3 would receive it, and not 4"):
         start(root, data.ids.values(), expected=4)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from db import changes, clock, schema, segments, text
 from db.around_words import CHANNEL_NAMES
-from db.connection import bump
+from db.connection import bounded, bump
 from db.errors import Conflict, Invalid, NotFound, Refused
 from db.permissions import Permission, Viewer
 from db.words import _, ngettext
@@ -30,6 +30,8 @@ MOST_MEMBERS = 200_000
 """Customers of a list that a campaign is started from."""
 MOST_HELD = 50
 """Of a hundred."""
+START_MS = 120_000
+"""How long the members of one may take to be written, or removed."""
 MOVED = ("campaigns", "metrics", "orders")
 """Areas that move: who received what, whose figures wait, and what was loaded."""
 _NAME_KEY = "campaigns_name_key"
@@ -126,7 +128,8 @@ def start(
     begun = func.start_campaign(campaign_id, sorted(set(ids)), channel, unasked, now)
     columns = (*Reach.__dataclass_fields__, "received")
     bump(conn, MOVED)
-    *counts, received = conn.execute(select(begun.table_valued(*columns, name="begun"))).one()
+    with bounded(conn, START_MS):
+        *counts, received = conn.execute(select(begun.table_valued(*columns, name="begun"))).one()
     found = Reach(*counts)
     if not received:
         raise Invalid(_("None of them would receive it, so nothing was started."))
@@ -144,7 +147,8 @@ def withdraw(conn: Connection, batch_id: int) -> int | None:
 
     Raises Conflict as soon as somebody has redeemed something.
     """
-    removed = conn.scalar(select(func.withdraw_campaign(batch_id, clock.now())))
+    with bounded(conn, START_MS):
+        removed = conn.scalar(select(func.withdraw_campaign(batch_id, clock.now())))
     if removed is None:
         return None
     if removed < 0:

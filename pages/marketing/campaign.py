@@ -40,7 +40,9 @@ begun = data.read(started_campaigns.get, viewer=viewer, campaign_id=one.id)
 if begun:
     campaign_effect.draw(begun, one.id, viewer=viewer, rate=wilson, difference=newcombe)
 if not one.reached:
-    st.info(_("This campaign has reached nobody you may see."))
+    waiting = begun is not None and begun.received.customers
+    told = _("The figures above are still being added up: this takes a minute at most.")
+    st.info(told if waiting else _("This campaign has reached nobody you may see."))
     st.stop()
 
 left, right = st.columns(2)

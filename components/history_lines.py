@@ -62,6 +62,7 @@ def title(command: str, undoes_id: Any) -> str:
         "consent.record": _("Consent recorded"),
         "attachment.add": _("File added"),
         "attachment.delete": _("File deleted"),
+        "campaign.start": _("Campaign started"),
         "segment.add": _("Segment saved"),
         "segment.save": _("Segment changed"),
         "segment.archive": _("Segment archived"),

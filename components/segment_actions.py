@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from components import explain, exports, segment_choices, segment_source, wording
+from components import campaign_start, explain, exports, segment_choices, segment_source, wording
 from db import rules
 from db.errors import Invalid
 from db.permissions import Permission, Viewer
@@ -90,6 +90,8 @@ def bar(rule: Group, *, saved: Any, changed: bool, viewer: Viewer) -> Asked | No
             st.caption(_("Keeps who fits now as a segment of its own, which no longer changes."))
             values = form(f"segment_freeze_{of}_form")
             asked = ("freeze", values) if values else asked
+        if rule.rules:
+            campaign_start.button(viewer, rule=rules.written(rule), saved=saved, changed=changed)
         if viewer.can(Permission.CUSTOMERS_EXPORT):
             exports.button("segment", {"rule": rules.written(rule)}, viewer=viewer, key="segment_export")
         explain.share(viewer, **{segment_source.PARAMETER: rules.written(rule)})

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
 import streamlit as st
 
 from components import charts, controls, data, format, places, tables, wording
-from db import rules, saved_segments, segment_moves, segments
+from db import rules, saved_segments, segment_moves, segments, started_campaigns
 from db.permissions import Permission, Viewer
 from db.rules import Group
 from db.saved_segments import MOST_FROZEN, Segment
@@ -35,6 +35,8 @@ def draw(one: Segment, *, viewer: Viewer, zone: str, today: date) -> None:
         else:
             _course(data.read(segment_moves.state, **asked), asked, zone)
         _used(used, archived=one.archived_at is not None)
+        if viewer.can(Permission.CAMPAIGNS_READ):
+            _campaigns(data.read(started_campaigns.of_segment, viewer=viewer, segment_id=one.id))
 
 
 def _course(state: State, asked: dict[str, Any], zone: str) -> None:
@@ -125,6 +127,16 @@ def _used(used: Sequence[Segment], *, archived: bool) -> None:
         for one in used:
             with st.container(width="content"):
                 places.link("segment", wording.plain(one.name), id=str(one.id))
+
+
+def _campaigns(found: Mapping[int, str]) -> None:
+    if not found:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(_("Campaigns started from it:"), width="content")
+        for number, name in found.items():
+            with st.container(width="content"):
+                places.link("campaign", wording.plain(wording.campaign(name)), id=str(number))
 
 
 def freeze(rule: Group, values: dict[str, Any], *, viewer: Viewer, today: date) -> None:

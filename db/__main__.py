@@ -20,7 +20,19 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from db import connection, words
 from db.embedded import EmbeddedError
 from db.errors import KehuError, Unavailable
-from db.terminal import admin, bulk, campaigns, care, customers, explorer, history, segment_sets, segments, tasks
+from db.terminal import (
+    admin,
+    bulk,
+    campaign_start,
+    campaigns,
+    care,
+    customers,
+    explorer,
+    history,
+    segment_sets,
+    segments,
+    tasks,
+)
 from db.terminal.command import Usage
 from db.terminal.output import conflict, encoded
 from db.words import _
@@ -35,6 +47,7 @@ COMMANDS = (
     *segment_sets.COMMANDS,
     *explorer.COMMANDS,
     *campaigns.COMMANDS,
+    *campaign_start.COMMANDS,
     *history.COMMANDS,
 )
 LANGUAGES = {"en": "en", "zh": "zh_CN"}
@@ -60,6 +73,7 @@ def parser() -> Parser:
     about = {
         "users": _("the people who use Kehu"),
         "segment": _("customers who fit a rule"),
+        "campaign": _("campaigns that are started from a list"),
         "tasks": _("what is to be done with customers"),
         "customers": _("what happens with customers"),
         "contacts": _("the people one talks to at a customer"),

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from db import column_names, custom_fields, customers, history, segments
+from db import column_names, custom_fields, customers, history, segments, started_campaigns
 from db.column_names import COLUMNS
 from db.custom_values import PREFIX
 from db.customer_filters import Filters
@@ -149,7 +149,23 @@ def _change_columns(conn: Connection, viewer: Viewer, settings: Settings, params
     }
 
 
+def _campaign(conn: Connection, viewer: Viewer, today: date, params: Mapping[str, Any]) -> Iterator[Row]:
+    number = params.get("campaign")
+    if not isinstance(number, int):
+        raise Invalid(_("These filters are not known."))
+    found = started_campaigns.export(conn, viewer=viewer, campaign_id=number, today=today)
+    return (_worded(row) for row in found)
+
+
+def _campaign_columns(
+    conn: Connection, viewer: Viewer, settings: Settings, params: Mapping[str, Any]
+) -> dict[str, str]:
+    beside = {} if viewer.masked else {"reached_by": _("Reached by")}
+    return beside | {"received_on": _("Received")} | _customer_columns(conn, viewer, settings, {})
+
+
 KINDS: dict[str, Kind] = {
+    "campaign": Kind(Permission.CUSTOMERS_EXPORT, _campaign, _campaign_columns),
     "changes": Kind(Permission.CHANGES_READ, _changes, _change_columns),
     "customers": Kind(Permission.CUSTOMERS_EXPORT, _customers, _customer_columns),
     "segment": Kind(Permission.CUSTOMERS_EXPORT, _segment, _customer_columns),

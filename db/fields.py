@@ -308,6 +308,8 @@ def _fields() -> tuple[Field, ...]:
         ),
         Field("received", N_("Received campaign"), "campaigns", Kind.CAMPAIGN, N_("never empty"), ids=True),
         Field("redeemed", N_("Redeemed in campaign"), "campaigns", Kind.CAMPAIGN, N_("never empty"), ids=True),
+        Field("converted", N_("Bought after campaign"), "campaigns", Kind.CAMPAIGN, N_("never empty"), ids=True),
+        Field("held_out", N_("Held out of campaign"), "campaigns", Kind.CAMPAIGN, N_("never empty"), ids=True),
         Field("received_count", N_("Campaigns received"), "campaigns", Kind.COUNT, N_("never empty")),
         Field("funnel", N_("Step of the funnel"), "campaigns", Kind.STEP, N_("never empty"), choices=STEPS),
         *(

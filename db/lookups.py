@@ -47,6 +47,29 @@ def customers(c: Condition, today: date) -> Select[Any]:
     return found.group_by(t.customer_id).having(func.count() == len(keys)) if c.op == "all of" else found
 
 
+def of_campaigns(c: Condition, today: date) -> Select[Any]:
+    """Who received one of some campaigns, redeemed in it, bought after it, or was held out of it, in a period.
+
+    Bought after it is an order from the day one received it to its last day, both included; a day with an order lies in
+    the period, too. Who was held out did not receive it.
+    """
+    m, h, ids = schema.campaign_members.c, schema.campaign_held_out.c, list(c.values)
+    if c.field.key == "held_out":
+        return select(h.customer_id).where(h.campaign_id.in_(ids), *within(h.held_on, c.span, today))
+    found = select(m.customer_id).where(m.campaign_id.in_(ids))
+    if c.field.key == "redeemed":
+        return found.where(m.redemptions > 0, *within(m.first_redeemed_on, c.span, today))
+    if c.field.key == "received":
+        return found.where(*within(m.received_on, c.span, today))
+    (first, last), k, d = _ends(c.span, today), schema.campaigns.c, schema.order_days.c
+    begins = func.greatest(m.received_on, literal(first, Date)) if first else m.received_on
+    ends = func.least(k.ends_on, literal(last, Date)) if last else k.ends_on
+    # Two binary searches in the days of a customer's orders, which are in order.
+    bought = func.width_bucket(ends, d.days) - func.width_bucket(begins - 1, d.days) > 0
+    joined = found.join(schema.campaigns, k.id == m.campaign_id).join(schema.order_days, d.customer_id == m.customer_id)
+    return joined.where(bought)
+
+
 # --- one value for each customer -------------------------------------------------------------------------------------
 
 

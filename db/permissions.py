@@ -26,6 +26,7 @@ class Permission(StrEnum):
     """`resource:action`, alphabetical. Each screen, command and public query names the one it needs."""
 
     ACCOUNT_EDIT = "account:edit"
+    CAMPAIGNS_EDIT = "campaigns:edit"
     CAMPAIGNS_READ = "campaigns:read"
     CHANGES_READ = "changes:read"
     CHANGES_UNDO = "changes:undo"
@@ -72,10 +73,12 @@ _EDITORS = _EVERYONE | {
 
 GRANTS: dict[Role, frozenset[Permission]] = {
     Role.SALES: frozenset(_EDITORS),
-    Role.MANAGER: frozenset(_EDITORS | {P.CHANGES_READ}),
+    Role.MANAGER: frozenset(_EDITORS | {P.CAMPAIGNS_EDIT, P.CHANGES_READ}),
     Role.ANALYST: frozenset(_EVERYONE | {P.CUSTOMERS_EXPORT}),
-    Role.MARKETER: frozenset(_EVERYONE),
-    Role.ADMIN: frozenset(_EDITORS | {P.CHANGES_READ, P.USERS_MANAGE, P.DEFINITIONS_EDIT, P.DEMO_LOAD, P.FIELDS_EDIT}),
+    Role.MARKETER: frozenset(_EVERYONE | {P.CAMPAIGNS_EDIT}),
+    Role.ADMIN: frozenset(
+        _EDITORS | {P.CAMPAIGNS_EDIT, P.CHANGES_READ, P.USERS_MANAGE, P.DEFINITIONS_EDIT, P.DEMO_LOAD, P.FIELDS_EDIT}
+    ),
     Role.GATE: frozenset({P.SESSIONS_CHECK}),
     Role.WORKER: frozenset({P.CHANGES_READ, P.CUSTOMERS_READ, P.DEMO_LOAD, P.METRICS_REFRESH, P.USERS_MANAGE}),
 }
@@ -83,6 +86,7 @@ GRANTS: dict[Role, frozenset[Permission]] = {
 # What each permission allows, and whose customers each role sees: the screen and the manual print these.
 MEANINGS: Mapping[Permission, str] = {
     P.ACCOUNT_EDIT: N_("change one's own password and language, end one's own sessions"),
+    P.CAMPAIGNS_EDIT: N_("start campaigns from segments"),
     P.CAMPAIGNS_READ: N_("see campaigns and whom they reached"),
     P.CHANGES_READ: N_("see who changed what, as a list of all changes"),
     P.CHANGES_UNDO: N_("take changes back (with the right to the original command)"),
@@ -124,7 +128,7 @@ DATABASE_ROLE: dict[Role, str] = {
     Role.GATE: "kehu_gate",
     Role.WORKER: "kehu_worker",
 }
-# What those write as who see masked rows only: their own segments and views, and no customer.
+# What those write as who see masked rows only: their own segments, views and campaigns, and no customer.
 WRITING_ROLE: dict[str, str] = {"kehu_masked": "kehu_author"}
 SEARCH_PATH: dict[str, str] = {
     "kehu_author": "public",

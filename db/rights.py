@@ -12,13 +12,13 @@ from psycopg import sql
 from sqlalchemy import Connection, LargeBinary, Table
 from sqlalchemy.dialects.postgresql import JSONB
 
-from db import rights_beginnings, rights_queue, rights_search, rights_segments, rights_tags, schema
+from db import rights_beginnings, rights_campaigns, rights_queue, rights_search, rights_segments, rights_tags, schema
 from db.rights_sql import ME as _ME
 from db.rights_sql import MY_OWNERS as _MY_OWNERS
 from db.rights_sql import definer as _definer
 from db.rights_sql import do as _do
 
-PERSONAL_TABLES = tuple(name for name, t in schema.metadata.tables.items() if t.info["rule"] == "personal")
+OWNED_TABLES = tuple(name for name, t in schema.metadata.tables.items() if t.info["rule"] in ("personal", "campaigns"))
 ROLES = ("kehu_scoped", "kehu_views", "kehu_masked", "kehu_author", "kehu_admin", "kehu_gate", "kehu_worker")
 
 
@@ -249,7 +249,7 @@ def _own_grants(table: Table) -> Iterator[str]:
 
 
 def _of_mine(alias: str) -> sql.Composable:
-    """That a change is of a row under rule "personal" that is mine."""
+    """That a change is of a row that is mine, and no customer's."""
     found = [
         sql.SQL(
             "{of} = {name} AND EXISTS (SELECT FROM public.{table} AS g WHERE g.id = {row} AND g.owner_id = {me})"
@@ -260,13 +260,14 @@ def _of_mine(alias: str) -> sql.Composable:
             table=sql.Identifier(name),
             me=_ME,
         )
-        for name in PERSONAL_TABLES
+        for name in OWNED_TABLES
     ]
     return sql.SQL(" OR ").join(found)
 
 
 def _author_grants() -> Iterator[str]:
-    """Roles that see masked rows write as kehu_author: their segments and views, the history of these, no more."""
+    """Roles that see masked rows write as kehu_author: their segments, views and campaigns, the history of
+    these, no more."""
     yield "GRANT SELECT, INSERT ON public.change_sets, public.changes TO kehu_author"
     yield "GRANT SELECT ON public.custom_fields TO kehu_author"  # what a rule that is kept may ask for
     mine = sql.SQL("actor_id = {}").format(_ME)
@@ -277,7 +278,8 @@ def _author_grants() -> Iterator[str]:
             # What somebody marks as undone can be undone by nobody else: one marks one's own.
             "INSERT WITH CHECK",
             sql.SQL(
-                "{} AND permission IN ('segments:edit', 'views:edit') AND batch_id IS NULL "
+                "{} AND permission IN ('campaigns:edit', 'segments:edit', 'views:edit') "
+                "AND (batch_id IS NULL OR public.batch_is_mine(batch_id)) "
                 "AND (undoes_id IS NULL OR public.change_set_is_mine(undoes_id))"
             ).format(mine),
         ),
@@ -401,6 +403,7 @@ _GRANTS = {
     "record": _record_grants,
     "queue": _queue_grants,
     "counter": _counter_grants,
+    "campaigns": rights_campaigns.of_campaigns,
     "personal": _personal_grants,
     "hidden": _hidden_grants,
     "by_segment": rights_segments.of_segments,
@@ -422,6 +425,7 @@ def _functions() -> Iterator[str]:
     yield from rights_tags.functions()
     yield from rights_segments.functions()
     yield from rights_queue.functions()
+    yield from rights_campaigns.functions()
     yield from _functions_of_undo()
     # Who has the same phone, e-mail or name: of those out of sight nothing but their owner's name.
     yield from _definer(
@@ -491,7 +495,8 @@ def _functions_of_undo() -> Iterator[str]:
         "WHERE c.id = h.customer_id) OR h.table_name = 'segments' "
         "AND NOT EXISTS (SELECT FROM segments AS g WHERE g.id = h.row_id) OR h.table_name = 'saved_views' "
         "AND NOT EXISTS (SELECT FROM saved_views AS g WHERE g.id = h.row_id) OR h.table_name = 'cluster_models' "
-        "AND NOT EXISTS (SELECT FROM cluster_models AS g WHERE g.id = h.row_id))",
+        "AND NOT EXISTS (SELECT FROM cluster_models AS g WHERE g.id = h.row_id) OR h.table_name = 'campaigns' "
+        "AND NOT EXISTS (SELECT FROM campaigns AS g WHERE g.id = h.row_id))",
         editors,
         me=_ME,
     )
@@ -530,26 +535,6 @@ def _functions_of_undo() -> Iterator[str]:
     )
 
 
-def _partitions() -> Iterator[str]:
-    """Months of campaign events; the DEFAULT partition catches what no month holds."""
-    # Nobody is granted a partition; with row-level security and no policy it would show nothing all the same.
-    yield "CREATE TABLE IF NOT EXISTS public.campaign_events_default PARTITION OF public.campaign_events DEFAULT"
-    yield "ALTER TABLE public.campaign_events_default ENABLE ROW LEVEL SECURITY"
-    yield from _definer(
-        "make_event_months(first date, last date) RETURNS integer LANGUAGE plpgsql",
-        "DECLARE month date; name text; made integer := 0; BEGIN "
-        "IF last > first + 3700 THEN RAISE EXCEPTION 'more than ten years of partitions at once'; END IF; "
-        "FOR month IN SELECT generate_series(date_trunc('month', first), last, '1 month')::date LOOP "
-        "name := 'campaign_events_' || to_char(month, 'YYYY_MM'); "
-        "IF to_regclass('public.' || name) IS NULL THEN "
-        "EXECUTE format('CREATE TABLE public.%I PARTITION OF public.campaign_events FOR VALUES FROM (%L) TO (%L)', "
-        "name, month, (month + interval '1 month')::date); "
-        "EXECUTE format('ALTER TABLE public.%I ENABLE ROW LEVEL SECURITY', name); "
-        "made := made + 1; END IF; END LOOP; RETURN made; END",
-        "kehu_worker",
-    )
-
-
 def _counters() -> Iterator[str]:
     for area in schema.AREAS:
         yield _do(
@@ -566,7 +551,7 @@ def _counters() -> Iterator[str]:
 def statements() -> list[str]:
     """Every statement, in order, for a database whose tables exist."""
     found = list(_roles())
-    found += list(_partitions())
+    found += list(rights_campaigns.partitions())
     found += list(_counters())
     # Before the policies that ask it: who is in my team, with me; nobody where I have none.
     found += _definer(
@@ -576,6 +561,7 @@ def statements() -> list[str]:
         "kehu_scoped, kehu_views, kehu_masked, kehu_author, kehu_admin",
         me=_ME,
     )
+    found += rights_campaigns.of_my_role()
     found += rights_segments.asks_personal()
     found += rights_segments.my_segments()
     for table in schema.metadata.sorted_tables:
@@ -585,7 +571,7 @@ def statements() -> list[str]:
         "kehu_worker"
     )
     found.append(
-        "GRANT USAGE, SELECT ON SEQUENCE segments_id_seq, saved_views_id_seq, cluster_models_id_seq, "
+        "GRANT USAGE, SELECT ON SEQUENCE campaigns_id_seq, segments_id_seq, saved_views_id_seq, cluster_models_id_seq, "
         "change_sets_id_seq, changes_id_seq TO kehu_author"
     )
     found += list(_functions())

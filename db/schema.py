@@ -11,6 +11,7 @@ info["rule"] is one of
     record      history: append-only; scoped roles see what concerns their customers
     gate        sign-in only
     queue       anybody who writes may append; only the worker reads
+    campaigns   everybody reads them; people write those that they start themselves, where their role starts any
     by_segment  of a segment: seen by who sees the segment
     hidden      read through functions that give back what the viewer may see; only the worker reaches the table
 info["recorded"]: rows are edited by people and only through db/changes.py. info["once"]: rows are written once by who
@@ -48,6 +49,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from db import (
     columns,
     schema_around,
+    schema_campaigns,
     schema_clusters,
     schema_definitions,
     schema_derived,
@@ -367,72 +369,13 @@ order_items = Table(
     info={"rule": "child", "area": "orders"},
 )
 
-# --- marketing -----------------------------------------------------------------------------------------------------
+# --- marketing: db/schema_campaigns.py -------------------------------------------------------------------------------
 
-campaigns = Table(
-    "campaigns",
-    metadata,
-    _id(),
-    _text("name"),
-    _text("kind"),
-    Column("starts_on", Date, nullable=False),
-    Column("ends_on", Date, nullable=False),
-    *_version(),
-    PrimaryKeyConstraint("id"),
-    UniqueConstraint("name"),
-    CheckConstraint(text("starts_on <= ends_on"), name="dates"),
-    info={"rule": "shared", "recorded": True, "area": "campaigns"},
-)
-
-# What a campaign's coupons are for.
-campaign_products = Table(
-    "campaign_products",
-    metadata,
-    Column("campaign_id", BigInteger, ForeignKey("campaigns.id", ondelete="RESTRICT"), nullable=False),
-    Column("product_id", BigInteger, ForeignKey("products.id", ondelete="RESTRICT"), nullable=False),
-    Column("batch_id", BigInteger, ForeignKey("batches.id", ondelete="RESTRICT")),
-    PrimaryKeyConstraint("campaign_id", "product_id"),
-    Index("campaign_products_product_id_idx", "product_id"),
-    Index("campaign_products_batch_id_idx", "batch_id"),
-    info={"rule": "shared", "area": "campaigns"},
-)
-
-campaign_members = Table(
-    "campaign_members",
-    metadata,
-    Column("customer_id", BigInteger, ForeignKey("customers.id", ondelete="RESTRICT"), nullable=False),
-    _id(),
-    Column("campaign_id", BigInteger, ForeignKey("campaigns.id", ondelete="RESTRICT"), nullable=False),
-    Column("received_on", Date, nullable=False),
-    Column("first_redeemed_on", Date),
-    Column("redemptions", Integer, nullable=False, server_default="0"),
-    Column("batch_id", BigInteger, ForeignKey("batches.id", ondelete="RESTRICT")),
-    PrimaryKeyConstraint("customer_id", "id"),
-    UniqueConstraint("customer_id", "campaign_id"),
-    Index(
-        "campaign_members_campaign_id_idx",
-        *("campaign_id", "customer_id"),
-        postgresql_include=["redemptions", "received_on", "first_redeemed_on"],
-    ),
-    Index("campaign_members_batch_id_idx", "batch_id"),
-    info={"rule": "child", "area": "campaigns"},
-)
-
-campaign_events = Table(
-    "campaign_events",
-    metadata,
-    Column("customer_id", BigInteger, ForeignKey("customers.id", ondelete="RESTRICT"), nullable=False),
-    _id(),
-    Column("campaign_id", BigInteger, ForeignKey("campaigns.id", ondelete="RESTRICT"), nullable=False),
-    _text("kind"),
-    Column("occurred_on", Date, nullable=False),
-    _text("reference"),
-    Column("batch_id", BigInteger, ForeignKey("batches.id", ondelete="RESTRICT")),
-    PrimaryKeyConstraint("customer_id", "id", "occurred_on"),
-    Index("campaign_events_campaign_id_idx", "campaign_id", "kind", "occurred_on"),
-    postgresql_partition_by="RANGE (occurred_on)",
-    info={"rule": "child", "area": "campaigns"},
-)
+campaigns = schema_campaigns.campaigns
+campaign_products = schema_campaigns.campaign_products
+campaign_members = schema_campaigns.campaign_members
+campaign_held_out = schema_campaigns.campaign_held_out
+campaign_events = schema_campaigns.campaign_events
 
 # --- segments ------------------------------------------------------------------------------------------------------
 

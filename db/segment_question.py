@@ -167,10 +167,7 @@ def looked_up(c: Condition, today: date) -> Select[Any]:
         campaign_id, step = c.values
         return funnel.members(campaign_id, step)
     if c.field.kind is Kind.CAMPAIGN:
-        m = schema.campaign_members.c
-        day = m.received_on if c.field.key == "received" else m.first_redeemed_on
-        found = select(m.customer_id).where(m.campaign_id.in_(list(c.values)), *lookups.within(day, c.span, today))
-        return found if c.field.key == "received" else found.where(m.redemptions > 0)
+        return lookups.of_campaigns(c, today)
     i, p, o = schema.order_items.c, schema.products.c, schema.orders.c
     bought = select(i.customer_id)
     if c.field.key == "bought_product":

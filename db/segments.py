@@ -467,6 +467,7 @@ def called(known: Mapping[tuple[str, Any], str]) -> Names:
         if not FIELDS[field].ids:
             return str(value)
         unknown = _("no. {n}, which you do not see").format(n=value) if field == "segment" else f"#{value}"
-        return known.get(("received" if field == "redeemed" else field, value), unknown)
+        key = "received" if FIELDS[field].kind is Kind.CAMPAIGN else field
+        return known.get((key, value), unknown)
 
     return name

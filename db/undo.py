@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from db import attachments, changes, clock, contacts, customers, keyed, moved, schema, tags, written
+from db import attachments, campaign_start, changes, clock, contacts, customers, keyed, moved, schema, tags, written
 from db.connection import bump, widen
 from db.errors import Conflict, Invalid, NotFound, Refused
 from db.permissions import Permission, Role, Viewer
@@ -86,6 +86,8 @@ def undo(
     permission = Permission(found["permission"])
     if not actor.can(permission):
         raise Refused(_("Undoing this needs the right to do it ({permission}).").format(permission=permission))
+    if found["undoes_id"] and found["command"] == campaign_start.COMMAND:
+        raise Invalid(_("A campaign that was taken back is not kept. Start it again."))
     if found["batch_id"] and found["undoes_id"]:
         raise Invalid(_("A load that was taken back is not kept. Load it again."))
     with conn.begin_nested():
@@ -419,6 +421,9 @@ def _conflict(t: Table, row: dict[str, Any], name: str, was: Any, made: Any, now
 
 def _remove_batch(conn: Connection, batch_id: int) -> int:
     """Delete the loaded facts of a batch, children first, and queue whose figures change; gives their number."""
+    withdrawn = campaign_start.withdraw(conn, batch_id)
+    if withdrawn is not None:
+        return withdrawn
     done = 0
     orders, items = schema.orders, schema.order_items
     of_batch = select(orders.c.customer_id, orders.c.id).where(orders.c.batch_id == batch_id).subquery()

@@ -40,6 +40,8 @@ SOURCES = {
     "bought_product": "the number of a product in the lines of orders",
     "received": "the number of a campaign: `id` in `campaigns --json`; the period is the day received",
     "redeemed": "the number of a campaign; the period is the day of the first redemption",
+    "converted": "the number of a campaign: an order from the day it was received to its last day, and in the period",
+    "held_out": "the number of a campaign that was started here; the period is the day on which the others received it",
     "funnel": "the steps of a campaign's funnel",
     "r_score": "the last order, by the fifths of the company's customers with orders",
     "f_score": "orders, by the fifths of the company's customers with orders",

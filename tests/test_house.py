@@ -50,6 +50,7 @@ MAY_IMPORT = {
 ALSO = {
     "analytics/clusters.py": {"threadpoolctl"},  # the library's threads
     "app.py": {"pages"},  # the address of the first screen
+    "components/campaign_start.py": {"db.campaign_start", "db.segments"},  # hands their functions to read and write
     "components/consent_view.py": {"db.consents"},  # hands its functions to read and write
     "components/customer_files.py": {"db.attachments"},  # hands its functions to read and write
     "components/bulk_bar.py": {"db.bulk_actions", "db.customer", "db.customer_filters", "db.tags"},  # hands them on
@@ -99,7 +100,7 @@ ALSO = {
     "components/places.py": {"pages"},  # addresses of screens
     "components/reach.py": {"db.addresses", "db.contacts"},  # hands their functions to read and write
     "components/segment_life.py": {  # hands their functions to read and write
-        *("db.saved_segments", "db.segment_moves", "db.segments")
+        *("db.saved_segments", "db.segment_moves", "db.segments", "db.started_campaigns")
     },
     "components/segment_sets_view.py": {  # hands their functions to read
         *("db.saved_segments", "db.segment_sets", "db.segments")
@@ -117,6 +118,7 @@ ALSO = {
     "components/user_actions.py": {"db.passwords", "db.sessions", "db.users"},  # hands their functions to write
     "components/visit.py": {"db.sessions"},  # the session of this visit
     "db/__main__.py": {"analytics"},
+    "db/terminal/campaign_start.py": {"analytics"},  # the same arithmetic as on the screens
     "db/terminal/campaigns.py": {"analytics"},  # intervals, as on the screens
     "db/terminal/explorer.py": {"analytics"},  # the same arithmetic as on the screens
     "db/bench_around.py": {"numpy", "pyarrow"},

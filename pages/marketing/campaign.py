@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from analytics.intervals import wilson
-from components import campaign_view, charts, controls, data, explain, format, page, places, wording
-from db import campaigns, funnel
+from analytics.intervals import newcombe, wilson
+from components import campaign_effect, campaign_view, charts, controls, data, explain, format, page, places, wording
+from db import campaigns, funnel, started_campaigns
 from db.metrics import CAMPAIGN_METRICS
 from db.permissions import Permission
 from db.words import _
@@ -36,8 +36,13 @@ with actions:
 
 campaign_view.figures(one, interval, currency=settings.currency)
 campaign_view.incomplete([one])
+begun = data.read(started_campaigns.get, viewer=viewer, campaign_id=one.id)
+if begun:
+    campaign_effect.draw(begun, one.id, viewer=viewer, rate=wilson, difference=newcombe)
 if not one.reached:
-    st.info(_("This campaign has reached nobody you may see."))
+    waiting = begun is not None and begun.received.customers
+    told = _("The figures above are still being added up: this takes a minute at most.")
+    st.info(told if waiting else _("This campaign has reached nobody you may see."))
     st.stop()
 
 left, right = st.columns(2)

@@ -209,6 +209,7 @@ def _plant_facts(conn: Connection, who: str, customer_id: int) -> int:
     conn.execute(insert(schema.campaign_products).values(campaign_id=campaign_id, product_id=product_id))
     member = key | {"campaign_id": campaign_id}
     conn.execute(insert(schema.campaign_members).values(**member, received_on=TODAY))
+    conn.execute(insert(schema.campaign_held_out).values(**member, held_on=TODAY))
     conn.execute(
         insert(schema.campaign_events).values(**member, kind="redeemed", occurred_on=TODAY, reference=f"plain{who}")
     )

@@ -65,6 +65,8 @@ def made_up(people: make.People) -> list[Person]:
                 redemptions = rng.choice([0, 0, 1, 2])
                 person.campaigns[campaign] = (starts, redemptions, starts + timedelta(days=3) if redemptions else None)
         _around(person, random.Random(n))
+        others = [campaign for campaign in WINDOWS if campaign not in person.campaigns and (n + campaign) % 3 == 0]
+        person.held_out = {campaign: WINDOWS[campaign][0] for campaign in others}
         found.append(person)
     return found
 
@@ -147,6 +149,9 @@ def _fill(conn: Connection, persons: list[Person], author: int) -> list[int]:
             conn.execute(
                 insert(schema.campaign_members).values(**member, redemptions=redemptions, first_redeemed_on=first)
             )
+        for campaign, day in person.held_out.items():
+            out = {"customer_id": one, "campaign_id": campaign, "held_on": day}
+            conn.execute(insert(schema.campaign_held_out).values(**out))
     return ids
 
 

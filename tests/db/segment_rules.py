@@ -136,6 +136,8 @@ LEAVES = st.one_of(
     _spanned("bought_product", (1, 2, 3)),
     _spanned("received", (1, 2)),
     _spanned("redeemed", (1, 2)),
+    _spanned("converted", (1, 2)),
+    _spanned("held_out", (1, 2)),
     _leaf(
         "funnel",
         st.sampled_from(["reached", "not reached"]),
@@ -179,6 +181,8 @@ class Person:
     orders: list[Order] = field(default_factory=list)
     # Campaign → day received, redemptions, day of the first.
     campaigns: dict[int, tuple[date, int, date | None]] = field(default_factory=dict)
+    # Campaign and the day on which others received it.
+    held_out: dict[int, date] = field(default_factory=dict)
     tags: set[str] = field(default_factory=set)
     # Kind and day of each talk; the instant of each note.
     talks: list[tuple[str, date]] = field(default_factory=list)
@@ -226,6 +230,10 @@ class World:
             "bought_product": lambda: self._bought(0, value, person),
             "received": lambda: any(self._of_campaign(key, n, value, person) for n in value["of"]),
             "redeemed": lambda: any(self._of_campaign(key, n, value, person) for n in value["of"]),
+            "converted": lambda: any(self._converted(n, value, person) for n in value["of"]),
+            "held_out": lambda: any(
+                n in person.held_out and self._within(person.held_out[n], value) for n in value["of"]
+            ),
             "funnel": lambda: self._reached(value["campaign"], value["step"], person),
         }
         return ways[key]() if key in ways else self._compared(op, value, self._value(key, person))
@@ -256,6 +264,12 @@ class World:
         if key == "received":
             return self._within(received, value)
         return redemptions > 0 and self._within(first, value)
+
+    def _converted(self, campaign: int, value: dict[str, Any], person: Person) -> bool:
+        if campaign not in person.campaigns:
+            return False
+        received, ends = person.campaigns[campaign][0], self.windows[campaign][1]
+        return any(received <= o.day <= ends and self._within(o.day, value) for o in person.orders)
 
     def _reached(self, campaign: int, step: str, person: Person) -> bool:
         if campaign not in person.campaigns:

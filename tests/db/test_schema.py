@@ -117,7 +117,7 @@ WRITE = "DELETE INSERT SELECT UPDATE"
 # Everything that a role of people may touch. Whoever adds a table decides it here, in words.
 SHARED = dict.fromkeys(
     (
-        *("batches", "campaign_products", "campaigns", "custom_fields", "definition_versions", "definitions"),
+        *("batches", "campaign_products", "custom_fields", "definition_versions", "definitions"),
         *("products", "score_bounds", "settings", "teams"),
     ),
     READ,
@@ -127,6 +127,7 @@ CHILDREN = (
     "attachment_contents",
     "attachments",
     "campaign_events",
+    "campaign_held_out",
     "campaign_members",
     "campaign_purchases",
     "campaign_results",
@@ -155,6 +156,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     | {f"scoped.{name}": READ for name in CHILDREN}
     | {
         "public.customers": WRITE,
+        "public.campaigns": WRITE,
         "public.campaign_sums": READ,
         "public.cohort_sums": READ,
         "public.daily_sales": READ,
@@ -180,6 +182,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     "kehu_masked": {f"public.{name}": read for name, read in SHARED.items()}
     | {f"public.{name}": READ for name in CHILDREN if name not in HIDING}
     | {
+        "public.campaigns": READ,
         "public.campaign_sums": READ,
         "public.cohort_sums": READ,
         "public.daily_sales": READ,
@@ -195,6 +198,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     | {f"masked.{name}": READ for name in (*HIDING, "change_sets", "changes", "customers", "saved_views")},
     # What the masked roles write as: nothing that belongs to a customer.
     "kehu_author": {
+        "public.campaigns": WRITE,
         "public.change_sets": "INSERT SELECT",
         "public.changes": "INSERT SELECT",
         "public.custom_fields": READ,
@@ -255,6 +259,7 @@ def test_whatever_holds_a_customers_id_has_row_level_security_and_is_not_granted
         # These are held to the owner by their own policy.
         by_owner = name in (
             "campaign_sums",
+            "campaigns",
             "cluster_models",
             "cohort_sums",
             "customers",
@@ -269,7 +274,7 @@ def test_whatever_holds_a_customers_id_has_row_level_security_and_is_not_granted
     assert {row[0] for row in owned if not row[2]} == {
         name
         for name, t in schema.metadata.tables.items()
-        if t.info["rule"] in ("customers", "child", "rollup", "queue", "personal")
+        if t.info["rule"] in ("customers", "child", "rollup", "queue", "personal", "campaigns")
         or name in ("changes", "customer_texts")
     } - {"moved_customers"}
 
@@ -456,6 +461,13 @@ def _writes(
     begun = "INSERT INTO drafts (user_id, form, values, updated_at) VALUES (:user, 'customer:9', '{}', '2026-1-1')"
     for user in (viewer.user_id, people.bo.user_id):
         yield "drafts", begun, {"user": user}
+    begun = (
+        "INSERT INTO campaigns (owner_id, name, starts_on, ends_on, created_at, updated_at) "
+        "VALUES (:owner, 'x', '2026-1-1', '2026-1-1', '2026-1-1', '2026-1-1')"
+    )
+    for owner in (viewer.user_id, people.bo.user_id):
+        yield "campaigns", begun, {"owner": owner}
+    yield "campaigns", "UPDATE campaigns SET kind = 'x'", {}
     named = "INSERT INTO saved_views (owner_id, name, created_at, updated_at) VALUES (:o, 'x', '2026-1-1', '2026-1-1')"
     wanted = "INSERT INTO preferences (user_id, key, value, updated_at) VALUES (:o, 'x', '1', '2026-1-1')"
     for owner in (viewer.user_id, people.bo.user_id):

@@ -122,6 +122,8 @@ def test_the_manual_names_every_key_of_every_document(run: Run, shop: Shop, rule
         "segment freeze": ["segment", "freeze", "Frozen", kept],
         "campaigns": ["campaigns"],
         "funnel": ["funnel", campaign_id],
+        "campaign start": ["campaign", "start", "Autumn", "--segment", kept, "--channel", "phone", "--unasked"],
+        "campaign show": ["campaign", "show", campaign_id + 1],
         "cohorts": ["cohorts"],
         "changes": ["changes"],
         "undo": ["undo", made],

@@ -198,6 +198,12 @@ CALLS: dict[str, tuple[Permission, ...]] = {
     "said x": (Permission.PERSONAL_READ,),
     "campaigns": (Permission.CAMPAIGNS_READ,),
     "funnel 1": (Permission.CAMPAIGNS_READ,),
+    "campaign start Autumn --rule {rule} --channel phone": (
+        Permission.CAMPAIGNS_EDIT,
+        Permission.SEGMENTS_READ,
+        Permission.CUSTOMERS_READ,
+    ),
+    "campaign show 1": (Permission.CAMPAIGNS_READ,),
     "cohorts": (Permission.SEGMENTS_READ,),
     "changes": (Permission.CHANGES_READ,),
     "changes 1": (Permission.CHANGES_READ,),

@@ -92,6 +92,8 @@ _CSS = """
     [class*="st-key-kehu_filters"] > [data-testid="stElementContainer"]:has([data-testid="stButtonGroup"]) {
       flex-basis: 100% !important;
     }
+    /* What no phone is wide enough for; a table beside it says the same. */
+    [data-testid="stLayoutWrapper"]:has(> [class*="st-key-kehu_wide"]) { display: none !important; }
     [data-testid="stMain"] { overflow-anchor: none; }
     /* At the top it would lie on the offer to undo. */
     [data-testid="stToastContainer"] { top: auto !important; bottom: 1rem !important; }

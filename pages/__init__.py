@@ -100,6 +100,14 @@ SCREENS: tuple[Screen, ...] = (
         N_("How many buy a second or third time within how many days, and the usual intervals between purchases."),
     ),
     Screen(
+        "insight",
+        "flows",
+        N_("Flows"),
+        ":material/alt_route:",
+        Permission.SEGMENTS_READ,
+        N_("Who moved from which stage or RFM class to which, between month ends and today."),
+    ),
+    Screen(
         "customers",
         "customers",
         N_("Customers"),

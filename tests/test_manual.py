@@ -32,6 +32,7 @@ from db import (
     drafts,
     duplicates,
     event_words,
+    flows,
     full_text,
     history,
     metrics,
@@ -41,6 +42,7 @@ from db import (
     offers,
     overview,
     passwords,
+    past_classes,
     ready_segments,
     repeats,
     rhythm,
@@ -112,6 +114,7 @@ LIMITS: dict[str, tuple[int, ...]] = {
         *(repeats.MOST_STEPS, repeats.MOST_MONTHS, metrics.NOT_KNOWN_DAYS, explorer_view.PAGE),
         of_page("repeats", "LEAST"),
     ),
+    "flows": (flows.MOST_DAYS, past_classes.MONTH_ENDS, metrics.NOT_KNOWN_DAYS, explorer_view.PAGE),
     "today": (
         of_page("today", "PAGE"),
         task_words.MOST_TITLE,

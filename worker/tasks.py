@@ -24,7 +24,6 @@ from db import (
     moved,
     partitions,
     repeats,
-    scores,
     search_keys,
     segment_members,
     segment_moves,
@@ -140,9 +139,12 @@ async def refresh_metrics(timestamp: int | None = None) -> None:
 @app.periodic(cron="27 * * * *", queueing_lock="refresh_scores")
 @app.task(name="refresh_scores", queue="default", retry=again)
 def refresh_scores(timestamp: int) -> None:
-    """Hourly: where the five scores begin and end. A customer's own score moves with every order in between."""
+    """Hourly: where the five scores begin and end, and who is in which class by them.
+
+    A customer's own score moves with every order in between.
+    """
     with begin(WORKER, write=True, timeout_ms=CHECK_TIMEOUT_MS) as conn:
-        scores.refresh(conn)
+        derived.retake(conn)
 
 
 @app.periodic(cron="32 * * * *", queueing_lock="add_up_intervals")

@@ -116,7 +116,17 @@ READ = "SELECT"
 WRITE = "DELETE INSERT SELECT UPDATE"
 # Everything that a role of people may touch. Whoever adds a table decides it here, in words.
 SHARED = dict.fromkeys(
-    ("batches", "campaign_products", "campaigns", "custom_fields", "products", "score_bounds", "settings", "teams"),
+    (
+        "batches",
+        "campaign_products",
+        "campaigns",
+        "class_days",
+        "custom_fields",
+        "products",
+        "score_bounds",
+        "settings",
+        "teams",
+    ),
     READ,
 )
 CHILDREN = (
@@ -130,6 +140,7 @@ CHILDREN = (
     "consents",
     "contacts",
     "customer_categories",
+    "customer_classes",
     "customer_keys",
     "customer_metrics",
     "customer_months",

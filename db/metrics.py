@@ -385,8 +385,8 @@ FLOW_METRICS: Mapping[str, Metric] = {
             "count",
             N_(
                 "By the customer's orders up to that day: the stage as on that day, by the rules in force now; scores "
-                "by the bounds over everybody's orders up to that day, taken when its month had ended. On the present "
-                "day by the figures and bounds of now. Customers who are not archived, whoever had them then."
+                "by the bounds over everybody's orders up to that day. On the present day by the figures and bounds of "
+                "now. Of customers who are not archived now, whoever had them then."
             ),
             "customer_classes",
             "sum",

@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,7 +102,7 @@ def test_each_customer_is_where_the_orders_up_to_that_day_say(people: make.Peopl
     assert ways(people.root, "stage", AUG, OCT, TODAY) == {
         ("lost", "active", "at_risk"): 1,  # A: 122 days, 26 days, 46 days after the last order
         ("active", "at_risk", "lost"): 1,  # B: first order 61 days before 31 August; 72 and 92 days after the last
-        ("prospect", "new", "active"): 1,  # C: its first order lies 31 days before 20 November
+        ("prospect", "new", "at_risk"): 1,  # C: its only order lies 31 days before 20 November
         ("at_risk", "lost", "active"): 1,  # D
         ("prospect", "prospect", "new"): 1,  # E
         ("", "prospect", "prospect"): 1,  # entered on 15 September
@@ -144,8 +145,6 @@ def test_the_present_day_says_what_segments_say(people: make.People) -> None:
 
 def test_everybody_sees_their_own_customers_alone(people: make.People) -> None:
     company(people)
-    totals = {name: sum(ways(getattr(people, name), "stage", AUG, OCT).values()) for name in make.People._fields[:0]}
-    assert totals == {}
     sizes = {
         name: sum(ways(getattr(people, name), "stage", AUG, OCT).values())
         for name in ("ann", "bo", "cho", "mia", "max", "ana", "mark", "root")
@@ -343,11 +342,9 @@ DAYS = st.dates(date(2026, 1, 1), date(2026, 12, 31))
 
 
 @given(st.lists(st.tuples(DAYS, DAYS), max_size=40), DAYS)
-def test_a_day_of_a_flow_from_the_raw_orders(pairs: list[tuple[date, date]], day: date) -> None:
-    """The sums of a step: whoever is before is after, and nobody twice."""
+def test_whoever_is_before_is_after_and_nobody_twice(pairs: list[tuple[date, date]], day: date) -> None:
     states = ("", "a", "b")
     rows = [(states[a.day % 3], states[b.day % 3], a.month) for a, b in pairs]
-    import pandas as pd
 
     frame = pd.DataFrame(rows, columns=["day_0", "day_1", "customers"])
     step = arithmetic.step(frame, "day_0", "day_1", states)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analytics.intervals import wilson
+
 
 @dataclass(frozen=True)
 class Step:
@@ -34,6 +36,27 @@ class Step:
         found: np.ndarray = np.divide(self.counts, rows, out=np.full(self.counts.shape, np.nan), where=rows > 0)
         return found
 
+    @property
+    def stayed(self) -> tuple[int, int]:
+        """How many are in the same state on both days, and how many there are."""
+        return int(np.trace(self.counts)), int(self.counts.sum())
+
+    def rate(self, before: str, after: str) -> tuple[int, int, tuple[float, float]]:
+        """How many of those in one state were in another later, of how many, and Wilson's interval of their share."""
+        i, j = self.states.index(before), self.states.index(after)
+        part, whole = int(self.counts[i, j]), int(self.before[i])
+        return part, whole, wilson(part, whole) if whole else (0.0, 1.0)
+
+    def largest(self, *, most: int, without: str = "") -> list[Move]:
+        """The moves of most customers from one state to another, the largest first; none from `without` or to it."""
+        moves = [
+            Move(before, after, int(self.counts[i, j]), int(self.before[i]))
+            for i, before in enumerate(self.states)
+            for j, after in enumerate(self.states)
+            if i != j and self.counts[i, j] and without not in (before, after)
+        ]
+        return sorted(moves, key=lambda move: (-move.customers, self.states.index(move.before)))[:most]
+
 
 @dataclass(frozen=True)
 class Move:
@@ -54,17 +77,6 @@ def step(rows: pd.DataFrame, first: str, second: str, states: tuple[str, ...]) -
     return Step(states, counts)
 
 
-def stayed(found: Step) -> tuple[int, int]:
-    """How many are in the same state on both days, and how many there are."""
-    return int(np.trace(found.counts)), int(found.counts.sum())
-
-
-def largest(found: Step, *, most: int, without: str = "") -> list[Move]:
-    """The moves of most customers from one state to another, the largest first; none from `without` or to it."""
-    moves = [
-        Move(before, after, int(found.counts[i, j]), int(found.before[i]))
-        for i, before in enumerate(found.states)
-        for j, after in enumerate(found.states)
-        if i != j and found.counts[i, j] and without not in (before, after)
-    ]
-    return sorted(moves, key=lambda move: (-move.customers, found.states.index(move.before)))[:most]
+def steps(rows: pd.DataFrame, days: int, states: tuple[str, ...]) -> list[Step]:
+    """From each of so many days to the next."""
+    return [step(rows, f"day_{i}", f"day_{i + 1}", states) for i in range(days - 1)]

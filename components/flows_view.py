@@ -10,9 +10,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from analytics import flows as arithmetic
-from analytics.intervals import wilson
-from components import controls, format, sankey, tables, wording
+from components import charts, controls, format, sankey, tables, wording
 from db import flows, rfm
 from db.flows import NONE
 from db.metrics import STAGE_NAMES
@@ -21,6 +19,20 @@ from db.words import _, ngettext
 MOST_SAID = 5
 """Moves in sentences."""
 STRONGEST = 0.62
+# Alike in all kinds where classes are; the others take what is left, in order.
+_COLOURS = {
+    **dict.fromkeys((NONE, "prospect", "lost", "general_win_back"), charts.GREY),
+    **dict.fromkeys(("champions", "active", "key_value"), charts.BLUE),
+    **dict.fromkeys(("new", "key_develop"), "#0D9488"),
+    **dict.fromkeys(("loyal", "key_keep"), "#8B5CF6"),
+    **dict.fromkeys(("at_risk", "key_win_back"), "#D97706"),
+    "potential": "#0891B2",
+    "promising": "#65A30D",
+    "attention": "#A16207",
+    "sleeping": "#DB2777",
+    "not_lose": "#B91C1C",
+    "hibernating": "#9333EA",
+}
 _NONE_CODE = "none"
 
 
@@ -83,11 +95,11 @@ def choose_step(days: Sequence[date], today: date) -> tuple[int, int]:
     return pairs[controls.switch("flows_step", _("Table from … to"), list(pairs), words, default=f"0-{last}")]
 
 
-def said(by: str, steps: Mapping[str, arithmetic.Step]) -> None:
+def said(by: str, steps: Mapping[str, Any]) -> None:
     """The largest moves in sentences, of one group or of two side by side."""
     (name, found), *others = steps.items()
-    same, everybody = arithmetic.stayed(found)
-    moves = arithmetic.largest(found, most=MOST_SAID, without=NONE)
+    same, everybody = found.stayed
+    moves = found.largest(most=MOST_SAID, without=NONE)
     if not others:
         lines = [_told(by, move) for move in moves] or [_("Nobody changed class.")]
         st.markdown("\n".join(f"- {line}" for line in lines))
@@ -96,8 +108,7 @@ def said(by: str, steps: Mapping[str, arithmetic.Step]) -> None:
         for move in moves:
             table[_("Became")].append(f"{named(by, move.before)} → {named(by, move.after)}")
             for title, step in steps.items():
-                i, j = step.states.index(move.before), step.states.index(move.after)
-                table[title].append(_rate(int(step.counts[i, j]), int(step.before[i])))
+                table[title].append(_rate(*step.rate(move.before, move.after)))
         with st.container(key="kehu_wrapped_flows"):
             tables.small(pd.DataFrame(table), right=list(table)[1:])
     if everybody:
@@ -107,7 +118,7 @@ def said(by: str, steps: Mapping[str, arithmetic.Step]) -> None:
         )
 
 
-def _told(by: str, move: arithmetic.Move) -> str:
+def _told(by: str, move: Any) -> str:
     sentence = _("**{n}** of {of} “{before}” became “{after}”: **{share}**")
     return sentence.format(
         n=format.number(move.customers),
@@ -118,30 +129,34 @@ def _told(by: str, move: arithmetic.Move) -> str:
     )
 
 
-def _rate(part: int, whole: int) -> str:
+def _rate(part: int, whole: int, interval: tuple[float, float]) -> str:
     """'412 of 1,930 · 21.3% (19.6–23.2%)'."""
     if not whole:
         return _("nobody")
     counted = _("{n} of {of}").format(n=format.number(part), of=format.number(whole))
-    return f"{counted} · {tables.rate(part, whole, wilson(part, whole))}"
+    return f"{counted} · {tables.rate(part, whole, interval)}"
 
 
-def picture(by: str, found: flows.Flows, states: Sequence[str], today: date) -> None:
-    """The way of all customers through the days; those who stay are muted."""
-    steps = [arithmetic.step(found.rows, f"day_{i}", f"day_{i + 1}", tuple(states)) for i in range(len(found.days) - 1)]
+def picture(by: str, steps: Sequence[Any], days: Sequence[date], today: date) -> None:
+    """The way of all customers through the days, in steps; those who stay are muted."""
+    states = steps[0].states
     columns = [[int(n) for n in step.before] for step in steps] + [[int(n) for n in steps[-1].after]]
     sankey.draw(
         [[(named(by, state), n) for state, n in zip(states, column, strict=True)] for column in columns],
         [[(i, j, int(step.counts[i, j])) for i in range(len(states)) for j in range(len(states))] for step in steps],
-        titles=[day_name(day, today) for day in found.days],
-        grey=[state == NONE for state in states],
+        titles=[day_name(day, today) for day in days],
+        colours=[_colour(i, state) for i, state in enumerate(states)],
         count=format.number,
         key="flows_picture",
         alt=_("Customers by class on each day, and from which class to which they went"),
     )
 
 
-def matrix(by: str, found: arithmetic.Step, *, key: str) -> tuple[str, str] | None:
+def _colour(place: int, state: str) -> str:
+    return _COLOURS.get(state, charts.SERIES[place % len(charts.SERIES)])
+
+
+def matrix(by: str, found: Any, *, key: str) -> tuple[str, str] | None:
     """A row for each class before, a column for each after: how many, and the share of the row; gives the classes of a
     clicked cell."""
     before = [i for i, n in enumerate(found.before) if n]
@@ -185,13 +200,13 @@ def _cell(n: int, share: float) -> str:
     return f"{format.number(n)} · {format.percent(share)}" if n else ""
 
 
-def behind(by: str, clicked: tuple[str, str] | None, found: arithmetic.Step) -> tuple[str, str] | None:
+def behind(by: str, clicked: tuple[str, str] | None, found: Any) -> tuple[str, str] | None:
     """The choice of a class before and one after, led by the cell that was clicked; at first the largest move."""
     if clicked and st.session_state.get("flows_clicked") != (by, clicked):
         st.session_state["flows_clicked"] = by, clicked
         for key, state in zip(("flows_before", "flows_after"), clicked, strict=True):
             st.session_state[controls.key_of(key)] = state or _NONE_CODE
-    largest = arithmetic.largest(found, most=1)
+    largest = found.largest(most=1)
     states = [state or _NONE_CODE for state in found.states]
     first = (largest[0].before, largest[0].after) if largest else (states[0], states[0])
     chosen = []

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from components.charts import GREY, SERIES, _draw, _labels, _layout
+from components.charts import _draw, _labels, _layout
 
-CLASSES = (*SERIES, "#0891B2", "#A16207", "#9333EA")
 STAYED = "rgba(138, 148, 166, 0.22)"
 
 
@@ -16,21 +15,20 @@ def draw(
     steps: Sequence[Sequence[tuple[int, int, int]]],
     *,
     titles: Sequence[str],
-    grey: Sequence[bool],
+    colours: Sequence[str],
     count: Callable[[int], str],
     key: str,
     alt: str,
 ) -> None:
     """Columns of the same states, each with its size, and who went from which to which of the next column.
 
-    A step is (place before, place after, how many) of each pair of states; those who stay are muted, as are states that
-    are `grey`.
+    A step is (place before, place after, how many) of each pair of states; those who stay are muted, the others in the
+    colour (#rrggbb) of the state that they come to.
     """
     size = max(sum(n for _name, n in column) for column in columns) or 1
     most = max(sum(1 for _name, n in column if n) for column in columns)
     height = max(300, 44 * most)
     gap = 16 / height
-    colour = [GREY if quiet else CLASSES[i % len(CLASSES)] for i, quiet in enumerate(grey)]
     nodes: dict[str, list[Any]] = {"label": [], "color": [], "x": [], "y": [], "customdata": []}
     places: dict[tuple[int, int], int] = {}
     for k, column in enumerate(columns):
@@ -42,7 +40,7 @@ def draw(
             places[k, i] = len(nodes["label"])
             tall = n / size * room
             nodes["label"].append(f"{_labels([name])[0]} {count(n)}")
-            nodes["color"].append(colour[i])
+            nodes["color"].append(colours[i])
             nodes["customdata"].append(f"{_labels([titles[k]])[0]} · {_labels([name])[0]}: {count(n)}")
             nodes["x"].append(min(max(k / (len(columns) - 1), 0.001), 0.999))
             nodes["y"].append(min(max(top + tall / 2, 0.001), 0.999))
@@ -54,7 +52,7 @@ def draw(
                 links["source"].append(places[k, i])
                 links["target"].append(places[k + 1, j])
                 links["value"].append(n)
-                links["color"].append(STAYED if i == j else _pale(colour[j]))
+                links["color"].append(STAYED if i == j else _pale(colours[j]))
                 before, after = (_labels([columns[0][place][0]])[0] for place in (i, j))
                 links["customdata"].append(f"{before} → {after}: {count(n)}")
     hover = {"hovertemplate": "%{customdata}<extra></extra>"}
@@ -66,12 +64,19 @@ def draw(
         "textfont": {"size": 13},
     }
     heads = [
-        {"text": f"<b>{title}</b>", "x": k / (len(columns) - 1), "y": 1, "yanchor": "bottom", "showarrow": False}
+        {
+            "text": f"<b>{title}</b>",
+            "x": k / (len(columns) - 1),
+            "y": 1,
+            "yanchor": "bottom",
+            "yshift": 12,
+            "showarrow": False,
+        }
         | {"xref": "paper", "yref": "paper", "xanchor": ("left", "center", "right")[_end(k, len(columns))]}
         for k, title in enumerate(_labels(titles))
     ]
     layout = _layout(
-        height=height + 40, hovermode="closest", annotations=heads, margin={"l": 8, "r": 8, "t": 32, "b": 8}
+        height=height + 56, hovermode="closest", annotations=heads, margin={"l": 8, "r": 8, "t": 32, "b": 8}
     )
     _draw([figure], layout, key=key, alt=alt)
 

@@ -39,9 +39,9 @@ if len(days) < 2:
     st.stop()
 question = {"viewer": viewer, "today": today, "by": by}
 groups = {each: data.read(flows.flows, **question, days=days, rule=each.rule) for each in (of, against) if each}
-states = ["", *flows.states(by)]
+states = ("", *flows.states(by))
 i, j = view.choose_step(days, today)
-step = {each.name: arithmetic.step(found.rows, f"day_{i}", f"day_{j}", tuple(states)) for each, found in groups.items()}
+step = {each.name: arithmetic.step(found.rows, f"day_{i}", f"day_{j}", states) for each, found in groups.items()}
 between = f"{view.day_name(days[i], today)} → {view.day_name(days[j], today)}"
 with st.container(border=True):
     st.markdown("**" + _("The largest moves · {between}").format(between=between) + "**")
@@ -49,7 +49,7 @@ with st.container(border=True):
 whose = explorer_view.side("flows", of, against)
 with st.container(border=True, key="kehu_wide_flows"):
     st.markdown("**" + _("{kind} on each day · customers · grey: stayed").format(kind=kinds[by]) + "**")
-    view.picture(by, groups[whose], states, today)
+    view.picture(by, arithmetic.steps(groups[whose].rows, len(days), states), days, today)
 with st.container(border=True):
     heading = _("From (rows) to (columns) · customers and share of the row · {between}")
     st.markdown("**" + heading.format(between=between) + "**")

@@ -349,9 +349,9 @@ def test_whoever_is_before_is_after_and_nobody_twice(pairs: list[tuple[date, dat
     frame = pd.DataFrame(rows, columns=["day_0", "day_1", "customers"])
     step = arithmetic.step(frame, "day_0", "day_1", states)
     assert step.before.sum() == step.after.sum() == sum(n for _a, _b, n in rows)
-    assert arithmetic.stayed(step)[0] == sum(n for a, b, n in rows if a == b)
+    assert step.stayed[0] == sum(n for a, b, n in rows if a == b)
     moved = sum(n for a, b, n in rows if a != b and a and b)
-    assert sum(move.customers for move in arithmetic.largest(step, most=9)) == moved
+    assert sum(move.customers for move in step.largest(most=9)) == moved
 
 
 def test_stages_in_memory_are_those_of_the_one_definition(people: make.People) -> None:

@@ -21,7 +21,7 @@ top = st.container()
 known = data.read(flows.days, viewer=viewer)
 kinds = view.kinds()
 with st.container(horizontal=True, vertical_alignment="bottom", key="kehu_filters"):
-    by = controls.switch("flows_by", _("Told apart by"), list(kinds), kinds.__getitem__, default="stage")
+    by = controls.switch("flows_by", _("Kind of class"), list(kinds), kinds.__getitem__, default="stage")
     days, few = view.choose_days(known, today)
     of, against, note = explorer_view.choose("flows", viewer)
 

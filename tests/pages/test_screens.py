@@ -63,7 +63,7 @@ SHOWN = {
         "Who ordered once in these months and never again",
     ),
     "flows": (
-        "Click a cell to see the customers.",
+        "Click a cell to see who they are.",
         "No month end is known yet. Flows appear with the first one, within an hour; the worker tells them.",
     ),
     "customers": ("Descending", "No customers yet."),

@@ -26,6 +26,7 @@ def about(metrics: Iterable[Metric], *, filters: str, fresh: str, rows: str = ""
         "campaign_members": _("campaign memberships"),
         "campaign_results": _("what members bought, added up from the orders"),
         "cohort_sums": _("what each customer bought by month, added up from the orders"),
+        "customer_classes": _("each customer's class at the last month ends, told from the orders"),
         "customer_metrics": _("each customer's totals, added up from the orders"),
         "customers": _("customers"),
         "daily_sales": _("the days' totals, added up from the orders"),

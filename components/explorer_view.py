@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from components import controls, customer_list, data, page, places, segment_choices, tables, wording
-from db import rules, saved_segments, segments
+from db import customers, rules, saved_segments, segments
 from db.metrics import STAGE_NAMES, Stage
 from db.permissions import Permission, Viewer
 from db.words import _
@@ -69,16 +70,24 @@ def people(screen: str, rule: str, *, viewer: Viewer) -> None:
     """The customers who fit a rule (JSON), a page at a time; and the way to the rule as a segment."""
     if not viewer.can(Permission.CUSTOMERS_READ):
         return
-    key, today, settings = f"{screen}_page", page.today(), page.settings()
-    number = controls.page_number(key, rule)
+    today, number = page.today(), controls.page_number(f"{screen}_page", rule)
     found = data.read(segments.preview, viewer=viewer, rule=rule, today=today, offset=(number - 1) * PAGE, limit=PAGE)
+    below = listed(screen, found, number, viewer=viewer)
+    if below is not None:
+        with below:
+            places.link("segment", _("Make it a segment"), icon=":material/pie_chart:", segment_rule=rule)
+
+
+def listed(screen: str, found: customers.Page, number: int, *, viewer: Viewer) -> DeltaGenerator | None:
+    """A page of customers, one of whom may be looked at; gives the place below for what can be done with all,
+    None without anybody."""
     if found.rows.empty:
         st.caption(_("Nobody."))
-        return
+        return None
     picked = customer_list.pick(
         found.rows,
         stages={s.value: _(STAGE_NAMES[s]) for s in Stage},
-        currency=settings.currency,
+        currency=page.settings().currency,
         hidden=viewer.masked,
         key=f"{screen}_people",
     )
@@ -87,7 +96,9 @@ def people(screen: str, rule: str, *, viewer: Viewer) -> None:
         with picked.beside:
             st.markdown(f"**{wording.plain(row['name'])}**")
             places.link("customer", _("Open"), icon=":material/open_in_full:", id=str(row["id"]))
-    with picked.below, st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+    with picked.below:
+        below = st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center")
+    with below:
         st.caption(tables.position((number - 1) * PAGE, len(found.rows), found.total), width="content")
-        controls.turner(key, number, -(-found.total // PAGE))
-        places.link("segment", _("Make it a segment"), icon=":material/pie_chart:", segment_rule=rule)
+        controls.turner(f"{screen}_page", number, -(-found.total // PAGE))
+    return below

@@ -67,6 +67,9 @@ _CSS = """
   /* Many small things one under the other: what happened with a customer. */
   .st-key-kehu_events [data-testid="stVerticalBlock"] { padding-top: 0.5rem; padding-bottom: 0.5rem; }
   /* Names of columns that hold a mark each need no more room than the mark. */
+  [class*="st-key-kehu_wide"] .sankey .node-label {
+    fill: currentColor !important; text-shadow: none !important;
+  }
   .st-key-kehu_matrix :is(th, td):not(:first-child) { text-align: center !important; }
   @media (min-width: 641px) {
     /* A long line under the title folds; the actions stay beside it. */
@@ -92,6 +95,8 @@ _CSS = """
     [class*="st-key-kehu_filters"] > [data-testid="stElementContainer"]:has([data-testid="stButtonGroup"]) {
       flex-basis: 100% !important;
     }
+    /* What no phone is wide enough for; a table beside it says the same. */
+    [data-testid="stLayoutWrapper"]:has(> [class*="st-key-kehu_wide"]) { display: none !important; }
     [data-testid="stMain"] { overflow-anchor: none; }
     /* At the top it would lie on the offer to undo. */
     [data-testid="stToastContainer"] { top: auto !important; bottom: 1rem !important; }

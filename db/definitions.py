@@ -215,6 +215,26 @@ def stages_in_force(conn: Connection) -> tuple[int, StageRules]:
     return (row.number, lifecycle.parse(row.rules)) if row else (0, lifecycle.DEFAULT)
 
 
+@dataclass(frozen=True)
+class InForceNow:
+    """The rules that count now, and the numbers of their versions as one text."""
+
+    stages: StageRules
+    scores: ScoreRules
+    numbers: str
+
+
+def in_force_now(conn: Connection) -> InForceNow:
+    """What roll-ups are made by."""
+    rows = {row.kind: row for row in conn.execute(select(_D.kind, _D.number, _D.rules))}
+    stages, fixed = (rows.get(kind) for kind in (lifecycle.KIND, score_rules.KIND))
+    return InForceNow(
+        lifecycle.parse(stages.rules) if stages else lifecycle.DEFAULT,
+        score_rules.parse(fixed.rules) if fixed else ScoreRules(),
+        f"{stages.number if stages else 0} {fixed.number if fixed else 0}",
+    )
+
+
 def stages_of(conn: Connection, number: int) -> StageRules | None:
     """The rules of the stages of this number; None where there are none."""
     if number == 0:

@@ -1,7 +1,7 @@
 """What is computed from orders and customers: customer_metrics, order_days, daily_sales, stage_sums; also in part.
 
 The truth is `orders` and `customers`; the tables here can be thrown away and rebuilt, and with them those of
-db/categories.py, db/campaign_results.py and db/cohort_sums.py. Three rules keep them exact:
+db/categories.py, db/campaign_results.py, db/cohort_sums.py and db/past_classes.py. Three rules keep them exact:
 
 - A customer's orders stand in daily_sales under the key (owner, region) that customer_metrics says, not under the one
   that `customers` says by now. Who changes the customer queues it in the same transaction, and `refresh` moves it.
@@ -29,6 +29,7 @@ from db import (
     cohort_sums,
     definitions,
     moved,
+    past_classes,
     repeats,
     schema,
     scores,
@@ -92,6 +93,7 @@ def rebuild(conn: Connection) -> Rebuilt:
     cohort_sums.rebuild(conn)
     repeats.add_up(conn)
     scores.refresh(conn)
+    past_classes.rebuild(conn, _days(conn)["today"])
     search_keys.rebuild_texts(conn)
     search_keys.rebuild_words(conn)
     search_keys.count_parts(conn)
@@ -120,10 +122,22 @@ def refresh(conn: Connection, *, limit: int = BATCH) -> int:
         categories.refresh(conn, row.customers)
         campaign_results.refresh(conn, row.customers)
         cohort_sums.refresh(conn, row.customers)
+        past_classes.refresh(conn, row.customers)
         moved.tell(conn, row.customers)
         segment_queue.touch(conn, row.customers)
         bump(conn, ["metrics"])
     return int(row.taken)
+
+
+def retake(conn: Connection) -> None:
+    """Take the bounds of the scores anew and tell the present classes by them; needs a write transaction.
+
+    A few seconds for a million customers, and about fifteen when a month has ended.
+    """
+    _lock(conn)
+    scores.refresh(conn)
+    past_classes.bring_up(conn, _days(conn)["today"])
+    bump(conn, ["metrics"])
 
 
 def check(conn: Connection, *, one_in: int = 1, turn: int = 0) -> Drift:
@@ -135,6 +149,7 @@ def check(conn: Connection, *, one_in: int = 1, turn: int = 0) -> Drift:
     sample = {"one_in": one_in, "turn": turn % one_in}
     customers = {*_run(conn, WRONG_CUSTOMERS, currency=settings.get(conn).currency, **sample).scalars()}
     customers.update(cohort_sums.check(conn, **sample))
+    customers.update(past_classes.check(conn, **sample))
     days = _run(conn, WRONG_DAYS, **sample)
     pending = _run(conn, "SELECT count(DISTINCT customer_id) FROM touched_customers").scalar_one()
     return Drift(

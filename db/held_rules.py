@@ -11,19 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from db import held_clusters, lifecycle, rfm, tags
+from db import held_clusters, held_stages, lifecycle, rfm, tags
 from db.cluster_values import Model
 from db.comparisons import OPPOSITE
 from db.fields import CONSENT, EPOCH, Bounds, Kind, between, since
 from db.funnel import Step
 from db.held_columns import CHOICES, LATEST, NEVER, Bools, Columns, Numbers
 from db.held_loading import CONSENT_KEYS, CONTACT_KEYS
-from db.metrics import Stage
 from db.rules import Condition, Group, Span
 from db.schema_around import CHANNELS, CONSENT_STATES
 
 STEPS = tuple(Step)
-STAGES = tuple(Stage)
 _MOST_EXACT = 2**62
 _SCORED = {"r_score": "recency", "f_score": "frequency", "m_score": "monetary", "value_decile": "value"}
 _CLASSES = {"rfm_class": rfm.BY_SCORES, "rfm_value": rfm.VALUE_BY_SCORES}
@@ -74,7 +72,7 @@ class Asked:
         if name.startswith(CONSENT):
             return self._once(name, lambda: self._consents(name.removeprefix(CONSENT))), ["", *CONSENT_STATES]
         if name == "stage":
-            return self._once("stage", self._stages), [s.value for s in STAGES]
+            return self._once("stage", self._stages), [s.value for s in held_stages.STAGES]
         if name in _CLASSES:
             return self._once("classes", self._classes), ["", *_CLASSES[name]]
         scores: Numbers = self._once(name, lambda: self._scores(_SCORED[name]))
@@ -282,24 +280,9 @@ class Asked:
     # --- what is made of columns -------------------------------------------------------------------------------------
 
     def _stages(self) -> Numbers:
-        """As `lifecycle.stage`, as places in STAGES."""
-        last, orders = self._of("last_order_on"), self._of("orders")
         rules = lifecycle.of_numbers(self.bounds.get(lifecycle.KIND))
-        place = {stage: np.int8(i) for i, stage in enumerate(STAGES)}
-        found = np.where(orders >= rules.repeat_orders, place[Stage.REPEAT], place[Stage.FIRST])
-        found = np.where(orders >= rules.loyal_orders, place[Stage.LOYAL], found)
-        found = np.where(self._quiet(rules.risk_days, rules.risk_tenths), place[Stage.AT_RISK], found)
-        found = np.where(self._quiet(rules.lost_days, rules.lost_tenths), place[Stage.LOST], found)
-        return np.where(last == NEVER, place[Stage.PROSPECT], found)
-
-    def _quiet(self, days: int, of_usual: int | None) -> Bools:
-        """Whether more days than the limit have passed since the last order."""
-        last = self._of("last_order_on")
-        if of_usual is None:
-            return np.asarray(last < _day(self.today) - days)
-        usual = self._of("usual_days").astype(np.int64)
-        limit = np.where(usual != 0, usual * of_usual, days * 10)
-        return np.asarray((_day(self.today) - last.astype(np.int64)) * 10 > limit)
+        figures = {"last": self._of("last_order_on"), "orders": self._of("orders"), "usual": self._of("usual_days")}
+        return held_stages.stages(_day(self.today), **figures, rules=rules)
 
     def _scores(self, measure: str) -> Numbers:
         """As `fields.score`: from 1, 0 without orders."""

@@ -381,6 +381,35 @@ REPEAT_METRICS: Mapping[str, Metric] = {
     )
 }
 
+FLOW_METRICS: Mapping[str, Metric] = {
+    m.key: m
+    for m in (
+        Metric(
+            "class_then",
+            N_("Class on a past day"),
+            "count",
+            N_(
+                "By the customer's orders up to that day: the stage as on that day, by the rules in force now; scores "
+                "by the bounds over everybody's orders up to that day. On the present day by the figures and bounds of "
+                "now. Of customers who are not archived now, whoever had them then."
+            ),
+            "customer_classes",
+            "sum",
+        ),
+        Metric(
+            "flow",
+            N_("Share of a flow"),
+            "rate",
+            N_(
+                "Of the customers in a class on the first day, the share in another one on the second, whatever lay "
+                "between. Where two groups are compared, the interval is Wilson's at 95%."
+            ),
+            "customer_classes",
+            "ratio",
+        ),
+    )
+}
+
 NOT_KNOWN_DAYS = 28
 """Days after the first day of data in which a first order does not tell that a customer is new."""
 

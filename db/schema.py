@@ -458,6 +458,8 @@ search_parts = schema_derived.search_parts
 customer_months = schema_explorer.customer_months
 cohort_sums = schema_explorer.cohort_sums
 interval_sums = schema_explorer.interval_sums
+class_days = schema_explorer.class_days
+customer_classes = schema_explorer.customer_classes
 
 touched_customers = Table(
     "touched_customers",

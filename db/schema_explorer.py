@@ -1,8 +1,19 @@
-"""The derived tables behind the explorer: how customers bought month by month; db/schema.py lists them too."""
+"""The derived tables behind the explorer: how customers bought by month, and their classes; db/schema.py lists them."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Date, DateTime, Integer, Numeric, PrimaryKeyConstraint, Table
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Date,
+    DateTime,
+    Integer,
+    LargeBinary,
+    Numeric,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from db.columns import metadata
@@ -46,4 +57,35 @@ interval_sums = Table(
     Column("made_at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("owner_id", "days"),
     info={"rule": "rollup", "area": "metrics"},
+)
+
+# The days on which customers' classes are kept: month ends, and last the present day as it was when all were told.
+# Beside each the bounds between the scores that its classes are by, empty without any order, and when they were taken.
+class_days = Table(
+    "class_days",
+    metadata,
+    Column("day", Date, nullable=False),
+    Column("recency", ARRAY(Numeric), nullable=False),
+    Column("frequency", ARRAY(Numeric), nullable=False),
+    Column("monetary", ARRAY(Numeric), nullable=False),
+    Column("value", ARRAY(Numeric), nullable=False),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    # The numbers of the versions of the rules of stages and scores.
+    Column("rules", Text, nullable=False),
+    PrimaryKeyConstraint("day"),
+    info={"rule": "shared", "area": "metrics"},
+)
+
+# What class a customer who is not archived was in on each of these days, in their order, a byte for each day: the place
+# of the stage, the RFM class, the RFM value class and the value decile in their lists, from 1; 0 where there was none.
+customer_classes = Table(
+    "customer_classes",
+    metadata,
+    Column("customer_id", BigInteger, nullable=False, autoincrement=False),
+    Column("stages", LargeBinary, nullable=False),
+    Column("rfm_classes", LargeBinary, nullable=False),
+    Column("rfm_values", LargeBinary, nullable=False),
+    Column("deciles", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("customer_id"),
+    info={"rule": "child", "area": "metrics"},
 )

@@ -101,6 +101,14 @@ SCREENS: tuple[Screen, ...] = (
     ),
     Screen(
         "insight",
+        "flows",
+        N_("Flows"),
+        ":material/alt_route:",
+        Permission.SEGMENTS_READ,
+        N_("Who moved from which stage or RFM class to which, between month ends and today."),
+    ),
+    Screen(
+        "insight",
         "lifecycle",
         N_("Stages and scores"),
         ":material/rule:",

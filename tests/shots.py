@@ -341,6 +341,7 @@ _LOOK = r"""
 LATIN = {
     *(
         "kehu",
+        "rfm",
         "ctrl",
         "enter",
         "english",

@@ -95,7 +95,10 @@ ALSO = {
     "components/look.py": {"pages"},  # the theme stands under each screen's path
     "components/next_task.py": {"db.tasks"},  # hands its function to write
     "components/own_filters.py": {"db.custom_filters"},  # reads and writes what stands in an address
-    "components/explorer_view.py": {"db.saved_segments", "db.segments"},  # hands their functions to read
+    "components/explorer_view.py": {  # hands their functions to read
+        *("db.customers", "db.saved_segments", "db.segments")
+    },
+    "components/flows_view.py": {"db.flows", "db.rfm"},  # days that can be chosen, names of classes
     "components/page.py": {"db.sessions", "db.settings"},  # the run's session
     "components/places.py": {"pages"},  # addresses of screens
     "components/reach.py": {"db.addresses", "db.contacts"},  # hands their functions to read and write
@@ -130,6 +133,7 @@ ALSO = {
     "db/held_columns.py": {"numpy"},
     "db/held_loading.py": {"numpy"},
     "db/held_rules.py": {"numpy"},
+    "db/past_classes.py": {"numpy"},  # everybody's figures, a day at a time
     "db/segments.py": {"numpy"},  # asks them
     "db/bulk.py": {"pyarrow"},  # the fastest way to a CSV for COPY
     "db/customer.py": {"email_validator", "phonenumbers"},  # canonical forms

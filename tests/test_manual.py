@@ -42,6 +42,7 @@ from db import (
     drafts,
     duplicates,
     event_words,
+    flows,
     full_text,
     history,
     lifecycle,
@@ -52,6 +53,7 @@ from db import (
     offers,
     overview,
     passwords,
+    past_classes,
     ready_segments,
     repeats,
     rhythm,
@@ -129,6 +131,7 @@ LIMITS: dict[str, tuple[int, ...]] = {
         *(repeats.MOST_STEPS, repeats.MOST_MONTHS, metrics.NOT_KNOWN_DAYS, explorer_view.PAGE),
         of_page("repeats", "LEAST"),
     ),
+    "flows": (flows.MOST_DAYS, past_classes.MONTH_ENDS, metrics.NOT_KNOWN_DAYS, explorer_view.PAGE),
     "today": (
         of_page("today", "PAGE"),
         task_words.MOST_TITLE,

@@ -23,8 +23,8 @@ from db import (
     drafts,
     moved,
     partitions,
+    past_classes,
     repeats,
-    scores,
     search_keys,
     segment_members,
     segment_moves,
@@ -90,6 +90,11 @@ def keep_current() -> None:
 
     Raises Unavailable.
     """
+    with begin(WORKER) as conn:
+        due = past_classes.outdated(conn)
+    if due:
+        with begin(WORKER, write=True, timeout_ms=CHECK_TIMEOUT_MS) as conn:
+            derived.retake(conn)
     while not stopping.is_set():
         taken = drain(for_s=TURN_S)
         keep_segments()
@@ -153,9 +158,12 @@ async def refresh_metrics(timestamp: int | None = None) -> None:
 @app.periodic(cron="27 * * * *", queueing_lock="refresh_scores")
 @app.task(name="refresh_scores", queue="default", retry=again)
 def refresh_scores(timestamp: int) -> None:
-    """Hourly: where the five scores begin and end. A customer's own score moves with every order in between."""
+    """Hourly: where the five scores begin and end, and who is in which class by them.
+
+    A customer's own score moves with every order in between.
+    """
     with begin(WORKER, write=True, timeout_ms=CHECK_TIMEOUT_MS) as conn:
-        scores.refresh(conn)
+        derived.retake(conn)
 
 
 @app.periodic(cron="32 * * * *", queueing_lock="add_up_intervals")

@@ -22,6 +22,7 @@ from db import (
 from db.bulk_actions import Action, Chosen
 from db.customer_filters import Filters
 from db.errors import KehuError
+from db.past_classes import kept_days
 from db.permissions import Permission, Role, Viewer
 from tests.db.planted import TODAY, P, Planted
 
@@ -172,6 +173,12 @@ RULES: dict[str, Rule] = {
     "cohorts.cohorts": _rule(P.SEGMENTS_READ, today=TODAY),
     "repeats.intervals": _rule(P.SEGMENTS_READ, today=TODAY),
     "repeats.waits": _rule(P.SEGMENTS_READ, today=TODAY),
+    "flows.days": _rule(P.SEGMENTS_READ),
+    "flows.flows": _rule(P.SEGMENTS_READ, today=TODAY, by="stage", days=kept_days(TODAY)[-2:]),
+    "flows.people": _rule(P.CUSTOMERS_READ, today=TODAY, by="stage", way=dict.fromkeys(kept_days(TODAY)[-3:-1], "")),
+    "flows.who": _rule(
+        P.CUSTOMERS_READ, today=TODAY, by="stage", way=dict.fromkeys(kept_days(TODAY)[-3:-1], ""), limit=9
+    ),
     "funnel.people": _rule(P.CAMPAIGNS_READ, campaign_id=1, step="received"),
     "funnel.steps": _rule(P.CAMPAIGNS_READ, campaign_id=1),
     "history.details": _rule(P.CHANGES_READ, change_set_id=lambda ids: ids.saved),

@@ -23,6 +23,7 @@ from db import (
     derived,
     drafts,
     interactions,
+    past_classes,
     saved_views,
     schema,
     tags,
@@ -96,6 +97,7 @@ def plant(people: make.People) -> dict[str, Planted]:
         conn.execute(insert(schema.sign_in_attempts).values(name_hash="zekretname", updated_at=clock.now()))
     with begin(WORKER, write=True) as conn:
         derived.rebuild(conn)
+        past_classes.rebuild(conn, TODAY)
     with connection.begin_owner() as conn:
         # Each has ordered on one day: an interval for each owner stands in for those that nobody has.
         added_up = "INSERT INTO interval_sums SELECT DISTINCT owner_id, 7, 1, timestamptz '2026-1-1' FROM customers"

@@ -365,6 +365,8 @@ def test_a_salesperson_cannot_pull_or_push_rows_past_the_policies(
         "UPDATE stage_sums SET owner_id = 0",
         "UPDATE cohort_sums SET owner_id = 0",
         "SELECT * FROM public.customer_months",
+        "SELECT * FROM public.customer_classes",
+        "DELETE FROM class_days",
         "SELECT * FROM public.app_sessions",
         "SELECT password_hash FROM public.users",
     ):

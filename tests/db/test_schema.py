@@ -117,7 +117,7 @@ WRITE = "DELETE INSERT SELECT UPDATE"
 # Everything that a role of people may touch. Whoever adds a table decides it here, in words.
 SHARED = dict.fromkeys(
     (
-        *("batches", "campaign_products", "custom_fields", "definition_versions", "definitions"),
+        *("batches", "campaign_products", "class_days", "custom_fields", "definition_versions", "definitions"),
         *("products", "score_bounds", "settings", "teams"),
     ),
     READ,
@@ -134,6 +134,7 @@ CHILDREN = (
     "consents",
     "contacts",
     "customer_categories",
+    "customer_classes",
     "customer_keys",
     "customer_metrics",
     "customer_months",

@@ -62,6 +62,10 @@ SHOWN = {
         "Who ordered once in these months and never again",
         "Who ordered once in these months and never again",
     ),
+    "flows": (
+        "Click a cell to see who they are.",
+        "No month end is known yet. Flows appear with the first one, within an hour; the worker tells them.",
+    ),
     "customers": ("Descending", "No customers yet."),
     "customer": ("About the customer", "No customer is chosen. Open one from the list."),
     "said": (

@@ -1,0 +1,251 @@
+"""Flows between classes as people read them: sentences, a picture with a column for each day, and a table of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from components import charts, controls, format, sankey, tables, wording
+from db import flows, rfm
+from db.flows import NONE
+from db.metrics import STAGE_NAMES
+from db.words import _, ngettext
+
+MOST_SAID = 5
+"""Moves in sentences."""
+STRONGEST = 0.62
+# Alike in all kinds where classes are; the others take what is left, in order.
+_COLOURS = {
+    **dict.fromkeys((NONE, "prospect", "lost", "general_win_back"), charts.GREY),
+    **dict.fromkeys(("champions", "repeat", "key_value"), charts.BLUE),
+    **dict.fromkeys(("new", "first", "key_develop"), "#0D9488"),
+    **dict.fromkeys(("loyal", "key_keep"), "#8B5CF6"),
+    **dict.fromkeys(("at_risk", "key_win_back"), "#D97706"),
+    "potential": "#0891B2",
+    "promising": "#65A30D",
+    "attention": "#A16207",
+    "sleeping": "#DB2777",
+    "not_lose": "#B91C1C",
+    "hibernating": "#9333EA",
+}
+_NONE_CODE = "none"
+
+
+def kinds() -> dict[str, str]:
+    """What customers can be told apart by."""
+    return {
+        "stage": _("Stage"),
+        "rfm_class": _("RFM class"),
+        "rfm_value": _("RFM value class"),
+        "value_decile": _("Value decile"),
+    }
+
+
+def named(by: str, state: str) -> str:
+    """A class in words."""
+    if state == NONE:
+        return _("Not there yet") if by == "stage" else _("No order yet")
+    words: Mapping[str, str] = {
+        "stage": {str(stage): name for stage, name in STAGE_NAMES.items()},
+        "rfm_class": rfm.CLASSES,
+        "rfm_value": rfm.VALUE_CLASSES,
+    }.get(by, {})
+    return _(words[state]) if state in words else _("Part {n}").format(n=state)
+
+
+def day_name(day: date, today: date) -> str:
+    """A month end by its day; today is called so."""
+    return _("today") if day == today else format.day(day)
+
+
+def choose_days(found: flows.Days, today: date) -> tuple[tuple[date, ...], str]:
+    """Two to MOST_DAYS of the days that are kept, in the address; and a note where fewer were chosen."""
+    codes = {each.day.isoformat(): each.day for each in reversed(found.days)}
+    usual = flows.usual(found)
+    chosen = controls.several(
+        "flows_days",
+        _("Days, {n} at most").format(n=flows.MOST_DAYS),
+        list(codes),
+        lambda code: day_name(codes[code], today),
+        most=flows.MOST_DAYS,
+        placeholder=" → ".join(day_name(day, today) for day in usual),
+    )
+    days = tuple(sorted(codes[code] for code in chosen))
+    if len(days) > 1:
+        return days, ""
+    return usual, _("one day alone has no flow; the usual days are shown") if days else ""
+
+
+def choose_step(days: Sequence[date], today: date) -> tuple[int, int]:
+    """Which two of the days the sentences and the table are of: the first and the last unless chosen otherwise."""
+    last = len(days) - 1
+    pairs = {f"{i}-{j}": (i, j) for i, j in [(0, last), *((i, i + 1) for i in range(last))]}
+    if len(pairs) == 1:
+        return 0, last
+
+    def words(code: str) -> str:
+        i, j = pairs[code]
+        return f"{day_name(days[i], today)} → {day_name(days[j], today)}"
+
+    return pairs[controls.switch("flows_step", _("Table from … to"), list(pairs), words, default=f"0-{last}")]
+
+
+def said(by: str, steps: Mapping[str, Any]) -> None:
+    """The largest moves in sentences, of one group or of two side by side."""
+    (name, found), *others = steps.items()
+    same, everybody = found.stayed
+    moves = found.largest(most=MOST_SAID, without=NONE)
+    if not others:
+        lines = [_told(by, move) for move in moves] or [_("Nobody changed class.")]
+        st.markdown("\n".join(f"- {line}" for line in lines))
+    else:
+        table: dict[str, list[str]] = {_("Became"): [], name: [], others[0][0]: []}
+        for move in moves:
+            table[_("Became")].append(f"{named(by, move.before)} → {named(by, move.after)}")
+            for title, step in steps.items():
+                table[title].append(_rate(*step.rate(move.before, move.after)))
+        with st.container(key="kehu_wrapped_flows"):
+            tables.small(pd.DataFrame(table), right=list(table)[1:])
+    if everybody:
+        stay = _("{n} of {all} customers are in the same class on both days: {share}.")
+        st.caption(
+            stay.format(n=format.number(same), all=format.number(everybody), share=format.percent(same / everybody))
+        )
+
+
+def _told(by: str, move: Any) -> str:
+    sentence = _("**{n}** of {of} “{before}” became “{after}”: **{share}**")
+    return sentence.format(
+        n=format.number(move.customers),
+        of=format.number(move.of),
+        before=named(by, move.before),
+        after=named(by, move.after),
+        share=format.percent(move.customers / move.of),
+    )
+
+
+def _rate(part: int, whole: int, interval: tuple[float, float]) -> str:
+    """'412 of 1,930 · 21.3% (19.6–23.2%)'."""
+    if not whole:
+        return _("nobody")
+    counted = _("{n} of {of}").format(n=format.number(part), of=format.number(whole))
+    return f"{counted} · {tables.rate(part, whole, interval)}"
+
+
+def picture(by: str, steps: Sequence[Any], days: Sequence[date], today: date) -> None:
+    """The way of all customers through the days, in steps; those who stay are muted."""
+    states = steps[0].states
+    columns = [[int(n) for n in step.before] for step in steps] + [[int(n) for n in steps[-1].after]]
+    sankey.draw(
+        [[(named(by, state), n) for state, n in zip(states, column, strict=True)] for column in columns],
+        [[(i, j, int(step.counts[i, j])) for i in range(len(states)) for j in range(len(states))] for step in steps],
+        titles=[day_name(day, today) for day in days],
+        colours=[_colour(i, state) for i, state in enumerate(states)],
+        count=format.number,
+        key="flows_picture",
+        alt=_("Customers by class on each day, and from which class to which they went"),
+    )
+
+
+def _colour(place: int, state: str) -> str:
+    return _COLOURS.get(state, charts.SERIES[place % len(charts.SERIES)])
+
+
+def matrix(by: str, found: Any, *, key: str) -> tuple[str, str] | None:
+    """A row for each class before, a column for each after: how many, and the share of the row; gives the classes of a
+    clicked cell."""
+    before = [i for i, n in enumerate(found.before) if n]
+    after = [j for j, n in enumerate(found.after) if n]
+    columns: dict[str, list[str]] = {
+        "before": [named(by, found.states[i]) for i in before],
+        "all": [format.number(int(found.before[i])) for i in before],
+    }
+    colours = pd.DataFrame("", index=range(len(before)), columns=["before", "all", *(str(j) for j in after)])
+    for j in after:
+        columns[str(j)] = [_cell(int(found.counts[i, j]), float(found.shares[i, j])) for i in before]
+        for row, i in enumerate(before):
+            share = float(found.shares[i, j])
+            rgb = "138, 148, 166" if i == j else "37, 99, 235"
+            colours.loc[row, str(j)] = f"background-color: rgba({rgb}, {STRONGEST * share:.2f})" if share else ""
+    frame = pd.DataFrame(columns)
+    label = st.column_config.TextColumn
+    state = st.dataframe(
+        frame.style.apply(lambda _frame: colours, axis=None),
+        column_config={
+            "before": label(_("Before"), pinned=True, width=120),
+            "all": label(_("Customers"), alignment="right", width=84),
+            **{str(j): label(named(by, found.states[j]), alignment="right", width=112) for j in after},
+        },
+        hide_index=True,
+        key=key,
+        on_select="rerun",
+        selection_mode="single-cell",
+        row_height=32,
+        height=32 * (len(frame) + 1) + 3,
+        alt=_("Customers by class before and after"),
+    )
+    cells = state["selection"]["cells"] if state else []
+    if not cells or cells[0][0] >= len(frame) or not str(cells[0][1]).isdecimal():
+        return None
+    row, column = cells[0]
+    return found.states[before[row]], found.states[int(column)]
+
+
+def _cell(n: int, share: float) -> str:
+    return f"{format.number(n)} · {format.percent(share)}" if n else ""
+
+
+def behind(by: str, clicked: tuple[str, str] | None, found: Any) -> tuple[str, str] | None:
+    """The choice of a class before and one after, led by the cell that was clicked; at first the largest move."""
+    if clicked and st.session_state.get("flows_clicked") != (by, clicked):
+        st.session_state["flows_clicked"] = by, clicked
+        for key, state in zip(("flows_before", "flows_after"), clicked, strict=True):
+            st.session_state[controls.key_of(key)] = state or _NONE_CODE
+    largest = found.largest(most=1)
+    states = [state or _NONE_CODE for state in found.states]
+    first = (largest[0].before, largest[0].after) if largest else (states[0], states[0])
+    chosen = []
+    with st.container(horizontal=True, vertical_alignment="bottom", key="kehu_filters_people"):
+        for key, name, usual in zip(("flows_before", "flows_after"), (_("Before"), _("After")), first, strict=True):
+            start = usual or _NONE_CODE
+            options = [start, *(state for state in states if state != start)]
+            chosen.append(controls.order(key, name, options, partial(_of_code, by)))
+    return _state(chosen[0]), _state(chosen[1])
+
+
+def _of_code(by: str, code: str) -> str:
+    return named(by, _state(code))
+
+
+def _state(code: str) -> str:
+    return NONE if code == _NONE_CODE else code
+
+
+def left_out(found: flows.Days) -> str:
+    """Why early month ends are not told."""
+    if not found.unknown:
+        return ""
+    return ngettext(
+        "{n} earlier month end is not offered: the data begin too shortly before it to tell who was new.",
+        "{n} earlier month ends are not offered: the data begin too shortly before them to tell who was new.",
+        found.unknown,
+    ).format(n=found.unknown)
+
+
+def meant(found: flows.Days, days: Sequence[date], zone: str) -> str:
+    """By which bounds the classes of these days are."""
+    made = {each.day: each.made_at for each in found.days}
+    past = [made[day] for day in days[:-1] if day in made]
+    said = _("A past day's classes are by the orders up to it and the score bounds of that day, taken on {time}.")
+    present = _("Those of the last day are by the bounds of now, taken at {time}.")
+    parts: list[Any] = [said.format(time=format.instant(min(past), zone))] if past else []
+    if days and found.days and days[-1] == found.days[-1].day:
+        parts.append(present.format(time=format.instant(made[days[-1]], zone)))
+    if found.outdated:
+        parts.append(_("The rules of stages or scores have changed since: all days are being told anew."))
+    return wording.run_on(*parts)

@@ -1,0 +1,15 @@
+"""In which class each customer was at the last month ends; the next hour, or a rebuild, fills it. The SQL is frozen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "2026_11_26_classmoves"
+down_revision = "2026_11_26_startcampaign"
+
+
+def upgrade() -> None:
+    written = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+    op.get_bind().exec_driver_sql(written, execution_options={"no_parameters": True})

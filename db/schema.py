@@ -511,6 +511,9 @@ search_words = schema_derived.search_words
 search_parts = schema_derived.search_parts
 customer_months = schema_explorer.customer_months
 cohort_sums = schema_explorer.cohort_sums
+basket_categories = schema_explorer.basket_categories
+customer_baskets = schema_explorer.customer_baskets
+basket_sums = schema_explorer.basket_sums
 interval_sums = schema_explorer.interval_sums
 
 touched_customers = Table(

@@ -1,8 +1,20 @@
-"""The derived tables behind the explorer: how customers bought month by month; db/schema.py lists them too."""
+"""The derived tables behind the explorer: what customers bought by month and together; db/schema.py lists them too."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Date, DateTime, Integer, Numeric, PrimaryKeyConstraint, Table
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Date,
+    DateTime,
+    Integer,
+    Numeric,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from db.columns import metadata
@@ -45,5 +57,43 @@ interval_sums = Table(
     Column("intervals", BigInteger, nullable=False),
     Column("made_at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("owner_id", "days"),
+    info={"rule": "rollup", "area": "metrics"},
+)
+
+# The product categories that stand in baskets, each with the number of its bit: db/baskets.py chooses them.
+basket_categories = Table(
+    "basket_categories",
+    metadata,
+    Column("code", SmallInteger, nullable=False, autoincrement=False),
+    Column("category", Text, nullable=False),
+    PrimaryKeyConstraint("code"),
+    UniqueConstraint("category"),
+    info={"rule": "shared", "area": "metrics"},
+)
+
+# The orders of a customer who is not archived that have a line with a category: the month of each, in order, and beside
+# it the categories as bits. `rolled_owner_id` is whose rows of basket_sums hold them.
+customer_baskets = Table(
+    "customer_baskets",
+    metadata,
+    Column("customer_id", BigInteger, nullable=False, autoincrement=False),
+    Column("rolled_owner_id", BigInteger, nullable=False),
+    Column("months", ARRAY(Date), nullable=False),
+    Column("baskets", ARRAY(BigInteger), nullable=False),
+    PrimaryKeyConstraint("customer_id"),
+    info={"rule": "child", "area": "metrics"},
+)
+
+# How many orders of a month hold both categories, one where `first` is `second`, and how many there are where both are
+# -1. Each owner's, and everybody's under the owner -1, whom no scope has.
+basket_sums = Table(
+    "basket_sums",
+    metadata,
+    Column("owner_id", BigInteger, nullable=False, autoincrement=False),
+    Column("month", Date, nullable=False),
+    Column("first", SmallInteger, nullable=False, autoincrement=False),
+    Column("second", SmallInteger, nullable=False, autoincrement=False),
+    Column("orders", Integer, nullable=False),
+    PrimaryKeyConstraint("owner_id", "month", "first", "second"),
     info={"rule": "rollup", "area": "metrics"},
 )

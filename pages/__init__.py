@@ -100,6 +100,14 @@ SCREENS: tuple[Screen, ...] = (
         N_("How many buy a second or third time within how many days, and the usual intervals between purchases."),
     ),
     Screen(
+        "insight",
+        "affinity",
+        N_("Bought together"),
+        ":material/shopping_basket:",
+        Permission.SEGMENTS_READ,
+        N_("Which product categories stand in the same orders, how much more often than by chance, and whom to offer."),
+    ),
+    Screen(
         "customers",
         "customers",
         N_("Customers"),

@@ -13,10 +13,20 @@ import pytest
 from analytics import clusters as fitted
 from analytics import reasons
 from api import health
-from components import customer_parts, customer_talks, explorer_view, period, segment_effects, segment_source
+from components import (
+    affinity_view,
+    customer_parts,
+    customer_talks,
+    explorer_view,
+    period,
+    segment_effects,
+    segment_source,
+)
 from db import (
+    affinity,
     around_words,
     attachments,
+    baskets,
     bulk_actions,
     campaigns,
     cluster_values,
@@ -106,6 +116,10 @@ LIMITS: dict[str, tuple[int, ...]] = {
         metrics.ACTIVE_DAYS,
         metrics.LOST_DAYS,
         *(days // 7 for days in period.PRESETS.values()),
+    ),
+    "affinity": (
+        *(affinity_view.DRAWN, affinity_view.LISTED, affinity.MOST_MONTHS, explorer_view.PAGE),
+        *(baskets.MOST_CATEGORIES, of_page("affinity", "LEAST")),
     ),
     "cohorts": (cohorts.MOST_MONTHS, metrics.NOT_KNOWN_DAYS, explorer_view.PAGE),
     "repeats": (

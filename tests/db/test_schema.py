@@ -116,7 +116,17 @@ READ = "SELECT"
 WRITE = "DELETE INSERT SELECT UPDATE"
 # Everything that a role of people may touch. Whoever adds a table decides it here, in words.
 SHARED = dict.fromkeys(
-    ("batches", "campaign_products", "campaigns", "custom_fields", "products", "score_bounds", "settings", "teams"),
+    (
+        "basket_categories",
+        "batches",
+        "campaign_products",
+        "campaigns",
+        "custom_fields",
+        "products",
+        "score_bounds",
+        "settings",
+        "teams",
+    ),
     READ,
 )
 CHILDREN = (
@@ -129,6 +139,7 @@ CHILDREN = (
     "campaign_results",
     "consents",
     "contacts",
+    "customer_baskets",
     "customer_categories",
     "customer_keys",
     "customer_metrics",
@@ -153,6 +164,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     | {
         "public.customers": WRITE,
         "public.campaign_sums": READ,
+        "public.basket_sums": READ,
         "public.cohort_sums": READ,
         "public.daily_sales": READ,
         "public.drafts": WRITE,
@@ -178,6 +190,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     | {f"public.{name}": READ for name in CHILDREN if name not in HIDING}
     | {
         "public.campaign_sums": READ,
+        "public.basket_sums": READ,
         "public.cohort_sums": READ,
         "public.daily_sales": READ,
         "public.generations": READ,
@@ -253,6 +266,7 @@ def test_whatever_holds_a_customers_id_has_row_level_security_and_is_not_granted
         by_owner = name in (
             "campaign_sums",
             "cluster_models",
+            "basket_sums",
             "cohort_sums",
             "customers",
             "daily_sales",

@@ -58,6 +58,10 @@ SHOWN = {
         "Click a cell to see the customers.",
         "No first purchase in these months yet. Cohorts appear with the first month that the data hold whole.",
     ),
+    "affinity": (
+        "Each interval is of its pair alone",
+        "No order of these months holds two categories yet. Pairs appear with the first one that does.",
+    ),
     "repeats": (
         "Who ordered once in these months and never again",
         "Who ordered once in these months and never again",

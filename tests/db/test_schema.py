@@ -543,7 +543,7 @@ def test_without_a_policy_access_is_not_the_same(
 
 
 @pytest.mark.parametrize(
-    "of", ["customers", "campaign_sums", "cohort_sums", "daily_sales", "stage_sums", "change_sets"]
+    "of", ["customers", "basket_sums", "campaign_sums", "cohort_sums", "daily_sales", "stage_sums", "change_sets"]
 )
 def test_without_row_level_security_access_is_not_the_same(
     full: tuple[make.People, dict[str, Planted]], usual: dict[str, object], of: str

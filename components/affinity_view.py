@@ -16,6 +16,8 @@ DRAWN = 12
 """Pairs of the chart."""
 LISTED = 200
 """Pairs of the table."""
+LONGEST = 14
+"""Characters of a category beside the chart; hovering and the table tell it whole."""
 _BETWEEN = "\x1f"
 
 
@@ -27,6 +29,13 @@ def code(pair: Any) -> str:
 def name(pair: Any) -> str:
     """'Tea + Milk'."""
     return f"{pair.first.title()} + {pair.second.title()}"
+
+
+def _short(pair: Any) -> str:
+    """As `name`, for the side of a chart that has to fit a phone."""
+    return " + ".join(
+        n if len(n) <= LONGEST else f"{n[: LONGEST - 1]}…" for n in (pair.first.title(), pair.second.title())
+    )
 
 
 def orders() -> dict[str, str]:
@@ -54,7 +63,7 @@ def chart(pairs: Sequence[Any], others: Mapping[str, Any], *, of: str, against: 
     shown = pairs[:DRAWN]
     beside = [others.get(code(p)) for p in shown] if against else []
     charts.whiskers(
-        [name(p) for p in shown],
+        [_short(p) for p in shown],
         [p.lift for p in shown],
         [p.lift_interval for p in shown],
         [f"{name(p)}: {_lift(p)}" for p in shown],
@@ -89,8 +98,8 @@ def table(pairs: Sequence[Any]) -> str:
     state = st.dataframe(
         frame,
         column_config={
-            "first": label(_("First"), pinned=True, width=130),
-            "second": label(_("Second"), width=130),
+            "first": label(_("First"), pinned=True, width=160),
+            "second": label(_("Second"), width=160),
             "together": number(_("Orders with both"), format="localized", width=100),
             "support": number(_("Support %"), format="%.1f", width=80),
             "forward": number(_("First → second %"), format="%.1f", width=110),
@@ -156,7 +165,7 @@ def behind(clicked: str, pairs: Sequence[Any]) -> tuple[Any, str]:
         st.session_state[controls.key_of("affinity_pair")] = clicked
     st.session_state["affinity_clicked"] = clicked
     with st.container(horizontal=True, vertical_alignment="bottom", key="kehu_filters_people"):
-        chosen = known[controls.order("affinity_pair", _("Pair"), list(known), lambda one: name(known[one]))]
+        chosen = known[controls.order("affinity_pair", _("Pair"), list(known), lambda one: name(known[one]), width=320)]
         first, second = chosen.first.title(), chosen.second.title()
         without = _("{first}, not {second}")
         whom = {

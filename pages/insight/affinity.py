@@ -25,7 +25,8 @@ spans = {
     "24": _("24 months"),
 }
 shares, orders = view.shares(), view.orders()
-with st.container(horizontal=True, vertical_alignment="bottom", key="kehu_filters"):
+bar = st.container(horizontal=True, vertical_alignment="bottom", key="kehu_filters")
+with bar:
     span = controls.switch("affinity_span", _("Orders of the last"), list(spans), spans.__getitem__, default="12")
     of, against, note = explorer_view.choose("affinity", viewer)
     share = controls.order("affinity_least", _("In at least"), list(shares), shares.__getitem__)
@@ -54,7 +55,8 @@ pairs = {
     for each, shown in groups.items()
 }
 known = {each: {view.code(p): p for p in made} for each, made in pairs.items()}
-category = controls.select("affinity_category", _("With category"), list(found.categories), _("any"), str.title)
+with bar:
+    category = controls.select("affinity_category", _("With category"), list(found.categories), _("any"), str.title)
 asked = [p for p in pairs[whose.name] if category in ("", p.first, p.second)]
 kept = arithmetic.kept(asked, support=int(share) / 1000, together=LEAST)
 listed = arithmetic.ranked(kept, by)

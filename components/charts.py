@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -271,13 +271,64 @@ def whiskers(
     *,
     key: str,
     alt: str,
+    written: Callable[[float], str] = format.percent,
+    others: Sequence[tuple[float, tuple[float, float]] | None] = (),
+    level: float | None = None,
 ) -> None:
-    """Rates as dots with their intervals as whiskers, in the given order, on one axis from zero."""
-    top = max((high for _low, high in intervals), default=0)
-    dots = {
+    """Rates as dots with their intervals as whiskers, in the given order, on one axis from zero.
+
+    `others` are another group's, in grey and beside; `level` is where a line stands.
+    """
+    beside = {i: other for i, other in enumerate(others) if other}
+    highs = [high for _low, high in intervals] + [interval[1] for _rate, interval in beside.values()]
+    top = max([*highs, level or 0], default=0)
+    places = [i - 0.14 if others else float(i) for i in range(len(names))]
+    data = [_dots(places, rates, intervals, BLUE, "circle") | {"customdata": list(texts)}]
+    data[0] |= {"hovertemplate": "%{customdata}<extra></extra>"}
+    if beside:
+        found = list(beside.values())
+        grey = _dots([i + 0.2 for i in beside], [r for r, _i in found], [i for _r, i in found], GREY, "diamond")
+        data.append(grey | {"hoverinfo": "skip"})
+    line = {"type": "line", "x0": level, "x1": level, "y0": 0, "y1": 1, "yref": "paper"}
+    shapes = [line | {"line": {"color": GREY, "width": 1, "dash": "dot"}}] if level is not None else []
+    step = _round_step(top / 4) if top > 0 else 0.25
+    marks = [step * i for i in range(int(top * 1.04 / step) + 1)]
+    layout = _layout(
+        height=26 * len(names) + 44,
+        hovermode="closest",
+        shapes=shapes,
+        xaxis={
+            "range": [0, top * 1.04 or 1],
+            "tickvals": marks,
+            "ticktext": [written(mark) for mark in marks],
+            "fixedrange": True,
+            "zeroline": False,
+        },
+        yaxis={
+            "tickvals": list(range(len(names))),
+            "ticktext": _labels(names),
+            "range": [len(names) - 0.4, -0.6],
+            "fixedrange": True,
+            "automargin": True,
+            "ticksuffix": "  ",
+            "showgrid": False,
+            "zeroline": False,
+        },
+    )
+    _draw(data, layout, key=key, alt=alt)
+
+
+def _dots(
+    places: Sequence[float],
+    rates: Sequence[float],
+    intervals: Sequence[tuple[float, float]],
+    colour: str,
+    symbol: str,
+) -> dict[str, Any]:
+    return {
         "type": "scatter",
         "mode": "markers",
-        "y": _labels(names),
+        "y": list(places),
         "x": list(rates),
         "error_x": {
             "type": "data",
@@ -288,32 +339,8 @@ def whiskers(
             "thickness": 1.5,
             "width": 4,
         },
-        "marker": {"color": BLUE, "size": 9},
-        "customdata": list(texts),
-        "hovertemplate": "%{customdata}<extra></extra>",
+        "marker": {"color": colour, "size": 9, "symbol": symbol},
     }
-    step = _round_step(top / 4) if top > 0 else 0.25
-    marks = [step * i for i in range(int(top * 1.04 / step) + 1)]
-    layout = _layout(
-        height=26 * len(names) + 44,
-        hovermode="closest",
-        xaxis={
-            "range": [0, top * 1.04 or 1],
-            "tickvals": marks,
-            "ticktext": [format.percent(mark) for mark in marks],
-            "fixedrange": True,
-            "zeroline": False,
-        },
-        yaxis={
-            "type": "category",
-            "range": [len(names) - 0.4, -0.6],
-            "fixedrange": True,
-            "automargin": True,
-            "ticksuffix": "  ",
-            "showgrid": False,
-        },
-    )
-    _draw([dots], layout, key=key, alt=alt)
 
 
 def columns(names: Sequence[str], values: Sequence[float], texts: Sequence[str], *, key: str, alt: str) -> None:

@@ -33,9 +33,9 @@ def select(
     return _publish(key, chosen or "", "")
 
 
-def order(key: str, label: str, options: Sequence[str], named: Callable[[str], str]) -> str:
+def order(key: str, label: str, options: Sequence[str], named: Callable[[str], str], *, width: int = 150) -> str:
     """A choice of which there is always one; the first is the default."""
-    chosen: str = st.selectbox(label, options, format_func=named, key=_adopted(key, options), width=150)
+    chosen: str = st.selectbox(label, options, format_func=named, key=_adopted(key, options), width=width)
     return _publish(key, chosen, options[0])
 
 

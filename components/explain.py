@@ -23,6 +23,7 @@ def about(metrics: Iterable[Metric], *, filters: str, fresh: str, rows: str = ""
     Gives the place in it for links to the rows.
     """
     sources = {
+        "basket_sums": _("which categories stand in each order, added up from the lines of the orders"),
         "campaign_members": _("campaign memberships"),
         "campaign_results": _("what members bought, added up from the orders"),
         "cohort_sums": _("what each customer bought by month, added up from the orders"),

@@ -1,7 +1,8 @@
 """What is computed from orders and customers: customer_metrics, order_days, daily_sales, stage_sums; also in part.
 
 The truth is `orders` and `customers`; the tables here can be thrown away and rebuilt, and with them those of
-db/categories.py, db/campaign_results.py, db/cohort_sums.py and db/past_classes.py. Three rules keep them exact:
+db/categories.py, db/campaign_results.py, db/cohort_sums.py, db/past_classes.py and db/baskets.py. Three rules keep
+them exact:
 
 - A customer's orders stand in daily_sales under the key (owner, region) that customer_metrics says, not under the one
   that `customers` says by now. Who changes the customer queues it in the same transaction, and `refresh` moves it.
@@ -23,6 +24,7 @@ from typing import Any, LiteralString
 from sqlalchemy import Connection, CursorResult, delete, select
 
 from db import (
+    baskets,
     campaign_results,
     categories,
     clock,
@@ -59,9 +61,9 @@ class Drift:
     """Where the derived tables differ from what they are derived from; both lists are empty when all is well.
 
     `customers` are ids, `days` are keys (day, owner, region, currency), `results` are (customer, campaign), `sums`
-    (campaign, owner), `stages` (owner, region, stage), `cohorts` (owner, cohort, month). Customers
-    that wait in the queue, `pending` of them, are out of date by design: they and the keys they stand under are left
-    out.
+    (campaign, owner), `stages` (owner, region, stage), `cohorts` (owner, cohort, month), `baskets` (owner, month,
+    first, second). Customers that wait in the queue, `pending` of them, are out of date by design: they and the keys
+    they stand under are left out.
     """
 
     customers: tuple[int, ...]
@@ -71,11 +73,13 @@ class Drift:
     sums: tuple[tuple[int, int], ...] = ()
     stages: tuple[tuple[int, str, str], ...] = ()
     cohorts: tuple[tuple[int, date, date], ...] = ()
+    baskets: tuple[tuple[int, date, int, int], ...] = ()
 
     @property
     def found(self) -> bool:
         """True when a figure on a screen may be wrong."""
-        return bool(self.customers or self.days or self.results or self.sums or self.stages or self.cohorts)
+        rolled = self.results or self.sums or self.stages or self.cohorts or self.baskets
+        return bool(self.customers or self.days or rolled)
 
 
 def rebuild(conn: Connection) -> Rebuilt:
@@ -91,6 +95,7 @@ def rebuild(conn: Connection) -> Rebuilt:
     categories.rebuild(conn)
     campaign_results.rebuild(conn)
     cohort_sums.rebuild(conn)
+    baskets.rebuild(conn)
     repeats.add_up(conn)
     scores.refresh(conn)
     past_classes.rebuild(conn, _days(conn)["today"])
@@ -123,6 +128,7 @@ def refresh(conn: Connection, *, limit: int = BATCH) -> int:
         campaign_results.refresh(conn, row.customers)
         cohort_sums.refresh(conn, row.customers)
         past_classes.refresh(conn, row.customers)
+        baskets.refresh(conn, row.customers)
         moved.tell(conn, row.customers)
         segment_queue.touch(conn, row.customers)
         bump(conn, ["metrics"])
@@ -150,6 +156,7 @@ def check(conn: Connection, *, one_in: int = 1, turn: int = 0) -> Drift:
     customers = {*_run(conn, WRONG_CUSTOMERS, currency=settings.get(conn).currency, **sample).scalars()}
     customers.update(cohort_sums.check(conn, **sample))
     customers.update(past_classes.check(conn, **sample))
+    customers.update(baskets.check(conn, **sample))
     days = _run(conn, WRONG_DAYS, **sample)
     pending = _run(conn, "SELECT count(DISTINCT customer_id) FROM touched_customers").scalar_one()
     return Drift(
@@ -160,6 +167,7 @@ def check(conn: Connection, *, one_in: int = 1, turn: int = 0) -> Drift:
         tuple(campaign_results.check_sums(conn)),
         tuple((row.owner_id, row.region, row.stage) for row in _wrong_stages(conn)),
         tuple(cohort_sums.check_sums(conn)),
+        tuple(baskets.check_sums(conn)),
     )
 
 

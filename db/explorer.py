@@ -46,3 +46,14 @@ def _first_order(start: date, end: date) -> dict[str, Any]:
 def of_once(rule: str, *, start: date, end: date) -> str:
     """The rule (JSON) of those with one order, which lies from `start` to `end`; within a rule or everyone."""
     return narrowed(rule, _first_order(start, end), {"field": "orders", "op": "=", "value": 1})
+
+
+def of_pair(rule: str, *, first: str, second: str, without: bool, start: date, end: date) -> str:
+    """The rule (JSON) of who bought the category `first` in a period, and `second` too, or not; within a rule."""
+    span = {"from": start.isoformat(), "to": end.isoformat()}
+    other = "none of" if without else "any of"
+    return narrowed(rule, *(_bought(op, name, span) for op, name in (("any of", first), (other, second))))
+
+
+def _bought(op: str, category: str, span: dict[str, str]) -> dict[str, Any]:
+    return {"field": "bought_category", "op": op, "value": {"of": [category], **span}}

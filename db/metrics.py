@@ -409,6 +409,45 @@ FLOW_METRICS: Mapping[str, Metric] = {
         ),
     )
 }
+AFFINITY_METRICS: Mapping[str, Metric] = {
+    m.key: m
+    for m in (
+        Metric(
+            "pair_support",
+            N_("Support"),
+            "rate",
+            N_(
+                "Of the orders with a product category, the share that hold both categories of a pair (Agrawal and "
+                "others 1993). The interval is Wilson's at 95%."
+            ),
+            "basket_sums",
+            "ratio",
+        ),
+        Metric(
+            "pair_confidence",
+            N_("Confidence"),
+            "rate",
+            N_(
+                "Of the orders with one category, the share that hold the other too; each direction has its own. The "
+                "interval is Wilson's at 95%."
+            ),
+            "basket_sums",
+            "ratio",
+        ),
+        Metric(
+            "pair_lift",
+            N_("Lift"),
+            "count",
+            N_(
+                "How many times as many orders hold both as if each were bought regardless of the other (Brin and "
+                "others 1997): above 1 they attract each other, below 1 they avoid each other. The interval at 95% is "
+                "taken on the logarithm by the delta method (Agresti 2013), for orders independent of each other."
+            ),
+            "basket_sums",
+            "ratio",
+        ),
+    )
+}
 
 NOT_KNOWN_DAYS = 28
 """Days after the first day of data in which a first order does not tell that a customer is new."""

@@ -1,4 +1,4 @@
-"""The derived tables behind the explorer: how customers bought by month, and their classes; db/schema.py lists them."""
+"""The derived tables behind the explorer: what customers bought by month and together, their classes; see db/schema.py."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from sqlalchemy import (
     LargeBinary,
     Numeric,
     PrimaryKeyConstraint,
+    SmallInteger,
     Table,
     Text,
+    UniqueConstraint,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -88,4 +90,42 @@ customer_classes = Table(
     Column("deciles", LargeBinary, nullable=False),
     PrimaryKeyConstraint("customer_id"),
     info={"rule": "child", "area": "metrics"},
+)
+
+# The product categories that stand in baskets, each with the number of its bit: db/baskets.py chooses them.
+basket_categories = Table(
+    "basket_categories",
+    metadata,
+    Column("code", SmallInteger, nullable=False, autoincrement=False),
+    Column("category", Text, nullable=False),
+    PrimaryKeyConstraint("code"),
+    UniqueConstraint("category"),
+    info={"rule": "shared", "area": "metrics"},
+)
+
+# The orders of a customer who is not archived that have a line with a category: the month of each, in order, and beside
+# it the categories as bits. `rolled_owner_id` is whose rows of basket_sums hold them.
+customer_baskets = Table(
+    "customer_baskets",
+    metadata,
+    Column("customer_id", BigInteger, nullable=False, autoincrement=False),
+    Column("rolled_owner_id", BigInteger, nullable=False),
+    Column("months", ARRAY(Date), nullable=False),
+    Column("baskets", ARRAY(BigInteger), nullable=False),
+    PrimaryKeyConstraint("customer_id"),
+    info={"rule": "child", "area": "metrics"},
+)
+
+# How many orders of a month hold both categories, one where `first` is `second`, and how many there are where both are
+# -1. Each owner's, and everybody's under the owner -1, whom no scope has.
+basket_sums = Table(
+    "basket_sums",
+    metadata,
+    Column("owner_id", BigInteger, nullable=False, autoincrement=False),
+    Column("month", Date, nullable=False),
+    Column("first", SmallInteger, nullable=False, autoincrement=False),
+    Column("second", SmallInteger, nullable=False, autoincrement=False),
+    Column("orders", Integer, nullable=False),
+    PrimaryKeyConstraint("owner_id", "month", "first", "second"),
+    info={"rule": "rollup", "area": "metrics"},
 )

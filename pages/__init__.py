@@ -101,6 +101,14 @@ SCREENS: tuple[Screen, ...] = (
     ),
     Screen(
         "insight",
+        "affinity",
+        N_("Bought together"),
+        ":material/shopping_basket:",
+        Permission.SEGMENTS_READ,
+        N_("Which product categories stand in the same orders, how much more often than by chance, and whom to offer."),
+    ),
+    Screen(
+        "insight",
         "flows",
         N_("Flows"),
         ":material/alt_route:",

@@ -124,6 +124,7 @@ ALSO = {
     "db/terminal/campaign_start.py": {"analytics"},  # the same arithmetic as on the screens
     "db/terminal/campaigns.py": {"analytics"},  # intervals, as on the screens
     "db/terminal/explorer.py": {"analytics"},  # the same arithmetic as on the screens
+    "db/affinity.py": {"numpy"},  # bits of all orders of a segment at once
     "db/bench_around.py": {"numpy", "pyarrow"},
     "db/bench_data.py": {"numpy", "pyarrow"},  # millions of rows as columns, not one by one
     "db/bench_people.py": {"numpy", "pyarrow"},
@@ -244,6 +245,7 @@ def test_modules_classes_and_public_functions_say_what_they_are_for() -> None:
 
 # Modules that put statements together, of identifiers that psycopg quotes and constants of the source.
 COMPOSERS = {
+    "db/baskets.py",
     "db/campaign_results.py",
     "db/categories.py",
     "db/cohort_sums.py",

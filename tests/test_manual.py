@@ -14,6 +14,7 @@ from analytics import clusters as fitted
 from analytics import reasons
 from api import health
 from components import (
+    affinity_view,
     customer_parts,
     customer_talks,
     explorer_view,
@@ -23,8 +24,10 @@ from components import (
     segment_source,
 )
 from db import (
+    affinity,
     around_words,
     attachments,
+    baskets,
     bulk_actions,
     campaign_start,
     campaigns,
@@ -120,6 +123,10 @@ LIMITS: dict[str, tuple[int, ...]] = {
         lifecycle.DEFAULT.risk_days,
         lifecycle.DEFAULT.lost_days,
         *(days // 7 for days in period.PRESETS.values()),
+    ),
+    "affinity": (
+        *(affinity_view.DRAWN, affinity_view.LISTED, affinity.MOST_MONTHS, explorer_view.PAGE),
+        *(baskets.MOST_CATEGORIES, of_page("affinity", "LEAST")),
     ),
     "cohorts": (cohorts.MOST_MONTHS, metrics.NOT_KNOWN_DAYS, explorer_view.PAGE),
     "lifecycle": (

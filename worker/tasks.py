@@ -204,6 +204,8 @@ def check_metrics(timestamp: int) -> None:
             "first_stages": drift.stages[:10],
             "cohorts": len(drift.cohorts),
             "first_cohorts": [(owner, str(cohort), str(month)) for owner, cohort, month in drift.cohorts[:10]],
+            "baskets": len(drift.baskets),
+            "first_baskets": [(owner, str(month), a, b) for owner, month, a, b in drift.baskets[:10]],
         }
         log.error("metrics differ from the orders: rebuild them", extra=told)
     else:

@@ -170,6 +170,7 @@ RULES: dict[str, Rule] = {
     "exports.check": _rule(P.CUSTOMERS_EXPORT, kind="customers", params={}, today=TODAY),
     "exports.rows": _rule(P.CUSTOMERS_EXPORT, kind="customers", params={}, today=TODAY),
     "full_text.find": _rule(P.PERSONAL_READ, words="zekret"),
+    "affinity.affinity": _rule(P.SEGMENTS_READ, today=TODAY),
     "cohorts.cohorts": _rule(P.SEGMENTS_READ, today=TODAY),
     "repeats.intervals": _rule(P.SEGMENTS_READ, today=TODAY),
     "repeats.waits": _rule(P.SEGMENTS_READ, today=TODAY),

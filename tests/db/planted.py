@@ -197,7 +197,9 @@ def _plant_customer(people: make.People, who: str) -> Planted:
 def _plant_facts(conn: Connection, who: str, customer_id: int) -> int:
     key = {"customer_id": customer_id}
     conn.execute(insert(schema.customer_keys).values(kind="household", value=f"90001{WHO.index(who)}", **key))
-    product_id = conn.scalar(insert(schema.products).values(sku=f"sku{who}").returning(schema.products.c.id))
+    product_id = conn.scalar(
+        insert(schema.products).values(sku=f"sku{who}", category="goods").returning(schema.products.c.id)
+    )
     order_id = make.order(conn, customer_id, date(2026, 11, 1))
     conn.execute(
         update(schema.orders).where(schema.orders.c.id == order_id).values(reference=f"plain{who}", store=f"plain{who}")

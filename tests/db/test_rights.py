@@ -364,9 +364,12 @@ def test_a_salesperson_cannot_pull_or_push_rows_past_the_policies(
         "UPDATE daily_sales SET revenue = 0",
         "UPDATE stage_sums SET owner_id = 0",
         "UPDATE cohort_sums SET owner_id = 0",
+        "UPDATE basket_sums SET owner_id = 0",
+        "DELETE FROM basket_categories",
         "SELECT * FROM public.customer_months",
         "SELECT * FROM public.customer_classes",
         "DELETE FROM class_days",
+        "SELECT * FROM public.customer_baskets",
         "SELECT * FROM public.app_sessions",
         "SELECT password_hash FROM public.users",
     ):
@@ -412,7 +415,16 @@ def test_every_role_and_permission_has_its_place() -> None:
 def test_a_scope_without_owners_sees_nothing(people: make.People, planted: dict[str, Planted]) -> None:
     for role in (Role.SALES, Role.MANAGER):
         with begin(Viewer(people.ann.user_id, "ann", role, ())) as conn:
-            for name in ("customers", "notes", "orders", "daily_sales", "stage_sums", "cohort_sums", "customer_months"):
+            for name in (
+                "customers",
+                "notes",
+                "orders",
+                "daily_sales",
+                "stage_sums",
+                "cohort_sums",
+                "customer_months",
+                "basket_sums",
+            ):
                 assert make.count(conn, name) == 0
             # A view that one keeps is no customer's.
             assert set(conn.scalars(select(schema.changes.c.table_name))) <= {"saved_views"}

@@ -117,8 +117,8 @@ WRITE = "DELETE INSERT SELECT UPDATE"
 # Everything that a role of people may touch. Whoever adds a table decides it here, in words.
 SHARED = dict.fromkeys(
     (
-        *("batches", "campaign_products", "class_days", "custom_fields", "definition_versions", "definitions"),
-        *("products", "score_bounds", "settings", "teams"),
+        *("basket_categories", "batches", "campaign_products", "class_days", "custom_fields", "definition_versions"),
+        *("definitions", "products", "score_bounds", "settings", "teams"),
     ),
     READ,
 )
@@ -133,6 +133,7 @@ CHILDREN = (
     "campaign_results",
     "consents",
     "contacts",
+    "customer_baskets",
     "customer_categories",
     "customer_classes",
     "customer_keys",
@@ -159,6 +160,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "public.customers": WRITE,
         "public.campaigns": WRITE,
         "public.campaign_sums": READ,
+        "public.basket_sums": READ,
         "public.cohort_sums": READ,
         "public.daily_sales": READ,
         "public.drafts": WRITE,
@@ -185,6 +187,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     | {
         "public.campaigns": READ,
         "public.campaign_sums": READ,
+        "public.basket_sums": READ,
         "public.cohort_sums": READ,
         "public.daily_sales": READ,
         "public.generations": READ,
@@ -262,6 +265,7 @@ def test_whatever_holds_a_customers_id_has_row_level_security_and_is_not_granted
             "campaign_sums",
             "campaigns",
             "cluster_models",
+            "basket_sums",
             "cohort_sums",
             "customers",
             "daily_sales",
@@ -545,7 +549,7 @@ def test_without_a_policy_access_is_not_the_same(
 
 
 @pytest.mark.parametrize(
-    "of", ["customers", "campaign_sums", "cohort_sums", "daily_sales", "stage_sums", "change_sets"]
+    "of", ["customers", "basket_sums", "campaign_sums", "cohort_sums", "daily_sales", "stage_sums", "change_sets"]
 )
 def test_without_row_level_security_access_is_not_the_same(
     full: tuple[make.People, dict[str, Planted]], usual: dict[str, object], of: str

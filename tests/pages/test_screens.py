@@ -58,6 +58,10 @@ SHOWN = {
         "Click a cell to see the customers.",
         "No first purchase in these months yet. Cohorts appear with the first month that the data hold whole.",
     ),
+    "affinity": (
+        "Lift of pairs · how many times as often in one order as by chance · 95% interval",
+        "No order of these months holds two categories yet. Pairs appear with the first one that does.",
+    ),
     "repeats": (
         "Who ordered once in these months and never again",
         "Who ordered once in these months and never again",
@@ -147,7 +151,11 @@ def _rows(people: make.People) -> int:
         kept = {"name": "Kept", "rule": {"all": []}, "owner_id": people.ann.user_id, "visibility": "shared"}
         conn.execute(insert(schema.segments).values(id=customer_id, **kept, **stamps))
         for day in (date(2026, 9, 1), date(2026, 11, 10)):
-            make.order(conn, customer_id, day, "12.50")
+            order_id = make.order(conn, customer_id, day, "12.50")
+        for name in ("Tea", "Milk"):
+            goods = insert(schema.products).values(sku=name, name=name, category=name).returning(schema.products.c.id)
+            line = {"customer_id": customer_id, "order_id": order_id, "product_id": conn.scalar(goods)}
+            conn.execute(insert(schema.order_items).values(**line, quantity=1, amount=1))
         derived.rebuild(conn)
     return customer_id
 

@@ -197,6 +197,11 @@ def _personal_grants(table: Table) -> Iterator[str]:
     people = "kehu_scoped kehu_views" if apart else "kehu_scoped kehu_views kehu_masked kehu_author"
     yield from _policy(table, "mine", people + " kehu_author" if apart else people, mine)
     seen = {"shared": "visibility = 'shared'"}
+    if table.info.get("of"):
+        # Asked as the reader, under the policies of what it is part of.
+        whole = table.info["of"]
+        key = whole.removesuffix("s") + "_id"
+        seen = {"part": f"EXISTS (SELECT FROM public.{whole} AS w WHERE w.id = {key})"}
     if table.info.get("team"):
         seen["team"] = "visibility = 'team' AND owner_id = ANY(public.my_team())"
     if table.info.get("rules"):
@@ -490,7 +495,9 @@ def _functions_of_undo() -> Iterator[str]:
         "WHERE c.id = h.customer_id) OR h.table_name = 'segments' "
         "AND NOT EXISTS (SELECT FROM segments AS g WHERE g.id = h.row_id) OR h.table_name = 'saved_views' "
         "AND NOT EXISTS (SELECT FROM saved_views AS g WHERE g.id = h.row_id) OR h.table_name = 'cluster_models' "
-        "AND NOT EXISTS (SELECT FROM cluster_models AS g WHERE g.id = h.row_id))",
+        "AND NOT EXISTS (SELECT FROM cluster_models AS g WHERE g.id = h.row_id) OR h.table_name = 'boards' "
+        "AND NOT EXISTS (SELECT FROM boards AS g WHERE g.id = h.row_id) OR h.table_name = 'board_cards' "
+        "AND NOT EXISTS (SELECT FROM board_cards AS g WHERE g.id = h.row_id))",
         editors,
         me=_ME,
     )
@@ -584,8 +591,8 @@ def statements() -> list[str]:
         "kehu_worker"
     )
     found.append(
-        "GRANT USAGE, SELECT ON SEQUENCE segments_id_seq, saved_views_id_seq, cluster_models_id_seq, "
-        "change_sets_id_seq, changes_id_seq TO kehu_author"
+        "GRANT USAGE, SELECT ON SEQUENCE segments_id_seq, saved_views_id_seq, cluster_models_id_seq, boards_id_seq, "
+        "board_cards_id_seq, change_sets_id_seq, changes_id_seq TO kehu_author"
     )
     found += list(_functions())
     found += list(_author_grants())

@@ -5,7 +5,8 @@ info["rule"] is one of
     child       belongs to a customer: scoped roles reach it only through a view under the customer's policy
     rollup      sums keyed by owner_id: row-level security by owner_id
     shared      everybody who is signed in may read it
-    personal    a user's own, which may be shared: others read it then; with info["team"] the owner's team may, too
+    personal    a user's own, which may be shared: others read it then; with info["team"] the owner's team may, too;
+                with info["of"] it is part of a row of that table, and read by who reads that row
     own         a user's own, read and written by nobody else; the worker may remove it unread. With info["everybody"]
                 the masked roles have such rows too, and the worker has no part in them
     record      history: append-only; scoped roles see what concerns their customers
@@ -48,6 +49,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from db import (
     columns,
     schema_around,
+    schema_boards,
     schema_clusters,
     schema_derived,
     schema_explorer,
@@ -492,6 +494,8 @@ drafts = schema_fields.drafts
 # --- views and preferences: db/schema_views.py ------------------------------------------------------------------------
 
 saved_views = schema_views.saved_views
+boards = schema_boards.boards
+board_cards = schema_boards.board_cards
 preferences = schema_views.preferences
 
 # --- derived: db/schema_derived.py -----------------------------------------------------------------------------------

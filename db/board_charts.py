@@ -54,7 +54,7 @@ CHARTS: Mapping[str, Chart] = {
     "cohorts_curve": _explored("cohorts", N_("All cohorts together"), "span", "measure", "unit"),
     "repeats": _explored("repeats", N_("Share that bought again"), "span", "step"),
     "repeats_intervals": _explored("repeats", N_("Days between two purchases"), "span", "step"),
-    "clusters": Chart("clusters", N_("Clusters and their averages"), (CLUSTERS,)),
+    "clusters": Chart("clusters", N_("Clusters and their averages"), (CLUSTERS, "clusters_by", "clusters_method")),
     "segment_spread": Chart("segment", N_("Against everyone"), ("segment_by",), ("id", "segment_ready"), must=1),
     "segment_size": Chart("segment", N_("Members over time"), ("segment_days",), ("id",), must=1),
     "segments_overlap": Chart(

@@ -6,7 +6,7 @@ info["rule"] is one of
     rollup      sums keyed by owner_id: row-level security by owner_id
     shared      everybody who is signed in may read it
     personal    a user's own, which may be shared: others read it then; with info["team"] the owner's team may, too;
-                with info["of"] it is part of a row of that table, and read by who reads that row
+                with info["of"], a table and a column, it is part of a row there, and read by who reads that row
     own         a user's own, read and written by nobody else; the worker may remove it unread. With info["everybody"]
                 the masked roles have such rows too, and the worker has no part in them
     record      history: append-only; scoped roles see what concerns their customers
@@ -494,8 +494,7 @@ drafts = schema_fields.drafts
 # --- views and preferences: db/schema_views.py ------------------------------------------------------------------------
 
 saved_views = schema_views.saved_views
-boards = schema_boards.boards
-board_cards = schema_boards.board_cards
+boards, board_cards = schema_boards.boards, schema_boards.board_cards
 preferences = schema_views.preferences
 
 # --- derived: db/schema_derived.py -----------------------------------------------------------------------------------

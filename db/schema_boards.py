@@ -60,5 +60,5 @@ board_cards = Table(
     PrimaryKeyConstraint("id"),
     ForeignKeyConstraint(["board_id", "owner_id"], ["boards.id", "boards.owner_id"], ondelete="RESTRICT"),
     Index("board_cards_board_id_idx", "board_id", "position"),
-    info={"rule": "personal", "of": "boards", "recorded": True, "area": "views"},
+    info={"rule": "personal", "of": ("boards", "board_id"), "recorded": True, "area": "views"},
 )

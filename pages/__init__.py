@@ -100,6 +100,14 @@ SCREENS: tuple[Screen, ...] = (
         N_("How many buy a second or third time within how many days, and the usual intervals between purchases."),
     ),
     Screen(
+        "insight",
+        "board",
+        N_("My board"),
+        ":material/dashboard:",
+        Permission.VIEWS_EDIT,
+        N_("Charts kept from cohorts, repeat purchases, clusters and segments, side by side and always as of now."),
+    ),
+    Screen(
         "customers",
         "customers",
         N_("Customers"),

@@ -17,6 +17,7 @@ FOLDERS = ("analytics", "api", "components", "db", "deploy", "pages", "worker")
 # What each folder may import beside the standard library and itself. A name with a dot is a module, else all of it.
 LEAVES = {
     "db.around_words",
+    "db.board_charts",
     "db.clock",
     "db.cluster_values",
     "db.column_names",
@@ -50,6 +51,12 @@ MAY_IMPORT = {
 ALSO = {
     "analytics/clusters.py": {"threadpoolctl"},  # the library's threads
     "app.py": {"pages"},  # the address of the first screen
+    "components/board_drawings.py": {  # hands their functions to read; the same arithmetic as on the screens
+        *("analytics", "db.campaigns", "db.clusters", "db.cohorts", "db.repeats", "db.segment_moves"),
+        *("db.segment_sets", "db.segment_spread", "db.segments"),
+    },
+    "components/board_keep.py": {"db.boards"},  # hands its functions to read and write
+    "components/board_view.py": {"db.boards"},  # hands its functions to read and write
     "components/consent_view.py": {"db.consents"},  # hands its functions to read and write
     "components/customer_files.py": {"db.attachments"},  # hands its functions to read and write
     "components/bulk_bar.py": {"db.bulk_actions", "db.customer", "db.customer_filters", "db.tags"},  # hands them on

@@ -8,10 +8,12 @@ import streamlit as st
 
 from analytics.reasons import reason
 from components import (
+    board_keep,
     bulk_bar,
     controls,
     data,
     explain,
+    explorer_view,
     page,
     places,
     rule_builder,
@@ -50,6 +52,7 @@ fresh = wording.freshness(data.read(campaigns.waiting_since, viewer=viewer))
 notes += [*view.notes(one, ready=bool(ready)), fresh, wording.demo(settings.demo_days)]
 title = wording.plain(one.name) if one else ready[0] if ready else _("New segment")
 with page.heading(title, explain.context(viewer, *notes)):
+    board_keep.button(viewer, "segment", problem=view.unkept(one, ready=bool(ready)))
     below = _("The customers who fit are listed below.")
     explain.about(SEGMENT_METRICS.values(), filters=_("The rule, in words beside it"), fresh=fresh, rows=below)
 
@@ -109,6 +112,7 @@ def carry_out(what: str, values: dict, *, rule: rules.Group) -> None:
 
 
 work()
+explorer_view.links(one, code if ready else "")
 if one:
     segment_life.draw(one, viewer=viewer, zone=settings.time_zone, today=today)
     with st.expander(_("History"), icon=":material/history:"):

@@ -1,4 +1,4 @@
-"""Boards: who sees and changes them, cards in their order, two editors, undo, hostile values, segments that are gone."""
+"""Boards: who sees and changes them, the order of cards, two editors, undo, hostile values, segments that are gone."""
 
 from __future__ import annotations
 

@@ -62,6 +62,10 @@ SHOWN = {
         "Who ordered once in these months and never again",
         "Who ordered once in these months and never again",
     ),
+    "board": (
+        "A board keeps charts of cohorts, repeat purchases, clusters and segments side by side, always as of now.",
+        "A board keeps charts of cohorts, repeat purchases, clusters and segments side by side, always as of now.",
+    ),
     "customers": ("Descending", "No customers yet."),
     "customer": ("About the customer", "No customer is chosen. Open one from the list."),
     "said": (

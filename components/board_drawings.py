@@ -41,7 +41,7 @@ from db import (
 from db.errors import NotFound
 from db.permissions import Viewer
 from db.segment_moves import COURSES
-from db.words import _
+from db.words import _, ngettext
 
 LEAST = 10
 """Customers whom a curve of repeat purchases rests on at least, as on its screen."""
@@ -196,7 +196,7 @@ def _spread(asked: Asked) -> list[str]:
     else:
         rows = found.spread[found.spread["dimension"] == by]
     segment_view.bars(found, by, rows, key=asked.key)
-    n = _("{n} customers").format(n=format.number(found.customers))
+    n = ngettext("{n} customer", "{n} customers", found.customers).format(n=format.number(found.customers))
     return [wording.plain(whose.name), n, segment_view.dimensions_of([by])[by], _fresh(asked)]
 
 

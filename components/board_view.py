@@ -101,7 +101,10 @@ def _menu(card: Card, board: Board, viewer: Viewer) -> None:
         if sent:
             opened = {"title": seen.title, "wide": seen.wide}
             _save(boards.change_card, viewer, _("Card changed."), seen.version, opened, given, card_id=card.id)
-        moves = {False: (at > 0, _("Earlier"), "upward"), True: (at + 1 < len(board.cards), _("Later"), "downward")}
+        moves = {
+            False: (at > 0, _("Move earlier"), "upward"),
+            True: (at + 1 < len(board.cards), _("Move later"), "downward"),
+        }
         with st.container(horizontal=True, gap="small"):
             for down, (possible, label, icon) in moves.items():
                 key = f"board_{icon}_{card.id}"
@@ -227,12 +230,9 @@ def empty(*, mine: bool) -> None:
     if not mine:
         st.info(_("Nothing is kept on this board yet."))
         return
-    st.info(
-        _(
-            "A board keeps charts of cohorts, repeat purchases, clusters and segments side by side, always as of now. "
-            "Open one of these screens, choose what it shows, and press “Keep on my board”."
-        )
-    )
+    said = _("A board keeps charts of cohorts, repeat purchases, clusters and segments side by side, always as of now.")
+    how = _("Open one of these screens, choose what it shows, and press “Keep on my board”.")
+    st.info(wording.run_on(said, how))
     with st.container(horizontal=True, gap="small", key="board_ways"):
         for screen in dict.fromkeys(chart.screen for chart in CHARTS.values()):
             with st.container(width="content"):

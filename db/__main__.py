@@ -20,7 +20,19 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from db import connection, words
 from db.embedded import EmbeddedError
 from db.errors import KehuError, Unavailable
-from db.terminal import admin, bulk, campaigns, care, customers, explorer, history, segment_sets, segments, tasks
+from db.terminal import (
+    admin,
+    boards,
+    bulk,
+    campaigns,
+    care,
+    customers,
+    explorer,
+    history,
+    segment_sets,
+    segments,
+    tasks,
+)
 from db.terminal.command import Usage
 from db.terminal.output import conflict, encoded
 from db.words import _
@@ -34,6 +46,7 @@ COMMANDS = (
     *segments.COMMANDS,
     *segment_sets.COMMANDS,
     *explorer.COMMANDS,
+    *boards.COMMANDS,
     *campaigns.COMMANDS,
     *history.COMMANDS,
 )
@@ -60,6 +73,7 @@ def parser() -> Parser:
     about = {
         "users": _("the people who use Kehu"),
         "segment": _("customers who fit a rule"),
+        "board": _("charts that people keep side by side"),
         "tasks": _("what is to be done with customers"),
         "customers": _("what happens with customers"),
         "contacts": _("the people one talks to at a customer"),

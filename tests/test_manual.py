@@ -17,6 +17,7 @@ from components import customer_parts, customer_talks, explorer_view, period, se
 from db import (
     around_words,
     attachments,
+    boards,
     bulk_actions,
     campaigns,
     cluster_values,
@@ -107,6 +108,7 @@ LIMITS: dict[str, tuple[int, ...]] = {
         metrics.LOST_DAYS,
         *(days // 7 for days in period.PRESETS.values()),
     ),
+    "board": (boards.MOST_CARDS, boards.MOST_BOARDS, boards.MOST_NAME, boards.MOST_TITLE, boards.MOST_DELETED),
     "cohorts": (cohorts.MOST_MONTHS, metrics.NOT_KNOWN_DAYS, explorer_view.PAGE),
     "repeats": (
         *(repeats.MOST_STEPS, repeats.MOST_MONTHS, metrics.NOT_KNOWN_DAYS, explorer_view.PAGE),

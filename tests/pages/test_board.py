@@ -1,4 +1,4 @@
-"""The screen of boards: keeping a chart, cards that stand alone, who sees what, what its owner does, and the way back."""
+"""The screen of boards: keeping a chart, cards that stand alone, who sees what, what its owner does, the ways."""
 
 from __future__ import annotations
 
@@ -105,12 +105,13 @@ def test_a_board_draws_every_chart_for_each_role_with_their_own_rights(people: m
         said = body(app)
         assert "Something went wrong" not in said
         for chart in board_charts.CHARTS:
-            assert f"T {chart}" in said
+            assert f"T {chart}".replace("_", "\\_") in said
         assert [e.value for e in app.warning] == []
-        assert len(app.get("plotly_chart")) == 3, "of intervals and repeat purchases there are too few yet"
+        # Of repeat purchases there are too few yet; and Cho has nobody who is active or lives in the West.
+        assert len(app.get("plotly_chart")) == (1 if viewer is people.cho else 3)
         first = app.dataframe[0].value.to_numpy().tolist()
         assert first[0][:2] == (["Sep 2026", "0"] if viewer is people.cho else ["Sep 2026", "1"])
-        assert ("Change card" in str([b.label for b in app.get("popover")])) == (viewer in (people.ana, people.root))
+        assert bool([b for b in app.button if b.label == "Remove"]) == (viewer in (people.ana, people.root))
 
 
 def test_a_failing_card_and_one_without_its_segment_leave_the_others_alone(
@@ -197,7 +198,7 @@ def test_cards_are_moved_renamed_and_removed_with_an_undo(people: make.People) -
     card_id, board_id = kept(people.ana, "repeats_intervals", {}, title="a")
     kept(people.ana, "repeats", {}, title="b", board_id=board_id)
     app = sound(signed_in(people.ana, "board"))
-    press(app, "Later")
+    press(app, "Move later")
     assert titles(people.ana, board_id) == ["b", "a"]
     app.text_input(key=f"board_title_{card_id}_2").set_value("c <b>")
     app.toggle(key=f"board_wide_{card_id}_2").set_value(True)

@@ -9,8 +9,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from components import charts, format, places, segment_source, wording
+from components import board_keep, charts, format, places, segment_source, wording
+from db import board_charts
 from db.cluster_values import FEATURES, Model
+from db.permissions import Viewer
 from db.words import _
 
 
@@ -39,6 +41,13 @@ def choice(trials: Sequence[Any], *, chosen: int, method: str, stable: bool, lea
 
 
 def profiles(rows: pd.DataFrame, model: Model, *, currency: str) -> None:
+    """`averages` in a card of its own."""
+    with st.container(border=True):
+        st.markdown("**" + _("What they look like · averages of all customers with orders") + "**")
+        averages(rows, model, currency=currency)
+
+
+def averages(rows: pd.DataFrame, model: Model, *, currency: str) -> None:
     """A row for each cluster: how many of all customers with orders, and their averages."""
     total = int(rows["customers"].sum())
     by_number = {str(row["cluster"]): row for row in rows.to_dict("records")}
@@ -52,9 +61,7 @@ def profiles(rows: pd.DataFrame, model: Model, *, currency: str) -> None:
         table[_("Share of all")].append(format.percent(n / total if total else None))
         for key, name in FEATURES.items():
             table[_(name)].append(_figure(key, row.get(key), currency))
-    with st.container(border=True):
-        st.markdown("**" + _("What they look like · averages of all customers with orders") + "**")
-        st.table(pd.DataFrame(table).set_index(_("Cluster")))
+    st.table(pd.DataFrame(table).set_index(_("Cluster")))
 
 
 def _figure(key: str, value: Any, currency: str) -> str:
@@ -91,17 +98,21 @@ def form(problem: str) -> str | None:
     return name if sent else None
 
 
-def kept(models: Sequence[Model], *, zone: str) -> int | None:
+def kept(models: Sequence[Model], *, zone: str, viewer: Viewer) -> int | None:
     """The kept clusters, each cluster with the way to its segment; gives the number of one to be taken off the list."""
     asked = None
     for model in models:
         with st.container(border=True, gap="small"):
             with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
                 st.markdown(f"**{wording.plain(model.name)}**", width="content")
-                if model.mine and st.button(
-                    _("Archive"), icon=":material/archive:", key=f"clusters_archive_{model.id}", type="tertiary"
-                ):
-                    asked = model.id
+                with st.container(horizontal=True, width="content", gap="small"):
+                    told = {board_charts.CLUSTERS: str(model.id), "clusters_by": ",".join(model.features)}
+                    told["clusters_method"] = model.method
+                    board_keep.button(viewer, "clusters", params=told, of=f"_{model.id}", named=model.name)
+                    if model.mine and st.button(
+                        _("Archive"), icon=":material/archive:", key=f"clusters_archive_{model.id}", type="tertiary"
+                    ):
+                        asked = model.id
             figures = wording.listed(_(FEATURES[key]) for key in model.features)
             by = _("by {name}").format(name=wording.plain(wording.person(model.owner)))
             st.caption(wording.line(by, format.instant(model.made_at, zone), figures))

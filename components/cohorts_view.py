@@ -16,6 +16,16 @@ STRONGEST = 0.62
 """How much of the colour stands behind the largest value: text is legible on it in both themes."""
 
 
+def measures() -> dict[str, str]:
+    """Code → what is followed over the months."""
+    return {"customers": _("Customers"), "revenue": _("Revenue"), "orders": _("Orders")}
+
+
+def units() -> dict[str, str]:
+    """Code → how it is shown."""
+    return {"percent": _("Percent"), "absolute": _("Absolute")}
+
+
 def month(cohort: date) -> str:
     """'Sep 2026'."""
     return format.short_day(cohort, "month")
@@ -35,6 +45,7 @@ def triangle(
     unknown: int,
     first_known: date,
     key: str,
+    clickable: bool = True,
 ) -> tuple[int, int] | None:
     """A row for each cohort, a column for each month after the first; gives the (row, month) of a clicked cell.
 
@@ -72,18 +83,18 @@ def triangle(
         "first": label(first, alignment="right", width=84),
         **{f"+{k}": label(f"+{k}", alignment="right", width=72 if percent else 84) for k in months},
     }
-    state = st.dataframe(
+    state: Any = st.dataframe(
         frame.style.apply(lambda _frame: pd.DataFrame(colours, columns=frame.columns), axis=None),
         column_config=drawn,
         hide_index=True,
         key=key,
-        on_select="rerun",
+        on_select="rerun" if clickable else "ignore",
         selection_mode="single-cell",
         row_height=32,
         height=32 * (len(frame) + 1) + 3,
         alt=_("Cohorts by month"),
     )
-    cells = state["selection"]["cells"] if state else []
+    cells = state["selection"]["cells"] if clickable and state else []
     if not cells or cells[0][0] >= len(frame):
         return None
     row, column = cells[0]
@@ -97,8 +108,8 @@ def _percent(share: float) -> str:
     return format.percent(share) if share < 0.1 else f"{share * 100:.0f}%"
 
 
-def curve(points: Mapping[str, Sequence[Any]], *, counted: bool, key: str) -> None:
-    """The average of each group over the months after the first, as a chart and in numbers.
+def curve(points: Mapping[str, Sequence[Any]], *, counted: bool, key: str, beside: bool = True) -> None:
+    """The average of each group over the months after the first, as a chart and, `beside` it, in numbers.
 
     `points` are analytics.cohorts.Point by the group's name, of one or two groups.
     """
@@ -118,11 +129,13 @@ def curve(points: Mapping[str, Sequence[Any]], *, counted: bool, key: str) -> No
     if not last:
         st.caption(_("No cohort has a whole month behind it yet."))
         return
-    left, right = st.columns([3, 2])
+    left, right = st.columns([3, 2]) if beside else (st.container(), None)
     with left:
         step = -(-int(last) // 12)
         marks = [(k, f"+{k}") for k in range(1, int(last) + 1, step)]
         charts.curves(lines, marks=marks, key=key, alt=_("Average over the months after the first purchase"))
+    if right is None:
+        return
     with right:
         cells: dict[str, list[str]] = {_("Month"): [f"+{k}" for k in range(1, int(last) + 1)]}
         for name, found in points.items():

@@ -47,9 +47,13 @@ log = logging.getLogger("kehu.runs")
 
 @dataclass
 class Run:
-    """What is going on in this thread: for whom, on which screen, how many statements so far."""
+    """What is going on in this thread: for whom, on which screen, how many statements so far.
+
+    `part` tells runs apart that draw parts of one screen at the same time.
+    """
 
     screen: str
+    part: str = ""
     id: str = field(default_factory=lambda: secrets.token_hex(4))
     session: Session | None = None
     generations: Generations | None = None
@@ -130,10 +134,10 @@ def queries() -> int:
 
 
 @contextmanager
-def run(screen: str) -> Iterator[Run]:
+def run(screen: str, *, part: str = "") -> Iterator[Run]:
     """Everything from the session check to the last element; logged as one line without values."""
     global _last_queries  # noqa: PLW0603 — for tests, which look from another thread
-    made = Run(screen)
+    made = Run(screen, part)
     before = _run.set(made)
     try:
         yield made

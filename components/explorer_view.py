@@ -9,13 +9,20 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from components import controls, customer_list, data, page, places, segment_choices, tables, wording
-from db import customers, rules, saved_segments, segments
+from db import board_charts, customers, rules, saved_segments, segments
 from db.metrics import STAGE_NAMES, Stage
 from db.permissions import Permission, Viewer
 from db.words import _
 
 PAGE = 20
-_EVERYONE = "everyone"
+_EVERYONE = board_charts.EVERYONE
+SPANS = ("6", "12", "24", "36")
+"""Months of first purchases to choose from; the second is usual."""
+
+
+def spans() -> dict[str, str]:
+    """The months to choose from, in words."""
+    return {"6": _("6 months"), "12": _("12 months"), "24": _("24 months"), "36": _("36 months")}
 
 
 @dataclass(frozen=True)
@@ -31,24 +38,44 @@ def choose(screen: str, viewer: Viewer) -> tuple[Whose, Whose | None, str]:
 
     Gives both, and a note on a segment of the address that the viewer does not have.
     """
-    found = {_EVERYONE: Whose(_("Everyone")), **_segments(viewer)}
+    found = known(viewer)
     keys = (f"{screen}_segment", f"{screen}_against")
     missing = any(st.query_params.get(key, _EVERYONE) not in found for key in keys)
     codes = [code for code in found if code != _EVERYONE]
     of = controls.select(keys[0], _("Of"), codes, _("Everyone"), lambda code: found[code].name)
     others = [code for code in found if code != (of or _EVERYONE)]
     against = controls.select(keys[1], _("Against"), others, _("nobody else"), lambda code: found[code].name)
+    if of:
+        with st.container(width="content", key=f"{screen}_whose"):
+            places.link("segment", _("Open segment"), icon=":material/pie_chart:", **address(of))
     note = _("the link's segment is not one of yours; everyone is shown") if missing else ""
     return found[of or _EVERYONE], found.get(against), note
 
 
-def _segments(viewer: Viewer) -> Mapping[str, Whose]:
-    """Code → saved and ready-made segments that this viewer may count by."""
+def address(code: str) -> dict[str, str]:
+    """The parameter by which the segment screen opens a segment of this code."""
+    number = board_charts.number_of(code)
+    return {"segment_ready": code} if number is None else {"id": str(number)}
+
+
+def links(one: saved_segments.Segment | None, code: str) -> None:
+    """The ways from a saved or a ready-made segment to the screens that show what its customers buy, where they can."""
+    code = f"s{one.id}" if one else code
+    if not code or (one and (one.archived_at is not None or one.problem)):
+        return
+    with st.container(horizontal=True, gap="small", key="kehu_explore"):
+        for path in board_charts.taking_segments():
+            with st.container(width="content"):
+                places.to(path, **{f"{path}_segment": code})
+
+
+def known(viewer: Viewer) -> Mapping[str, Whose]:
+    """Code → everyone, and the saved and ready-made segments that this viewer may count by."""
     kept = data.read(saved_segments.saved, viewer=viewer)
     usable = [one for one in kept if not one.problem and not segment_choices.hidden(one.rule, viewer)]
     saved = {f"s{one.id}": Whose(one.name, rules.written(one.rule)) for one in usable}
     ready = {code: Whose(name, rules.written(rule)) for code, (name, rule) in saved_segments.ready().items()}
-    return saved | ready
+    return {_EVERYONE: Whose(_("Everyone"))} | saved | ready
 
 
 def named(whose: Whose, against: Whose | None) -> str:

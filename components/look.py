@@ -61,7 +61,8 @@ _CSS = """
   [data-testid="stLayoutWrapper"]:has(> [class*="st-key-segment_ends"]) { margin-left: auto; }
   [class*="st-key-segment_card"] { padding: 0.6rem !important; }
   /* A cross says it to the eye, the word to a screen reader; the menu beside it likewise. */
-  :is([class*="st-key-segment_remove"], [class*="st-key-segment_menu"]) [data-testid="stMarkdownContainer"] {
+  :is([class*="st-key-segment_remove"], [class*="st-key-segment_menu"], [class*="st-key-board_menu"])
+    [data-testid="stMarkdownContainer"] {
     position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
   }
   /* Many small things one under the other: what happened with a customer. */

@@ -82,6 +82,14 @@ def fragment(f: F | None = None, *, run_every: float | timedelta | str | None = 
     return st.fragment(_checked(f), run_every=run_every, key=key)
 
 
+def apart(f: F, *, part: str) -> F:
+    """As fragment, but it loads by itself, beside the rest of the screen and at the same time: neither a slow nor a
+    failing one holds up the others. It has a run of its own, and `part` tells it from the others of its kind.
+    """
+    alone: F = st.fragment(_alone(f, part), parallel=True)
+    return alone
+
+
 def dialog(title: str, **options: Any) -> Callable[[F], F]:
     """As st.dialog, with the session checked whenever its content runs by itself."""
     return lambda f: st.dialog(title, **options)(_checked(f))
@@ -95,8 +103,19 @@ def _checked(f: F) -> F:
                 return f(*args, **kwargs)
             except Exception as error:  # as guard() does: what follows the fragment on the screen is drawn all the same
                 return fail(error)
+        return alone(*args, **kwargs)
+
+    alone = _alone(f)
+    return checked  # type: ignore[return-value]
+
+
+def _alone(f: F, part: str = "") -> F:
+    """The function in a run of its own, whose session is checked first."""
+
+    @wraps(f)
+    def alone(*args: Any, **kwargs: Any) -> Any:
         viewer, screen = visit.remembered()
-        with data.run(f"{screen}/{f.__name__}"), guard():
+        with data.run(f"{screen}/{f.__name__}", part=part), guard():
             found = visit.session()
             # Gone, somebody else's, or with other rights: what the screen holds is not theirs. The shell sorts it out.
             if found is None or found.viewer != viewer:
@@ -105,7 +124,7 @@ def _checked(f: F) -> F:
             with data.snapshot(found), guard():
                 return f(*args, **kwargs)
 
-    return checked  # type: ignore[return-value]
+    return alone  # type: ignore[return-value]
 
 
 # --- errors in words -------------------------------------------------------------------------------------------------
@@ -137,7 +156,7 @@ def say(error: KehuError) -> None:
         found = data.current()
         if found is not None:
             found.notices += 1
-        st.button(_("Try again"), key=f"kehu_again_{found.notices if found else 0}")
+        st.button(_("Try again"), key=f"kehu_again_{found.part}{found.notices}" if found else "kehu_again_0")
     elif isinstance(error, Conflict | NotFound | Refused):
         st.warning(said, icon=":material/info:")
     else:

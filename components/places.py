@@ -28,6 +28,11 @@ def link(path: str, label: str, *, icon: str | None = None, **params: str) -> No
     st.page_link(place(BY_PATH[path]), label=label, icon=icon, query_params=params or None)
 
 
+def to(path: str, **params: str) -> None:
+    """A link to a screen, by its own name."""
+    link(path, _(BY_PATH[path].title), icon=BY_PATH[path].icon, **params)
+
+
 def go(path: str, **params: str) -> None:
     """Leave for another screen now."""
     st.switch_page(place(BY_PATH[path]), query_params=params or None)

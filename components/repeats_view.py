@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from components import charts, format, tables
+from components import charts, format, tables, wording
 from db.words import _, ngettext
 
 DAYS = (7, 14, 30, 60, 90, 180, 365)
@@ -29,9 +29,17 @@ def steps() -> dict[str, str]:
 
 
 def curve(
-    told: Mapping[str, tuple[Sequence[Any], int | None, Sequence[Any]]], sizes: Mapping[str, int], *, least: int
+    told: Mapping[str, tuple[Sequence[Any], int | None, Sequence[Any]]],
+    sizes: Mapping[str, int],
+    *,
+    least: int,
+    key: str = "repeats_curve",
+    beside: bool = True,
 ) -> None:
-    """`told`: of each group its steps (analytics.survival.Step), the median, and the step at each of DAYS."""
+    """`told`: of each group its steps (analytics.survival.Step), the median, and the step at each of DAYS.
+
+    The numbers stand `beside` the chart, or only the median of each below it.
+    """
     if not any(found for found, _median, _at in told.values()):
         st.caption(_("Nobody has bought again yet, or fewer than {n} customers are known.").format(n=least))
         return
@@ -47,9 +55,15 @@ def curve(
     ]
     last = max(line.x[-1] for line in lines)
     marks = [(0.0, "0"), *((float(day), format.number(day)) for day in (30, 60, 90, 180, 270, 365, 730) if day <= last)]
-    left, right = st.columns([3, 2])
+    left, right = st.columns([3, 2]) if beside else (st.container(), None)
     with left:
-        charts.curves(lines, marks=marks, key="repeats_curve", alt=_("Share that bought again"), steps=True)
+        charts.curves(lines, marks=marks, key=key, alt=_("Share that bought again"), steps=True)
+    if right is None:
+        for name, (_found, median, _at) in told.items():
+            half = _("{name}: half by day {day}, of {n} customers")
+            day = format.number(median) if median else "–"
+            st.caption(half.format(name=wording.plain(name), day=day, n=format.number(sizes[name])))
+        return
     with right:
         cells = {_("Within days"): [format.number(day) for day in DAYS] + [_("half by day"), _("Customers")]}
         for name, (found, median, at) in told.items():
@@ -76,7 +90,7 @@ def _step(step: Any) -> str:
     return text.format(share=_share(step), day=format.number(step.day), n=format.number(step.at_risk))
 
 
-def intervals(found: Mapping[str, tuple[Sequence[int], int | None]]) -> None:
+def intervals(found: Mapping[str, tuple[Sequence[int], int | None]], *, key: str = "repeats_intervals") -> None:
     """The bars of one group, or of two side by side: how many intervals each bin holds, and the median."""
     names = [_bin(i) for i in range(len(EDGES))]
     groups = list(found.items())
@@ -97,11 +111,11 @@ def intervals(found: Mapping[str, tuple[Sequence[int], int | None]]) -> None:
             texts,
             of_whom=groups[0][0],
             others_of_whom=groups[1][0],
-            key="repeats_intervals",
+            key=key,
             alt=_("Days between two purchases"),
         )
     else:
-        charts.bars(names, shares, texts, key="repeats_intervals", alt=_("Days between two purchases"))
+        charts.bars(names, shares, texts, key=key, alt=_("Days between two purchases"))
     for name, (counted, median) in groups:
         if median:
             said = _("{name}: half of the {n} intervals are at most {days} days.")

@@ -56,19 +56,23 @@ def _drawn(asked: dict[str, Any], zone: str) -> None:
     days = controls.switch(
         "segment_days", _("Period"), list(named), named.__getitem__, default=str(COURSES[0]), hidden=True
     )
-    rows = data.read(segment_moves.course, **asked, days=int(days))
+    members(data.read(segment_moves.course, **asked, days=int(days)))
+    for place, joined in zip(st.columns(2), (True, False), strict=True):
+        with place:
+            _movers(asked, joined=joined, zone=zone)
+
+
+def members(rows: Any, *, key: str = "segment_course") -> None:
+    """The size by day, as db.segment_moves.course gives it, and who joined and left."""
     charts.course(
         rows["day"].tolist(),
         rows["size"].tolist(),
         rows["joined"].tolist(),
         rows["left"].tolist(),
         names=(_("Members"), _("Joined"), _("Left")),
-        key="segment_course",
+        key=key,
         alt=_("Members of the segment by day, and who joined and left"),
     )
-    for place, joined in zip(st.columns(2), (True, False), strict=True):
-        with place:
-            _movers(asked, joined=joined, zone=zone)
 
 
 def currency(state: State, zone: str) -> str:

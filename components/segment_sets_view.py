@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from components import (
+    board_keep,
     charts,
     controls,
     data,
@@ -54,14 +55,16 @@ def draw(found: Mapping[str, tuple[str, Group]], *, viewer: Viewer, today: date)
         called = [found[code][0] for code in chosen]
         left, right = st.columns([7, 5])
         with left:
-            _regions(overlap, called)
+            regions(overlap, called)
         with right:
             _combine(groups, written, overlap, called, viewer=viewer, today=today)
         if len(chosen) == 2:
             _compare(written, called, viewer=viewer, today=today)
+        both = ("segments_overlap", "segments_compare") if len(chosen) == 2 else ("segments_overlap",)
+        board_keep.button(viewer, "segments", charts=both)
 
 
-def _regions(found: Overlap, names: Sequence[str]) -> None:
+def regions(found: Overlap, names: Sequence[str], *, key: str = "segments_regions") -> None:
     """Bars of the exact sizes of what overlaps: who is in exactly these and in no other of the chosen ones."""
     st.markdown("**" + _("Who is in exactly which · customers") + "**")
     if not found.regions:
@@ -72,7 +75,7 @@ def _regions(found: Overlap, names: Sequence[str]) -> None:
         [" + ".join(_short(names[i]) for i in region.of) for region in shown],
         [region.customers for region in shown],
         [_share(region.customers, found.everyone) for region in shown],
-        key="segments_regions",
+        key=key,
         alt=_("Customers who are in exactly these segments"),
     )
     if len(found.regions) > len(shown):
@@ -153,6 +156,12 @@ def _compare(written: tuple[str, ...], names: Sequence[str], *, viewer: Viewer, 
     st.markdown("**" + _("Side by side · share of the segment's customers by") + "**")
     labels = segment_view.dimensions_of(segments.DIMENSIONS)
     by = controls.switch("segments_by", _("Cut by"), list(labels), labels.__getitem__, default="stage", hidden=True)
+    side_by_side(both, names, by)
+
+
+def side_by_side(both: Sequence[Any], names: Sequence[str], by: str) -> None:
+    """Two segments, each as db.segments.explore gives it, and everyone by one dimension."""
+    labels = segment_view.dimensions_of(segments.DIMENSIONS)
     frames = [found.spread[found.spread["dimension"] == by] for found in both]
     columns: dict[str, Any] = {labels[by]: [segment_view.value_name(by, value) for value in frames[0]["value"]]}
     for name, found, frame in zip(_apart(names), both, frames, strict=True):

@@ -16,6 +16,7 @@ from components import (
     format,
     history_lines,
     places,
+    segment_source,
     tables,
     undo_bar,
     wording,
@@ -49,6 +50,11 @@ def answer(found: Any, sentence: str, *, scoped: bool) -> DeltaGenerator:
         return st.container(gap="small")
 
 
+def number(written: str) -> int:
+    """A segment's number as an address has it; 0 for what is none."""
+    return int(written) if written.isascii() and written.isdecimal() and len(written) < 19 else 0
+
+
 def spread(
     found: Any, dimensions: Sequence[str], *, more: Mapping[str, Callable[[], pd.DataFrame]], stages: str = ""
 ) -> None:
@@ -60,29 +66,31 @@ def spread(
     with st.container(border=True):
         st.markdown("**" + _("Against everyone · share of customers by") + "**")
         by = controls.switch("segment_by", _("Cut by"), list(names), names.__getitem__, default="stage", hidden=True)
-        if not found.customers:
-            st.caption(_("Nobody fits, so there is nothing to compare."))
-            return
-        rows = more[by]() if by in more else found.spread[found.spread["dimension"] == by]
-        shown = rows.head(MOST_BARS)
-        shares = [n / found.customers for n in shown["customers"]]
-        charts.compared(
-            [value_name(by, value) for value in shown["value"]],
-            shares,
-            [n / found.everyone for n in shown["everyone"]],
-            [
-                f"{format.percent(share)} · {format.number(n)}"
-                for share, n in zip(shares, shown["customers"], strict=True)
-            ],
-            of_whom=_("This segment"),
-            others_of_whom=_("Everyone"),
-            key="segment_spread",
-            alt=_("Share of customers, this segment and everyone"),
-        )
-        if len(rows) > len(shown):
-            st.caption(_("The first {n} of {total}.").format(n=len(shown), total=len(rows)))
-        if by == "stage" and stages:
+        asked = by in more and found.customers
+        bars(found, by, more[by]() if asked else found.spread[found.spread["dimension"] == by])
+        if by == "stage" and stages and found.customers:
             st.caption(stages)
+
+
+def bars(found: Any, by: str, rows: pd.DataFrame, *, key: str = "segment_spread") -> None:
+    """The segment against everyone by one dimension; `rows` have value, customers, everyone."""
+    if not found.customers:
+        st.caption(_("Nobody fits, so there is nothing to compare."))
+        return
+    shown = rows.head(MOST_BARS)
+    shares = [n / found.customers for n in shown["customers"]]
+    charts.compared(
+        [value_name(by, value) for value in shown["value"]],
+        shares,
+        [n / found.everyone for n in shown["everyone"]],
+        [f"{format.percent(share)} · {format.number(n)}" for share, n in zip(shares, shown["customers"], strict=True)],
+        of_whom=_("This segment"),
+        others_of_whom=_("Everyone"),
+        key=key,
+        alt=_("Share of customers, this segment and everyone"),
+    )
+    if len(rows) > len(shown):
+        st.caption(_("The first {n} of {total}.").format(n=len(shown), total=len(rows)))
 
 
 def dimensions_of(keys: Sequence[str]) -> dict[str, str]:
@@ -95,6 +103,15 @@ def value_name(dimension: str, value: str) -> str:
     if dimension == "stage":
         return _(STAGE_NAMES[Stage(value)])
     return wording.translated(value) if value else _("not known")
+
+
+def unkept(one: Any, *, ready: bool) -> str:
+    """Why a board cannot keep what is shown of a segment, in a sentence; '' where it can."""
+    if segment_source.PARAMETER in st.query_params or not (one or ready):
+        return _("A board keeps what is shown of saved and ready-made segments. Save the segment first.")
+    if one and (one.problem or one.archived_at):
+        return _("This segment cannot be read or is archived, so a board would show nothing of it.")
+    return ""
 
 
 def unreadable(problem: str, one: Any) -> None:

@@ -22,6 +22,7 @@ from db.embedded import EmbeddedError
 from db.errors import KehuError, Unavailable
 from db.terminal import (
     admin,
+    boards,
     bulk,
     campaign_start,
     campaigns,
@@ -46,6 +47,7 @@ COMMANDS = (
     *segments.COMMANDS,
     *segment_sets.COMMANDS,
     *explorer.COMMANDS,
+    *boards.COMMANDS,
     *campaigns.COMMANDS,
     *campaign_start.COMMANDS,
     *history.COMMANDS,
@@ -73,6 +75,7 @@ def parser() -> Parser:
     about = {
         "users": _("the people who use Kehu"),
         "segment": _("customers who fit a rule"),
+        "board": _("charts that people keep side by side"),
         "campaign": _("campaigns that are started from a list"),
         "tasks": _("what is to be done with customers"),
         "customers": _("what happens with customers"),

@@ -107,7 +107,7 @@ MEANINGS: Mapping[Permission, str] = {
     P.TASKS_READ: N_("see tasks and the day's screen"),
     P.USERS_MANAGE: N_("add users, give roles and teams, issue links, sign users out"),
     P.USERS_READ: N_("see who owns which customer"),
-    P.VIEWS_EDIT: N_("keep, share and change views of lists of one's own, choose columns"),
+    P.VIEWS_EDIT: N_("keep, share and change views of lists and boards of one's own, choose columns"),
 }
 SCOPES: Mapping[Role, str] = {
     Role.SALES: N_("the customers they own"),

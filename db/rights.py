@@ -198,6 +198,8 @@ def _personal_grants(table: Table) -> Iterator[str]:
     people = "kehu_scoped kehu_views" if apart else "kehu_scoped kehu_views kehu_masked kehu_author"
     yield from _policy(table, "mine", people + " kehu_author" if apart else people, mine)
     seen = {"shared": "visibility = 'shared'"}
+    if "of" in table.info:  # asked as the reader, under the policies of what it is part of
+        seen = {"part": "EXISTS (SELECT FROM public.{} AS w WHERE w.id = {})".format(*table.info["of"])}
     if table.info.get("team"):
         seen["team"] = "visibility = 'team' AND owner_id = ANY(public.my_team())"
     if table.info.get("rules"):
@@ -492,13 +494,13 @@ def _functions_of_undo() -> Iterator[str]:
         "SELECT h.* FROM changes AS h JOIN change_sets AS s ON s.id = h.change_set_id "
         "WHERE s.id = of_set AND s.actor_id = {me} AND (h.customer_id IS NOT NULL "
         "AND current_setting('role') <> 'kehu_author' AND NOT EXISTS (SELECT FROM customers AS c "
-        "WHERE c.id = h.customer_id) OR h.table_name = 'segments' "
-        "AND NOT EXISTS (SELECT FROM segments AS g WHERE g.id = h.row_id) OR h.table_name = 'saved_views' "
-        "AND NOT EXISTS (SELECT FROM saved_views AS g WHERE g.id = h.row_id) OR h.table_name = 'cluster_models' "
-        "AND NOT EXISTS (SELECT FROM cluster_models AS g WHERE g.id = h.row_id) OR h.table_name = 'campaigns' "
-        "AND NOT EXISTS (SELECT FROM campaigns AS g WHERE g.id = h.row_id))",
+        "WHERE c.id = h.customer_id) OR {gone})",
         editors,
         me=_ME,
+        gone=sql.SQL(" OR ").join(
+            sql.SQL(f"h.table_name = '{t}' AND NOT EXISTS (SELECT FROM {t} AS g WHERE g.id = h.row_id)")
+            for t in OWNED_TABLES
+        ),
     )
     # The sets that touched one customer: who sees the customer sees them. Asked of the set, as the views do, the answer
     # would look through all customers of a load.
@@ -570,10 +572,8 @@ def statements() -> list[str]:
         "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO kehu_scoped, kehu_views, kehu_admin, kehu_gate, "
         "kehu_worker"
     )
-    found.append(
-        "GRANT USAGE, SELECT ON SEQUENCE campaigns_id_seq, segments_id_seq, saved_views_id_seq, cluster_models_id_seq, "
-        "change_sets_id_seq, changes_id_seq TO kehu_author"
-    )
+    written = _names(f"{name}_id_seq" for name in (*OWNED_TABLES, "change_sets", "changes"))
+    found.append(_do("GRANT USAGE, SELECT ON SEQUENCE {written} TO kehu_author", written=written))
     found += list(_functions())
     found += list(_author_grants())
     found.append("REVOKE ALL ON SCHEMA public FROM PUBLIC")

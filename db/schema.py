@@ -5,7 +5,8 @@ info["rule"] is one of
     child       belongs to a customer: scoped roles reach it only through a view under the customer's policy
     rollup      sums keyed by owner_id: row-level security by owner_id
     shared      everybody who is signed in may read it
-    personal    a user's own, which may be shared: others read it then; with info["team"] the owner's team may, too
+    personal    a user's own, which may be shared: others read it then; with info["team"] the owner's team may, too;
+                with info["of"], a table and a column, it is part of a row there, and read by who reads that row
     own         a user's own, read and written by nobody else; the worker may remove it unread. With info["everybody"]
                 the masked roles have such rows too, and the worker has no part in them
     record      history: append-only; scoped roles see what concerns their customers
@@ -49,6 +50,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from db import (
     columns,
     schema_around,
+    schema_boards,
     schema_campaigns,
     schema_clusters,
     schema_definitions,
@@ -438,6 +440,7 @@ definition_versions = schema_definitions.definition_versions
 # --- views and preferences: db/schema_views.py ------------------------------------------------------------------------
 
 saved_views = schema_views.saved_views
+boards, board_cards = schema_boards.boards, schema_boards.board_cards
 preferences = schema_views.preferences
 
 # --- derived: db/schema_derived.py -----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The derived tables behind the explorer: what customers bought by month and together, their classes; see db/schema.py."""
+"""The derived tables behind the explorer: what customers bought by month and together, and their classes."""
 
 from __future__ import annotations
 

@@ -124,6 +124,14 @@ SCREENS: tuple[Screen, ...] = (
         N_("The rules of the stages and the bounds of the scores: try others, see what they change, compare versions."),
     ),
     Screen(
+        "insight",
+        "board",
+        N_("My board"),
+        ":material/dashboard:",
+        Permission.VIEWS_EDIT,
+        N_("Charts kept from cohorts, repeat purchases, clusters and segments, side by side and always as of now."),
+    ),
+    Screen(
         "customers",
         "customers",
         N_("Customers"),

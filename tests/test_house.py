@@ -17,6 +17,7 @@ FOLDERS = ("analytics", "api", "components", "db", "deploy", "pages", "worker")
 # What each folder may import beside the standard library and itself. A name with a dot is a module, else all of it.
 LEAVES = {
     "db.around_words",
+    "db.board_charts",
     "db.clock",
     "db.cluster_values",
     "db.column_names",
@@ -50,6 +51,12 @@ MAY_IMPORT = {
 ALSO = {
     "analytics/clusters.py": {"threadpoolctl"},  # the library's threads
     "app.py": {"pages"},  # the address of the first screen
+    "components/board_drawings.py": {  # hands their functions to read; the same arithmetic as on the screens
+        *("analytics", "db.campaigns", "db.clusters", "db.cohorts", "db.repeats", "db.segment_moves"),
+        *("db.segment_sets", "db.segment_spread", "db.segments"),
+    },
+    "components/board_keep.py": {"db.boards"},  # hands its functions to read and write
+    "components/board_view.py": {"db.boards"},  # hands its functions to read and write
     "components/campaign_start.py": {"db.campaign_start", "db.segments"},  # hands their functions to read and write
     "components/consent_view.py": {"db.consents"},  # hands its functions to read and write
     "components/customer_files.py": {"db.attachments"},  # hands its functions to read and write
@@ -134,6 +141,7 @@ ALSO = {
     "db/held_columns.py": {"numpy"},
     "db/held_loading.py": {"numpy"},
     "db/held_rules.py": {"numpy"},
+    "db/held_stages.py": {"numpy"},
     "db/past_classes.py": {"numpy"},  # everybody's figures, a day at a time
     "db/segments.py": {"numpy"},  # asks them
     "db/bulk.py": {"pyarrow"},  # the fastest way to a CSV for COPY

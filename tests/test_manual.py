@@ -28,6 +28,7 @@ from db import (
     around_words,
     attachments,
     baskets,
+    boards,
     bulk_actions,
     campaign_start,
     campaigns,
@@ -124,6 +125,7 @@ LIMITS: dict[str, tuple[int, ...]] = {
         lifecycle.DEFAULT.lost_days,
         *(days // 7 for days in period.PRESETS.values()),
     ),
+    "board": (boards.MOST_CARDS, boards.MOST_BOARDS, boards.MOST_NAME, boards.MOST_TITLE, boards.MOST_DELETED),
     "affinity": (
         *(affinity_view.DRAWN, affinity_view.LISTED, affinity.MOST_MONTHS, explorer_view.PAGE),
         *(baskets.MOST_CATEGORIES, of_page("affinity", "LEAST")),

@@ -79,7 +79,7 @@ else:
 kept = data.read(clusters.kept, viewer=viewer)
 if kept:
     st.markdown("**" + _("Kept clusters · open one as a segment") + "**")
-    archived = view.kept(kept, zone=settings.time_zone)
+    archived = view.kept(kept, zone=settings.time_zone, viewer=viewer)
     if archived:
         with page.guard():
             done = data.write(clusters.archive, actor=viewer, clusters_id=archived, screen="clusters")

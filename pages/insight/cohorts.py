@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from analytics import cohorts as arithmetic
+from components import board_keep, controls, data, explain, explorer_view, format, page, wording
 from components import cohorts_view as view
-from components import controls, data, explain, explorer_view, format, page, wording
 from db import cohorts, explorer
 from db.metrics import COHORT_METRICS
 from db.permissions import Permission
@@ -16,9 +16,7 @@ viewer = page.require(Permission.SEGMENTS_READ)
 
 settings, today = page.settings(), page.today()
 top = st.container()
-spans = {"6": _("6 months"), "12": _("12 months"), "24": _("24 months"), "36": _("36 months")}
-measures = {"customers": _("Customers"), "revenue": _("Revenue"), "orders": _("Orders")}
-units = {"percent": _("Percent"), "absolute": _("Absolute")}
+spans, measures, units = explorer_view.spans(), view.measures(), view.units()
 with st.container(horizontal=True, vertical_alignment="bottom", key="kehu_filters"):
     label = _("First purchases of the last")
     span = controls.switch("cohorts_span", label, list(spans), spans.__getitem__, default="12")
@@ -33,6 +31,7 @@ groups = {whose: data.read(cohorts.cohorts, rule=whose.rule, **question) for who
 filters = wording.line(spans[span], explorer_view.named(of, against), note)
 fresh = wording.freshness(groups[of].waiting_since)
 with top, page.heading(_("Cohorts"), explain.context(viewer, filters, fresh, wording.demo(settings.demo_days))):
+    board_keep.button(viewer, "cohorts")
     explain.share(viewer)
     below = _("The people behind a cell are listed below.")
     explain.about(COHORT_METRICS.values(), filters=filters, fresh=fresh, rows=below)

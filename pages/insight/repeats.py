@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from analytics import survival
-from components import controls, data, explain, explorer_view, format, page, wording
+from components import board_keep, controls, data, explain, explorer_view, format, page, wording
 from components import repeats_view as view
 from db import explorer, repeats
 from db.metrics import REPEAT_METRICS
@@ -17,8 +17,7 @@ viewer = page.require(Permission.SEGMENTS_READ)
 LEAST = 10
 settings, today = page.settings(), page.today()
 top = st.container()
-spans = {"6": _("6 months"), "12": _("12 months"), "24": _("24 months"), "36": _("36 months")}
-steps = view.steps()
+spans, steps = explorer_view.spans(), view.steps()
 with st.container(horizontal=True, vertical_alignment="bottom", key="kehu_filters"):
     label = _("First purchases of the last")
     span = controls.switch("repeats_span", label, list(spans), spans.__getitem__, default="12")
@@ -35,6 +34,7 @@ filters = wording.line(spans[span], steps[step], explorer_view.named(of, against
 fresh = wording.freshness(found.waiting_since)
 context = explain.context(viewer, filters, fresh, wording.demo(settings.demo_days))
 with top, page.heading(_("Repeat purchases"), context):
+    board_keep.button(viewer, "repeats")
     explain.share(viewer)
     below = _("The people who have not ordered again are listed below.")
     explain.about(REPEAT_METRICS.values(), filters=filters, fresh=fresh, rows=below)

@@ -8,10 +8,12 @@ import streamlit as st
 
 from analytics.reasons import reason
 from components import (
+    board_keep,
     bulk_bar,
     controls,
     data,
     explain,
+    explorer_view,
     lifecycle_view,
     page,
     places,
@@ -33,26 +35,25 @@ from db.words import _
 
 viewer = page.require(Permission.SEGMENTS_READ)
 
-PAGE = 20
-settings, today = page.settings(), page.today()
+PAGE, settings, today = 20, page.settings(), page.today()
 asked, code = st.query_params.get("id", ""), st.query_params.get("segment_ready", "")
 one, ready, notes = None, saved_segments.ready().get(code), []
 places.link("segments", _("Segments"), icon=":material/arrow_back:")
 if asked:
-    legible = asked.isascii() and asked.isdecimal() and len(asked) < 19
     try:
-        one = data.read(saved_segments.get, viewer=viewer, segment_id=int(asked) if legible else 0)
+        one = data.read(saved_segments.get, viewer=viewer, segment_id=view.number(asked))
     except NotFound:
         if source.PARAMETER not in st.query_params:
             raise
         notes = [_("the link's segment is not shared with you; its rule is")]
 begun = source.source(one, code, ready[1] if ready else None)
 fresh = wording.freshness(data.read(campaigns.waiting_since, viewer=viewer))
-notes += [*view.notes(one, ready=bool(ready)), fresh, wording.demo(settings.demo_days)]
+notes += (*view.notes(one, ready=bool(ready)), fresh, wording.demo(settings.demo_days))
 title = wording.plain(one.name) if one else ready[0] if ready else _("New segment")
 with page.heading(title, explain.context(viewer, *notes)):
-    below = _("The customers who fit are listed below.")
-    explain.about(SEGMENT_METRICS.values(), filters=_("The rule, in words beside it"), fresh=fresh, rows=below)
+    board_keep.button(viewer, "segment", problem=view.unkept(one, ready=bool(ready)))
+    told = {"filters": _("The rule, in words beside it"), "rows": _("The customers who fit are listed below.")}
+    explain.about(SEGMENT_METRICS.values(), **told, fresh=fresh)
 
 
 @page.fragment
@@ -67,8 +68,8 @@ def work() -> None:
     choices = segment_choices.Choices(viewer, fields=source.fields(), rule=source.rule())
     left, right = st.columns([7, 5])
     with left:
-        fields = segment_choices.visible(viewer)
-        effects = rule_builder.draw(draft, fields=fields, choices=choices, numbers=source.number)
+        seen = {"fields": segment_choices.visible(viewer), "choices": choices, "numbers": source.number}
+        effects = rule_builder.draw(draft, **seen)
         rule = source.settle()
         segment_actions.editing(rule, key=source.fingerprint(rule), viewer=viewer)
     question = {"viewer": viewer, "rule": rules.written(rule), "today": today}
@@ -85,8 +86,8 @@ def work() -> None:
             carry_out(*act, rule=rule)
     bulk_bar.of_rule(viewer, rule=question["rule"], total=found.customers)
     number = min(controls.page_number("segment_page", question["rule"]), max(1, -(-found.customers // PAGE)))
-    offset = (number - 1) * PAGE
-    rows = data.read(segments.preview, **question, offset=offset, limit=PAGE, total=found.customers).rows
+    piece = {"offset": (number - 1) * PAGE, "limit": PAGE, "total": found.customers}
+    rows = data.read(segments.preview, **question, **piece).rows
     shown = {"number": number, "page_size": PAGE, "currency": settings.currency, "hidden": viewer.masked}
     view.people(rows, found.customers, stages={s.value: _(STAGE_NAMES[s]) for s in Stage}, **shown)
     # Last: it counts many rules, and nothing above waits for it.
@@ -111,6 +112,7 @@ def carry_out(what: str, values: dict, *, rule: rules.Group) -> None:
 
 
 work()
+explorer_view.links(one, code if ready else "")
 if one:
     segment_life.draw(one, viewer=viewer, zone=settings.time_zone, today=today)
     with st.expander(_("History"), icon=":material/history:"):

@@ -9,6 +9,7 @@ from components import (
     controls,
     data,
     explain,
+    explorer_view,
     format,
     page,
     places,
@@ -44,21 +45,12 @@ if kind in ("", "ready"):
     found += [(one.name, one.rule, {"segment_ready": code}, None) for code, one in ready.items()]
 
 fresh = wording.freshness(data.read(campaigns.waiting_since, viewer=viewer))
-with top:
-    actions = page.heading(
-        _("Segments"),
-        explain.context(
-            viewer,
-            _("Counted exactly, now, among your customers") if viewer.scoped else _("Counted exactly, now"),
-            fresh,
-            wording.demo(settings.demo_days),
-        ),
-    )
-    with actions:
-        explain.share(viewer)
-        explain.about(SEGMENT_METRICS.values(), filters=kinds[kind], fresh=fresh)
-        if st.button(_("New segment"), icon=":material/add:", type="primary", key="segments_new"):
-            places.go("segment")
+counted = _("Counted exactly, now, among your customers") if viewer.scoped else _("Counted exactly, now")
+with top, page.heading(_("Segments"), explain.context(viewer, counted, fresh, wording.demo(settings.demo_days))):
+    explain.share(viewer)
+    explain.about(SEGMENT_METRICS.values(), filters=kinds[kind], fresh=fresh)
+    if st.button(_("New segment"), icon=":material/add:", type="primary", key="segments_new"):
+        places.go("segment")
 if not found:
     st.info(_("No segment here yet. Build one with “New segment”, or begin with a ready-made one."))
     st.stop()
@@ -66,8 +58,8 @@ if not found:
 number = min(controls.page_number("segments_page", f"{kind} {group}"), -(-len(found) // PAGE))
 shown = found[(number - 1) * PAGE : number * PAGE]
 written = (*(rules.written(rule) for _name, rule, _where, _one in shown), rules.written(rules.EVERYONE))
-*counted, everyone = data.read(segments.counts, viewer=viewer, rules=written, today=today)
-counts = [None if one and one.problem else n for n, (*_rest, one) in zip(counted, shown, strict=True)]
+*numbers, everyone = data.read(segments.counts, viewer=viewer, rules=written, today=today)
+counts = [None if one and one.problem else n for n, (*_rest, one) in zip(numbers, shown, strict=True)]
 frame = pd.DataFrame(
     {
         "name": [name for name, _rule, _where, _one in shown],
@@ -115,6 +107,7 @@ if picked.row is not None:
             none = _("hidden from your role") if segment_choices.hidden(rule, viewer) else _("not counted: too slow")
             st.metric(_("Customers who fit"), format.number(n) if n is not None else none)
         places.link("segment", _("Open"), icon=":material/open_in_full:", **where)
+        explorer_view.links(one, where.get("segment_ready", ""))
 named = {("s" + where["id"]) if one else where["segment_ready"]: (name, rule) for name, rule, where, one in found}
 readable = {code: kept for code, kept in named.items() if not segment_choices.hidden(kept[1], viewer)}
 segment_sets_view.draw(readable, viewer=viewer, today=today)

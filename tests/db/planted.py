@@ -13,6 +13,7 @@ from sqlalchemy import ColumnClause, Connection, Text, cast, column, insert, sel
 from db import (
     addresses,
     attachments,
+    boards,
     changes,
     clock,
     connection,
@@ -54,6 +55,8 @@ class Planted:
     file: int
     tag: int
     view: int
+    board: int
+    card: int
     order: int
     saved: int
     removed: int
@@ -171,6 +174,7 @@ def _plant_customer(people: make.People, who: str) -> Planted:
         tag_id = conn.scalar(select(schema.changes.c.row_id).where(schema.changes.c.change_set_id == tagged)) or 0
         searched = {"search": f"zekret{who}", "f_secret": f"zekret{who}", "region": f"Plain{who}"}
         view_id, _set = saved_views.add(conn, actor=actor, name=f"Plain{who}", params=searched)
+        card_id, board_id = _plant_board(conn, actor, who)
         reasoned = changes.start(
             conn, actor=actor, command="t", permission=P.CUSTOMERS_EDIT, source="screen", reason=f"zekret{who} asked"
         )
@@ -190,8 +194,14 @@ def _plant_customer(people: make.People, who: str) -> Planted:
         }
         session_id = conn.scalar(insert(schema.app_sessions).values(**session).returning(schema.app_sessions.c.id))
     assert saved.change_set_id
-    around = (note_id, call_id, task_id, contact_id, address_id, file_id, tag_id, view_id)
+    around = (note_id, call_id, task_id, contact_id, address_id, file_id, tag_id, view_id, board_id, card_id)
     return Planted(customer_id, *around, order_id, saved.change_set_id, removed, session_id or 0)
+
+
+def _plant_board(conn: Connection, actor: Viewer, who: str) -> tuple[int, int]:
+    shown: dict[str, Any] = {"chart": "cohorts", "params": {"cohorts_segment": f"plain{who}"}, "title": f"Plain{who}"}
+    card_id, board_id, _set = boards.keep(conn, actor=actor, board_name=f"Plain{who}", **shown)
+    return card_id, board_id
 
 
 def _plant_facts(conn: Connection, who: str, customer_id: int) -> int:

@@ -426,7 +426,7 @@ def test_a_scope_without_owners_sees_nothing(people: make.People, planted: dict[
                 "basket_sums",
             ):
                 assert make.count(conn, name) == 0
-            # A view that one keeps is no customer's.
-            assert set(conn.scalars(select(schema.changes.c.table_name))) <= {"saved_views"}
+            # A view or a board that one keeps is no customer's.
+            assert set(conn.scalars(select(schema.changes.c.table_name))) <= {"board_cards", "boards", "saved_views"}
     with pytest.raises(NotFound), begin(Viewer(people.ann.user_id, "ann", Role.SALES)) as conn:
         customer.get(conn, viewer=people.ann, customer_id=planted["ann"].customer, today=TODAY)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 import db
-from db import clusters, connection, preferences, rights, saved_segments, saved_views, schema
+from db import boards, clusters, connection, preferences, rights, saved_segments, saved_views, schema
 from db.embedded import Server
 from db.permissions import DATABASE_ROLE, SEARCH_PATH, WORKER, WRITING_ROLE, Viewer
 from tests import conftest, make
@@ -167,6 +167,8 @@ EXPECTED: dict[str, dict[str, str]] = {
         "public.generations": READ,
         "public.interval_sums": READ,
         "public.preferences": WRITE,
+        "public.board_cards": WRITE,
+        "public.boards": WRITE,
         "public.saved_views": WRITE,
         "public.segment_states": READ,
         "public.segment_touches": "INSERT",
@@ -194,6 +196,8 @@ EXPECTED: dict[str, dict[str, str]] = {
         "public.interval_sums": READ,
         "public.preferences": READ,
         "public.segment_states": READ,
+        "public.board_cards": READ,
+        "public.boards": READ,
         "public.cluster_models": READ,
         "public.segments": READ,
         "public.stage_sums": READ,
@@ -207,6 +211,8 @@ EXPECTED: dict[str, dict[str, str]] = {
         "public.changes": "INSERT SELECT",
         "public.custom_fields": READ,
         "public.preferences": WRITE,
+        "public.board_cards": WRITE,
+        "public.boards": WRITE,
         "public.cluster_models": WRITE,
         "public.saved_views": WRITE,
         "public.segments": WRITE,
@@ -262,6 +268,8 @@ def test_whatever_holds_a_customers_id_has_row_level_security_and_is_not_granted
         privileges = direct.get(f"public.{name}", "")
         # These are held to the owner by their own policy.
         by_owner = name in (
+            "board_cards",
+            "boards",
             "campaign_sums",
             "campaigns",
             "cluster_models",
@@ -385,6 +393,8 @@ def full(server: Server, template: str) -> Iterator[tuple[make.People, dict[str,
         for viewer, visibility in ((people.bo, "team"), (people.bo, "shared"), (people.ann, "private")):
             with connection.begin(viewer, write=True) as conn:
                 saved_views.add(conn, actor=viewer, name=visibility, params={}, visibility=visibility)
+                board_id, _set = boards.add(conn, actor=viewer, name=visibility, visibility=visibility)
+                boards.keep(conn, actor=viewer, chart="repeats", params={}, title="x", board_id=board_id)
                 preferences.choose(conn, actor=viewer, key=preferences.CUSTOMER_COLUMNS, value=[])
         yield people, planted
 
@@ -479,6 +489,17 @@ def _writes(
         yield "saved_views", named, {"o": owner}
         yield "preferences", wanted, {"o": owner}
     yield "saved_views", "UPDATE saved_views SET name = 'x'", {}
+    begun_by = "INSERT INTO boards (owner_id, name, created_at, updated_at) VALUES (:o, 'x', '2026-1-1', '2026-1-1')"
+    kept_on = (
+        "INSERT INTO board_cards (board_id, owner_id, position, chart, created_at, updated_at) "
+        "SELECT min(id), :o, 1, 'x', '2026-1-1', '2026-1-1' FROM boards WHERE owner_id = :of"
+    )
+    for owner in (viewer.user_id, people.bo.user_id):
+        yield "boards", begun_by, {"o": owner}
+        for of in (viewer.user_id, people.bo.user_id):
+            yield "board_cards", kept_on, {"o": owner, "of": of}
+    yield "boards", "UPDATE boards SET visibility = 'shared'", {}
+    yield "board_cards", "UPDATE board_cards SET title = 'x'", {}
     yield "drafts", "UPDATE drafts SET version = 9", {}
     yield "drafts", "DELETE FROM drafts WHERE updated_at > '2000-1-1'", {}
     queued = "INSERT INTO touched_customers (customer_id, touched_at) VALUES (1, '2026-1-1')"

@@ -15,11 +15,13 @@ import pytest
 from sqlalchemy import insert, select
 from sqlalchemy.engine import make_url
 
-from db import clock, connection, schema
+from db import boards, clock, connection, schema
 from db.__main__ import COMMANDS, parser
+from db.connection import begin
 from db.embedded import Server
 from db.errors import Conflict, Invalid, NotFound, Refused, Unavailable
 from db.terminal.command import Usage
+from tests import make
 from tests.db.terminal.calling import MANUAL, Run, Shop, database
 
 # --- the manual ------------------------------------------------------------------------------------------------------
@@ -74,7 +76,7 @@ def test_the_manual_names_every_exit_code() -> None:
     assert listed == {0, 1, 130, 141} | errors
 
 
-def test_the_manual_names_every_key_of_every_document(run: Run, shop: Shop, rule: Path) -> None:
+def test_the_manual_names_every_key_of_every_document(run: Run, shop: Shop, rule: Path, people: make.People) -> None:
     made = run("customer", shop.ann, "--set", "city=Rome", "--json").document["change_set_ids"][0]
     kept = run("segment", "save", "Everyone", rule, "--json").document["id"]
     run("tasks", "add", shop.ann, "x")
@@ -85,6 +87,9 @@ def test_the_manual_names_every_key_of_every_document(run: Run, shop: Shop, rule
         window = {"starts_on": date(2026, 11, 1), "ends_on": date(2026, 11, 12)}
         one = insert(schema.campaigns).values(name="Spring", **window, **stamps).returning(schema.campaigns.c.id)
         campaign_id = conn.scalar(one)
+    shown = {"chart": "segment_spread", "params": {"id": str(kept)}, "title": "Everyone", "board_name": "Monday"}
+    with begin(people.root, write=True) as conn:
+        _card, board, _set = boards.keep(conn, actor=people.root, **shown)
     calls = {
         "search": ["search", "zhang"],
         "said": ["said", "x"],
@@ -125,6 +130,8 @@ def test_the_manual_names_every_key_of_every_document(run: Run, shop: Shop, rule
         "campaign start": ["campaign", "start", "Autumn", "--segment", kept, "--channel", "phone", "--unasked"],
         "campaign show": ["campaign", "show", campaign_id + 1],
         "cohorts": ["cohorts"],
+        "board list": ["board", "list"],
+        "board show": ["board", "show", board],
         "changes": ["changes"],
         "undo": ["undo", made],
         "users list": ["users", "list"],

@@ -205,6 +205,8 @@ CALLS: dict[str, tuple[Permission, ...]] = {
     ),
     "campaign show 1": (Permission.CAMPAIGNS_READ,),
     "cohorts": (Permission.SEGMENTS_READ,),
+    "board list": (Permission.VIEWS_EDIT,),
+    "board show 1": (Permission.VIEWS_EDIT,),
     "changes": (Permission.CHANGES_READ,),
     "changes 1": (Permission.CHANGES_READ,),
     "changes --customer {bo}": (Permission.CUSTOMERS_READ,),

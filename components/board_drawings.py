@@ -1,0 +1,244 @@
+"""How each chart of db/board_charts.py is drawn on a card: asked anew, with the rights of whoever looks at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import Any
+
+import streamlit as st
+
+from analytics import cohorts as arithmetic
+from analytics import survival
+from components import (
+    cluster_view,
+    cohorts_view,
+    data,
+    explorer_view,
+    format,
+    page,
+    repeats_view,
+    segment_life,
+    segment_sets_view,
+    segment_view,
+    wording,
+)
+from components.explorer_view import Whose
+from db import (
+    board_charts,
+    campaigns,
+    cluster_values,
+    clusters,
+    cohorts,
+    repeats,
+    segment_moves,
+    segment_sets,
+    segment_spread,
+    segments,
+)
+from db.errors import NotFound
+from db.permissions import Viewer
+from db.segment_moves import COURSES
+from db.words import _, ngettext
+
+LEAST = 10
+"""Customers whom a curve of repeat purchases rests on at least, as on its screen."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a card is asked to draw: `params` of the chart's screen, and the `key` of its widget."""
+
+    viewer: Viewer
+    today: date
+    currency: str
+    key: str
+    chart: str
+    params: Mapping[str, str]
+
+    def choice(self, name: str, known: Sequence[str], usual: str) -> str:
+        """A parameter, where it is one of the known values."""
+        found = self.params.get(name, usual)
+        return found if found in known else usual
+
+    @cached_property
+    def groups(self) -> tuple[Whose, ...]:
+        """Everyone or the segments, in their order. Raises NotFound for what is not the viewer's."""
+        chart, known = board_charts.CHARTS[self.chart], explorer_view.known(self.viewer)
+        codes = list(board_charts.codes(chart, self.params))
+        if chart.segments and not chart.must and not self.params.get(chart.segments[0]):
+            codes = [board_charts.EVERYONE, *codes]
+        if any(code not in known for code in codes):
+            raise NotFound(
+                _("A segment of this chart cannot be counted with your rights, or its rule cannot be read any more.")
+            )
+        return tuple(known[code] for code in codes)
+
+    @property
+    def question(self) -> dict[str, Any]:
+        """Who asks, and when."""
+        return {"viewer": self.viewer, "today": self.today}
+
+
+def draw(asked: Asked) -> None:
+    """The chart below a line that says of whom it is, what was chosen, and how fresh it is."""
+    above = st.empty()
+    above.caption(wording.line(*DRAWN[asked.chart](asked)))
+
+
+def _whose(asked: Asked) -> str:
+    of, *against = asked.groups
+    return explorer_view.named(of, against[0] if against else None)
+
+
+def _span(asked: Asked, screen: str) -> str:
+    return asked.choice(f"{screen}_span", explorer_view.SPANS, explorer_view.SPANS[1])
+
+
+# --- cohorts and repeat purchases ------------------------------------------------------------------------------------
+
+
+def _triangles(asked: Asked) -> tuple[dict[str, Any], cohorts.Cohorts, str, list[str]]:
+    span, measures = _span(asked, "cohorts"), cohorts_view.measures()
+    of_what = asked.choice("cohorts_measure", list(measures), "customers")
+    found = [data.read(cohorts.cohorts, rule=each.rule, months=int(span), **asked.question) for each in asked.groups]
+    made = {
+        whose.name: arithmetic.triangle(each.rows, of_what, cohorts=each.months, until=asked.today)
+        for whose, each in zip(asked.groups, found, strict=True)
+    }
+    fresh = wording.freshness(found[0].waiting_since)
+    return made, found[0], of_what, [_whose(asked), explorer_view.spans()[span], measures[of_what], fresh]
+
+
+def _cohorts(asked: Asked) -> list[str]:
+    made, found, of_what, said = _triangles(asked)
+    unit = asked.choice("cohorts_unit", list(cohorts_view.units()), "percent")
+    first_known = found.first_known or asked.today
+    cohorts_view.triangle(
+        next(iter(made.values())),
+        percent=unit == "percent",
+        written=lambda value: format.short(value, "money" if of_what == "revenue" else "count", asked.currency),
+        first=_("First month"),
+        unknown=found.unknown,
+        first_known=first_known,
+        key=asked.key,
+        clickable=False,
+    )
+    st.caption(_("“…”: the month is not over."))
+    return said
+
+
+def _cohorts_curve(asked: Asked) -> list[str]:
+    made, _found, of_what, said = _triangles(asked)
+    counted = of_what == "customers"
+    points = {name: arithmetic.curve(each, counted=counted) for name, each in made.items()}
+    cohorts_view.curve(points, counted=counted, key=asked.key, beside=False)
+    return said
+
+
+def _repeats(asked: Asked) -> list[str]:
+    span, steps = _span(asked, "repeats"), repeats_view.steps()
+    step = asked.choice("repeats_step", list(steps), "1")
+    more = {"step": int(step), "months": int(span), **asked.question}
+    found = {each.name: data.read(repeats.waits, rule=each.rule, **more) for each in asked.groups}
+    curves = {name: survival.kaplan_meier(each.rows, least=LEAST) for name, each in found.items()}
+    told = {name: (each, survival.median_wait(each), ()) for name, each in curves.items()}
+    sizes = {name: int(each.rows["customers"].sum()) for name, each in found.items()}
+    repeats_view.curve(told, sizes, least=LEAST, key=asked.key, beside=False)
+    first = next(iter(found.values()))
+    if first.unknown and first.known_from:
+        st.caption(repeats_view.left_out(first.unknown, first.known_from))
+    return [_whose(asked), explorer_view.spans()[span], steps[step], wording.freshness(first.waiting_since)]
+
+
+def _intervals(asked: Asked) -> list[str]:
+    found = {each.name: data.read(repeats.intervals, rule=each.rule, **asked.question) for each in asked.groups}
+    edges = list(repeats_view.EDGES)
+    binned = {
+        name: (
+            survival.binned(each.rows["days"], each.rows["intervals"], edges),
+            survival.weighted_median(each.rows["days"], each.rows["intervals"]),
+        )
+        for name, each in found.items()
+    }
+    repeats_view.intervals(binned, key=asked.key)
+    made = next(iter(found.values())).made_at
+    zone = page.settings().time_zone
+    return [_whose(asked), _("of all time"), _("as of {time}").format(time=format.instant(made, zone)) if made else ""]
+
+
+# --- clusters and segments -------------------------------------------------------------------------------------------
+
+
+def _fresh(asked: Asked) -> str:
+    return wording.freshness(data.read(campaigns.waiting_since, viewer=asked.viewer))
+
+
+def _clusters(asked: Asked) -> list[str]:
+    kept = {str(each.id): each for each in data.read(clusters.kept, viewer=asked.viewer)}
+    model = kept.get(asked.params.get(board_charts.CLUSTERS, ""))
+    if model is None:
+        raise NotFound(_(board_charts.PROBLEMS["clusters gone"]))
+    plain = dict(cluster_values.data_of(model))
+    rows = data.read(clusters.profile, model=plain, **asked.question)
+    cluster_view.averages(rows, model, currency=asked.currency)
+    return [wording.plain(model.name), _("averages of all customers with orders"), _fresh(asked)]
+
+
+def _spread(asked: Asked) -> list[str]:
+    whose = asked.groups[0]
+    by = asked.choice("segment_by", (*segments.DIMENSIONS, *segment_spread.MORE), "stage")
+    found = data.read(segments.explore, rule=whose.rule, **asked.question)
+    if by in segment_spread.MORE:
+        rows = data.read(segment_spread.spread, rule=whose.rule, by=by, **asked.question)
+    else:
+        rows = found.spread[found.spread["dimension"] == by]
+    segment_view.bars(found, by, rows, key=asked.key)
+    n = ngettext("{n} customer", "{n} customers", found.customers).format(n=format.number(found.customers))
+    return [wording.plain(whose.name), n, segment_view.dimensions_of([by])[by], _fresh(asked)]
+
+
+def _size(asked: Asked) -> list[str]:
+    whose, number = asked.groups[0], int(asked.params["id"])
+    days = asked.choice("segment_days", [str(n) for n in COURSES], str(COURSES[0]))
+    state = data.read(segment_moves.state, segment_id=number, **asked.question)
+    said = [wording.plain(whose.name), _("{n} days").format(n=days)]
+    zone = page.settings().time_zone
+    if state.began_at is None:
+        st.caption(_("Nothing is recorded of its members over time."))
+        return said
+    segment_life.members(
+        data.read(segment_moves.course, segment_id=number, days=int(days), **asked.question), key=asked.key
+    )
+    return [*said, segment_life.currency(state, zone)]
+
+
+def _overlap(asked: Asked) -> list[str]:
+    written = tuple(each.rule for each in asked.groups)
+    found = data.read(segment_sets.overlap, rules=written, **asked.question)
+    segment_sets_view.regions(found, [each.name for each in asked.groups], key=asked.key)
+    return [wording.plain(wording.listed(each.name for each in asked.groups)), _fresh(asked)]
+
+
+def _compare(asked: Asked) -> list[str]:
+    two = asked.groups[:2]
+    by = asked.choice("segments_by", segments.DIMENSIONS, "stage")
+    both = [data.read(segments.explore, rule=each.rule, **asked.question) for each in two]
+    segment_sets_view.side_by_side(both, [each.name for each in two], by)
+    return [wording.plain(wording.listed(each.name for each in two)), _fresh(asked)]
+
+
+DRAWN: Mapping[str, Callable[[Asked], list[str]]] = {
+    "cohorts": _cohorts,
+    "cohorts_curve": _cohorts_curve,
+    "repeats": _repeats,
+    "repeats_intervals": _intervals,
+    "clusters": _clusters,
+    "segment_spread": _spread,
+    "segment_size": _size,
+    "segments_overlap": _overlap,
+    "segments_compare": _compare,
+}
+"""Code of a chart → what draws it and gives the parts of the line above it."""

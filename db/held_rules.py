@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from db import rfm
+from db import calendar_periods, rfm
 from db.comparisons import OPPOSITE
 from db.fields import EPOCH, Bounds, Kind, since
 from db.funnel import Step
@@ -129,6 +129,8 @@ class Asked:
             return ~known if c.op == "empty" else known
         if c.op == "in the last":
             low, high = _day(since(self.today, c.values[0])), _day(self.today)
+        elif c.op == "during":
+            low, high = map(_day, calendar_periods.ends(c.values[0], self.today))
         else:
             first, last = _day(c.values[0]), _day(c.values[-1])
             low = {"before": NEVER + 1, "after": first + 1}.get(c.op, first)
@@ -206,9 +208,8 @@ class Asked:
     def _period(self, span: Span) -> tuple[int, int]:
         if span == Span():
             return NEVER, _LATEST
-        if span.last_days:
-            return _day(since(self.today, span.last_days)), _day(self.today)
-        return (_day(span.start) if span.start else NEVER + 1), (_day(span.end) if span.end else _LATEST)
+        start, end = span.ends(self.today)
+        return (_day(start) if start else NEVER + 1), (_day(end) if end else _LATEST)
 
     # --- what is made of columns -------------------------------------------------------------------------------------
 
@@ -259,7 +260,7 @@ HELD = frozenset({*CHOICES, "stage", *_SCORED, *_CLASSES, "email", "phone", *_DA
 """The keys of fields whose conditions need no table, by these operators."""
 _OPERATORS = frozenset(
     {"=", "<", "<=", ">", ">=", "between", "empty", "not empty", "in", "any of", "on", "before", "after", "in the last"}
-    | {"within", "reached"}
+    | {"within", "reached", "during"}
 )
 
 

@@ -15,18 +15,14 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from db import schema, tags
 from db.customer_filters import midnight
-from db.fields import CONSENT, NOTE, Kind, company_day, since
+from db.fields import CONSENT, NOTE, Kind, company_day
 from db.rules import Condition, Span
 
 
 def within(day: Any, span: Span, today: date) -> list[Any]:
     """That a day lies in a period."""
-    first, last = _ends(span, today)
+    first, last = span.ends(today)
     return [*([day >= literal(first, Date)] if first else []), *([day <= literal(last, Date)] if last else [])]
-
-
-def _ends(span: Span, today: date) -> tuple[date | None, date | None]:
-    return (since(today, span.last_days), today) if span.last_days else (span.start, span.end)
 
 
 # --- who fits --------------------------------------------------------------------------------------------------------
@@ -100,7 +96,7 @@ def _contacts(span: Span, today: date, kinds: tuple[Any, ...] = ()) -> Any:
     talked = [kind for kind in kinds if kind != NOTE]
     talks = select(i.customer_id, i.happened_on.label("day"))
     talks = talks.where(*within(i.happened_on, span, today), *([i.kind.in_(talked)] if kinds else []))
-    first, last = _ends(span, today)
+    first, last = span.ends(today)
     notes = select(n.customer_id, company_day(n.created_at).label("day"))
     notes = notes.where(
         *([n.created_at >= midnight(first)] if first else []),

@@ -17,6 +17,7 @@ FOLDERS = ("analytics", "api", "components", "db", "deploy", "pages", "worker")
 # What each folder may import beside the standard library and itself. A name with a dot is a module, else all of it.
 LEAVES = {
     "db.around_words",
+    "db.calendar_periods",
     "db.clock",
     "db.cluster_values",
     "db.column_names",

@@ -341,6 +341,7 @@ _LOOK = r"""
 LATIN = {
     *(
         "kehu",
+        "rfm",  # the model, in Chinese too
         "ctrl",
         "enter",
         "english",

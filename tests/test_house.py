@@ -96,6 +96,7 @@ ALSO = {
     "components/page.py": {"db.sessions", "db.settings"},  # the run's session
     "components/places.py": {"pages"},  # addresses of screens
     "components/reach.py": {"db.addresses", "db.contacts"},  # hands their functions to read and write
+    "components/segment_list.py": {"db.ready_segments", "db.saved_segments"},  # what it lists
     "components/segment_life.py": {  # hands their functions to read and write
         *("db.saved_segments", "db.segment_moves", "db.segments")
     },

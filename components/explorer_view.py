@@ -41,6 +41,18 @@ def choose(screen: str, viewer: Viewer) -> tuple[Whose, Whose | None, str]:
     return found[of or _EVERYONE], found.get(against), note
 
 
+def one(key: str, label: str, viewer: Viewer) -> tuple[str, Whose]:
+    """One segment or everyone, standing in the address: its code ('' for everyone), name and rule."""
+    found = _segments(viewer)
+    code = controls.select(key, label, list(found), _("Everyone"), lambda code: found[code].name)
+    return code, found.get(code, Whose(_("Everyone")))
+
+
+def called(code: str, viewer: Viewer) -> Whose | None:
+    """The segment of a code, None where the viewer does not have it."""
+    return _segments(viewer).get(code)
+
+
 def _segments(viewer: Viewer) -> Mapping[str, Whose]:
     """Code → saved and ready-made segments that this viewer may count by."""
     kept = data.read(saved_segments.saved, viewer=viewer)

@@ -19,6 +19,7 @@ from db import (
     attachments,
     bulk_actions,
     campaigns,
+    cluster_figures,
     cluster_values,
     clusters,
     cohorts,
@@ -190,7 +191,7 @@ LIMITS: dict[str, tuple[int, ...]] = {
         segment_sets.MOST_SETS,
     ),
     "clusters": (
-        clusters.MOST_FITTED,
+        cluster_figures.MOST_FITTED,
         clusters.MOST_NAME,
         clusters.MOST_KEPT,
         cluster_values.FEWEST,

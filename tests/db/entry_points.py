@@ -193,11 +193,11 @@ RULES: dict[str, Rule] = {
         P.SEGMENTS_READ, operation="union", rules=('{"all": []}', '{"any": []}'), today=TODAY, limit=9
     ),
     "segments.who": _rule(P.SEGMENTS_READ, rule='{"all": []}', today=TODAY, limit=9),
+    "cluster_figures.profile": _rule(P.SEGMENTS_READ, model=MODEL, today=TODAY),
+    "cluster_figures.sample": _rule(P.SEGMENTS_READ, features=("orders",), today=TODAY),
     "clusters.archive": _rule(P.SEGMENTS_EDIT, clusters_id=1),
     "clusters.countable": _rule(P.SEGMENTS_READ),
     "clusters.kept": _rule(P.SEGMENTS_READ),
-    "clusters.profile": _rule(P.SEGMENTS_READ, model=MODEL, today=TODAY),
-    "clusters.sample": _rule(P.SEGMENTS_READ, features=("orders",), today=TODAY),
     "clusters.save": _rule(P.SEGMENTS_EDIT, name="x", model=MODEL),
     "segment_reasons.kept": _rule(P.SEGMENTS_READ, customer_id=_customer, today=TODAY),
     "segment_reasons.weigh": _rule(P.SEGMENTS_READ, rule='{"all": []}', customer_id=_customer, today=TODAY),

@@ -20,7 +20,20 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from db import connection, words
 from db.embedded import EmbeddedError
 from db.errors import KehuError, Unavailable
-from db.terminal import admin, bulk, campaigns, care, customers, explorer, history, segment_sets, segments, tasks
+from db.terminal import (
+    admin,
+    bulk,
+    campaigns,
+    care,
+    clusters,
+    customers,
+    explorer,
+    history,
+    segment_sets,
+    segment_why,
+    segments,
+    tasks,
+)
 from db.terminal.command import Usage
 from db.terminal.output import conflict, encoded
 from db.words import _
@@ -32,7 +45,9 @@ COMMANDS = (
     *bulk.COMMANDS,
     *care.COMMANDS,
     *segments.COMMANDS,
+    *segment_why.COMMANDS,
     *segment_sets.COMMANDS,
+    *clusters.COMMANDS,
     *explorer.COMMANDS,
     *campaigns.COMMANDS,
     *history.COMMANDS,
@@ -60,6 +75,7 @@ def parser() -> Parser:
     about = {
         "users": _("the people who use Kehu"),
         "segment": _("customers who fit a rule"),
+        "cluster": _("customers who buy alike"),
         "tasks": _("what is to be done with customers"),
         "customers": _("what happens with customers"),
         "contacts": _("the people one talks to at a customer"),

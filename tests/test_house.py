@@ -117,6 +117,8 @@ ALSO = {
     "components/visit.py": {"db.sessions"},  # the session of this visit
     "db/__main__.py": {"analytics"},
     "db/terminal/campaigns.py": {"analytics"},  # intervals, as on the screens
+    "db/terminal/clusters.py": {"analytics"},  # as on the screen
+    "db/terminal/segment_why.py": {"analytics"},  # as on the screen
     "db/terminal/explorer.py": {"analytics"},  # the same arithmetic as on the screens
     "db/bench_data.py": {"numpy", "pyarrow"},  # millions of rows as columns, not one by one
     "db/bench_people.py": {"numpy", "pyarrow"},

@@ -9,11 +9,14 @@ import streamlit as st
 
 from components import controls, customer_list, data, page, places, segment_choices, tables, wording
 from db import rules, saved_segments, segments
+from db.cluster_values import SAVED
+from db.errors import NotFound
 from db.metrics import STAGE_NAMES, Stage
 from db.permissions import Permission, Viewer
 from db.words import _
 
 PAGE = 20
+MOST_DIGITS = 18
 _EVERYONE = "everyone"
 
 
@@ -49,8 +52,16 @@ def one(key: str, label: str, viewer: Viewer) -> tuple[str, Whose]:
 
 
 def called(code: str, viewer: Viewer) -> Whose | None:
-    """The segment of a code, None where the viewer does not have it."""
-    return _segments(viewer).get(code)
+    """The segment of a code, an archived one too; None where the viewer does not have it."""
+    found = _segments(viewer).get(code)
+    number = code.removeprefix(SAVED)
+    if found or number == code or not number.isdecimal() or len(number) > MOST_DIGITS:
+        return found
+    try:
+        one = data.read(saved_segments.get, viewer=viewer, segment_id=int(number))
+    except NotFound:
+        return None
+    return None if one.problem or segment_choices.hidden(one.rule, viewer) else Whose(one.name, rules.written(one.rule))
 
 
 def _segments(viewer: Viewer) -> Mapping[str, Whose]:

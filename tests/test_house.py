@@ -98,7 +98,7 @@ ALSO = {
     "components/reach.py": {"db.addresses", "db.contacts"},  # hands their functions to read and write
     "components/segment_list.py": {"db.ready_segments", "db.saved_segments"},  # what it lists
     "components/segment_life.py": {  # hands their functions to read and write
-        *("db.saved_segments", "db.segment_moves", "db.segments")
+        *("db.saved_segments", "db.segment_moves", "db.segment_uses", "db.segments")
     },
     "components/segment_sets_view.py": {  # hands their functions to read
         *("db.saved_segments", "db.segment_sets", "db.segments")

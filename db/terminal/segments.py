@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from db import clock, custom_fields, rule_words, rules, saved_segments, segments, settings, text
+from db import clock, custom_fields, rule_words, rules, saved_segments, segment_uses, segments, settings, text
 from db.connection import begin
 from db.errors import Invalid
 from db.metrics import N_
@@ -137,6 +137,7 @@ def _show(args: Namespace) -> Output:
         one = saved_segments.get(conn, viewer=viewer, segment_id=args.id)
         n = segments.count(conn, viewer=viewer, rule=rules.written(one.rule), today=_today(conn))
         said = _sentence(conn, viewer, one.rule)
+        used = segment_uses.uses(conn, viewer=viewer, segment_id=one.id)
     data = {
         "id": one.id,
         "name": one.name,
@@ -145,6 +146,10 @@ def _show(args: Namespace) -> Output:
         "shared": one.shared,
         "archived_at": one.archived_at,
         "version": one.version,
+        "kind": one.kind,
+        "folder": one.folder,
+        "tags": list(one.tags),
+        "used_by": [{"kind": use.kind, "id": use.id, "name": use.name} for use in used],
         "rule": rules.data_of(one.rule),
         "sentence": said,
         "count": n,
@@ -155,6 +160,9 @@ def _show(args: Namespace) -> Output:
             _("Description"): one.description,
             _("Owner"): one.owner,
             _("Shared"): _("yes") if one.shared else _("no"),
+            _("Folder"): one.folder,
+            _("Tags"): _(", ").join(one.tags),
+            _("Used by"): _(", ").join(use.name for use in used),
             _("Rule"): said,
             _("Customers"): out.number(n),
         }

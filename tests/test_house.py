@@ -54,6 +54,7 @@ ALSO = {
     "components/consent_view.py": {"db.consents"},  # hands its functions to read and write
     "components/customer_files.py": {"db.attachments"},  # hands its functions to read and write
     "components/bulk_bar.py": {"db.bulk_actions", "db.customer", "db.customer_filters", "db.tags"},  # hands them on
+    "components/freeze_form.py": {"db.customer_filters", "db.frozen_lists", "db.saved_segments"},  # hands it on
     "components/customer_filters.py": {  # hands them to read
         *("db.custom_fields", "db.customer_filters", "db.customers", "db.tags")
     },

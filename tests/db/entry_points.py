@@ -184,6 +184,7 @@ RULES: dict[str, Rule] = {
     "search.find": _rule(P.CUSTOMERS_READ, words=lambda ids: str(ids.customer)),
     "saved_segments.freeze": _rule(P.SEGMENTS_EDIT, name="x", ids=lambda ids: (ids.customer,)),
     "saved_segments.used_by": _rule(P.SEGMENTS_READ, segment_id=1),
+    "frozen_lists.chosen": _rule(P.SEGMENTS_EDIT, today=TODAY),
     "segment_uses.uses": _rule(P.SEGMENTS_READ, segment_id=1),
     "segment_moves.course": _rule(P.SEGMENTS_READ, segment_id=9_000_001, today=TODAY),
     "segment_moves.members": _rule(P.SEGMENTS_READ, segment_id=9_000_001),

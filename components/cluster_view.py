@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from components import charts, explorer_view, format, places, segment_source, wording
+from components import charts, explorer_view, format, places, segment_source, tables, wording
 from db.cluster_values import FEATURES, SAVED, Model
 from db.permissions import Viewer
 from db.words import _
@@ -28,7 +28,7 @@ def choice(trials: Sequence[Any], *, chosen: int, method: str, stable: bool, lea
         better = _("greater is better") if method == "kmeans" else _("smaller is better")
         told = _("{criterion}: {better}. Stability is the agreement with clusters of random samples, 1 is perfect.")
         st.caption(told.format(criterion=fit, better=better))
-        st.table(pd.DataFrame(rows).set_index(_("How many")))
+        tables.small(pd.DataFrame(rows), right=list(rows))
         if stable:
             st.caption(_("Of those with a stability of at least {n} the best was taken.").format(n=least))
         else:
@@ -60,7 +60,7 @@ def profiles(rows: pd.DataFrame, model: Model, *, currency: str, of: str = "") -
     for number in model.numbers:
         row: dict[Any, Any] = by_number.get(number, {})
         n = int(row.get("customers", 0))
-        table[_("Cluster")].append(wording.plain(model.called(number)))
+        table[_("Cluster")].append(model.called(number))
         table[_("Customers")].append(format.number(n))
         table[_("Share")].append(format.percent(n / total if total else None))
         for key, name in FEATURES.items():
@@ -68,14 +68,14 @@ def profiles(rows: pd.DataFrame, model: Model, *, currency: str, of: str = "") -
     with st.container(border=True):
         among = _("What they look like · averages of customers with orders in “{name}”").format(name=wording.plain(of))
         st.markdown("**" + (among if of else _("What they look like · averages of all customers with orders")) + "**")
-        st.table(pd.DataFrame(table).set_index(_("Cluster")))
+        tables.small(pd.DataFrame(table), right=list(table)[1:])
 
 
 def _figure(key: str, value: Any, currency: str) -> str:
     if value is None or pd.isna(value):
         return "–"
     if key in ("revenue", "basket"):
-        return wording.plain(format.money(round(value), currency))
+        return format.money(round(value), currency)
     return format.number(round(value, 1) if key == "orders" else round(value))
 
 

@@ -89,9 +89,10 @@ class _Drawing:
                 self.places[part.id] = _line(part, self)
                 continue
             with st.container(border=True, key=f"segment_card_{part.id}"):
-                with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-                    part.match = _switch(f"segment_match_{part.id}", part.match)
-                    with st.container(horizontal=True, width="content", gap=None):
+                with st.container(horizontal=True, gap="small", key=f"segment_head_{part.id}"):
+                    with st.container(horizontal=True):
+                        part.match = _switch(f"segment_match_{part.id}", part.match)
+                    with st.container(horizontal=True, width="content", gap=None, key=f"segment_ends_{part.id}"):
                         self.menu(part)
                         _remover(part, self.draft)
                 self.parts(part)
@@ -157,21 +158,23 @@ def _switch(key: str, match: str) -> str:
         format_func=named.__getitem__,
         key=f"{key}_{language()}",
         label_visibility="collapsed",
+        wrap=True,
     )
     return chosen or match
 
 
 def _line(line: Line, drawing: _Drawing) -> DeltaGenerator:
-    """One condition: a single value stands beside the comparison, a list of them below."""
+    """One condition: a single value stands beside the comparison, a list of them below, its effect last."""
     choices = drawing.choices
     with st.container(gap="xsmall", key=f"segment_line_{line.id}"):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            _field(line, drawing.fields)
-            if line.field in line.known:
-                _operator(line)
-            if line.takes in ("one", "two", "days", "words", "calendar"):
-                line.value = _value(line, choices)
-            place = st.empty()
+        # The menu and the cross keep their corner, whatever folds beside them.
+        with st.container(horizontal=True, gap="small", key=f"segment_head_{line.id}"):
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                _field(line, drawing.fields)
+                if line.field in line.known:
+                    _operator(line)
+                if line.takes in ("one", "two", "days", "words", "calendar"):
+                    line.value = _value(line, choices)
             with st.container(horizontal=True, width="content", gap=None, key=f"segment_ends_{line.id}"):
                 drawing.menu(line)
                 _remover(line, drawing.draft)
@@ -182,7 +185,7 @@ def _line(line: Line, drawing: _Drawing) -> DeltaGenerator:
             st.markdown(f":red[:material/error: {wording.plain(line.problem)}]")
         elif line.problem is not None and line.field:
             st.caption(_("Without a value this condition does not count yet."))
-    return place
+        return st.empty()
 
 
 def _remover(part: Line | Card, draft: Draft) -> None:

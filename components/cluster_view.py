@@ -55,14 +55,14 @@ def profiles(rows: pd.DataFrame, model: Model, *, currency: str, of: str = "") -
     """A row for each cluster: how many of all customers with orders, or of those of a segment, and their averages."""
     total = int(rows["customers"].sum())
     by_number = {str(row["cluster"]): row for row in rows.to_dict("records")}
-    table: dict[str, list[str]] = {_("Cluster"): [], _("Customers"): [], _("Share"): []}
+    table: dict[str, list[str]] = {_("Cluster"): [], _("Customers"): [], _("Share of all"): []}
     table |= {_(name): [] for name in FEATURES.values()}
     for number in model.numbers:
         row: dict[Any, Any] = by_number.get(number, {})
         n = int(row.get("customers", 0))
         table[_("Cluster")].append(model.called(number))
         table[_("Customers")].append(format.number(n))
-        table[_("Share")].append(format.percent(n / total if total else None))
+        table[_("Share of all")].append(format.percent(n / total if total else None))
         for key, name in FEATURES.items():
             table[_(name)].append(_figure(key, row.get(key), currency))
     with st.container(border=True):

@@ -96,7 +96,8 @@ _CSS = """
     .st-key-kehu_matrix th:not(:first-child) { writing-mode: vertical-rl; vertical-align: bottom; }
     /* Filters stand in pairs, and what was chosen from a list above it: below, nobody would look. */
     [class*="st-key-kehu_filters"] > [data-testid="stElementContainer"] { flex: 0 1 calc(50% - 0.5rem) !important; }
-    [class*="st-key-kehu_filters"] > [data-testid="stElementContainer"]:has([data-testid="stButtonGroup"]) {
+    [class*="st-key-kehu_filters"] > [data-testid="stElementContainer"]:has([data-testid="stButtonGroup"]),
+    .st-key-kehu_filters_segments > [data-testid="stElementContainer"]:has([data-testid="stTextInput"]) {
       flex-basis: 100% !important;
     }
     [data-testid="stMain"] { overflow-anchor: none; }

@@ -35,10 +35,10 @@ def options(parser: ArgumentParser, *, file: bool = False, required: bool = Fals
         which.add_argument("--rule", metavar="FILE", help=said)
 
 
-def read(conn: Connection, viewer: Viewer, args: Namespace) -> Source:
+def read(conn: Connection, asking: Viewer, args: Namespace) -> Source:
     """What the options say. Raises NotFound, and Invalid for a rule that cannot be read."""
     if args.segment is not None:
-        one = saved_segments.get(conn, viewer=viewer, segment_id=args.segment)
+        one = saved_segments.get(conn, viewer=asking, segment_id=args.segment)
         if one.problem:
             raise Invalid(one.problem)
         return Source(f"{SAVED}{one.id}", one.name, rules.written(one.rule))

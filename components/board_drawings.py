@@ -29,6 +29,7 @@ from components.explorer_view import Whose
 from db import (
     board_charts,
     campaigns,
+    cluster_figures,
     cluster_values,
     clusters,
     cohorts,
@@ -182,9 +183,13 @@ def _clusters(asked: Asked) -> list[str]:
     if model is None:
         raise NotFound(_(board_charts.PROBLEMS["clusters gone"]))
     plain = dict(cluster_values.data_of(model))
-    rows = data.read(clusters.profile, model=plain, **asked.question)
+    whose = explorer_view.called(model.of, asked.viewer) if model.of else None
+    if model.of and whose is None:
+        raise NotFound(_(board_charts.PROBLEMS["segment gone"]))
+    rows = data.read(cluster_figures.profile, model=plain, rule=whose.rule if whose else "", **asked.question)
     cluster_view.averages(rows, model, currency=asked.currency)
-    return [wording.plain(model.name), _("averages of all customers with orders"), _fresh(asked)]
+    among = _("averages of customers with orders in “{name}”").format(name=wording.plain(whose.name)) if whose else ""
+    return [wording.plain(model.name), among or _("averages of all customers with orders"), _fresh(asked)]
 
 
 def _spread(asked: Asked) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from components import controls, customer_tags, data, format, page, wording
+from components import controls, customer_tags, data, format, freeze_form, page, wording
 from db import bulk_actions, customer, tags
 from db.bulk_actions import ARCHIVE, ASSIGN, MOST_CHANGED, MOST_NAMES, RESTORE, TAG, UNTAG, Action, Chosen, Preview
 from db.customer_filters import Filters
@@ -16,20 +16,18 @@ from db.permissions import Permission, Viewer
 from db.words import _, ngettext
 
 KEY, OF_RULE = "customers_bulk", "segment_bulk"
+FREEZE = "freeze"
 
 
 def draw(viewer: Viewer, *, picked: Sequence[int], total: int, more: bool, filters: Filters, said: str) -> None:
     """The actions for the rows that are ticked, or without any for all that the filters find (`said` in words)."""
-    kinds = _kinds(viewer, filters)
+    kinds = _kinds(viewer, filters) | _keeping(viewer, filters)
     if not kinds:
         return
     n = len(picked)
-    if n:
-        label = ngettext("Change {n} chosen", "Change {n} chosen", n).format(n=format.number(n))
-    elif more:
+    if not n and more:
         return  # a search that stops counting: nobody would know who is meant
-    else:
-        label = ngettext("Change all {n} found", "Change all {n} found", total).format(n=format.number(total))
+    label = _label(n, total, keeps=list(kinds) == [FREEZE]).format(n=format.number(n or total))
     # Closed once something was chosen in it: it would lie on the dialog.
     turn = st.session_state.get(f"{KEY}_turn", 0)
     with st.popover(label, icon=":material/checklist:", key=f"{KEY}_{turn}"):
@@ -37,9 +35,33 @@ def draw(viewer: Viewer, *, picked: Sequence[int], total: int, more: bool, filte
             st.button(name, icon=icon, type="tertiary", key=f"{KEY}_{kind}", on_click=_asked, args=(kind, turn))
         st.caption(_("Tick rows to choose some of them; without a tick it is about all that the filters find."))
     asked = st.session_state.pop(f"{KEY}_asked", None)
-    if asked in kinds:
+    if asked == FREEZE and asked in kinds:
+        page.dialog(kinds[asked][0])(freeze_form.ask)(viewer, picked, total, filters, said)
+    elif asked in kinds:
         chosen = Chosen(ids=tuple(picked)) if n else Chosen(filters=filters)
         page.dialog(kinds[asked][0])(_ask)(viewer, asked, chosen, said if not n else "")
+
+
+def may_tick(viewer: Viewer) -> bool:
+    """Whether there is something that this viewer may do with customers who are ticked."""
+    return viewer.can(Permission.CUSTOMERS_EDIT) or bool(_keeping(viewer, Filters()))
+
+
+def _keeping(viewer: Viewer, filters: Filters) -> dict[str, tuple[str, str]]:
+    """Keeping them as a frozen segment: who is archived is in none."""
+    may = viewer.can(Permission.SEGMENTS_EDIT) and viewer.can(Permission.CUSTOMERS_READ)
+    return {FREEZE: (_("Keep as a frozen segment"), ":material/ac_unit:")} if may and not filters.archived else {}
+
+
+def _label(n: int, total: int, *, keeps: bool) -> str:
+    """What the bar is called; `keeps`: nothing else can be done with them."""
+    if keeps and n:
+        return ngettext("Keep {n} chosen", "Keep {n} chosen", n)
+    if n:
+        return ngettext("Change {n} chosen", "Change {n} chosen", n)
+    if keeps:
+        return ngettext("Keep all {n} found", "Keep all {n} found", total)
+    return ngettext("Change all {n} found", "Change all {n} found", total)
 
 
 def of_rule(viewer: Viewer, *, rule: str, total: int) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from components import board_keep, charts, format, places, segment_source, wording
+from components import board_keep, charts, explorer_view, format, places, segment_source, tables, wording
 from db import board_charts
-from db.cluster_values import FEATURES, Model
+from db.cluster_values import FEATURES, SAVED, Model
 from db.permissions import Viewer
 from db.words import _
 
@@ -29,7 +29,7 @@ def choice(trials: Sequence[Any], *, chosen: int, method: str, stable: bool, lea
         better = _("greater is better") if method == "kmeans" else _("smaller is better")
         told = _("{criterion}: {better}. Stability is the agreement with clusters of random samples, 1 is perfect.")
         st.caption(told.format(criterion=fit, better=better))
-        st.table(pd.DataFrame(rows).set_index(_("How many")))
+        tables.small(pd.DataFrame(rows), right=list(rows))
         if stable:
             st.caption(_("Of those with a stability of at least {n} the best was taken.").format(n=least))
         else:
@@ -40,15 +40,28 @@ def choice(trials: Sequence[Any], *, chosen: int, method: str, stable: bool, lea
             )
 
 
-def profiles(rows: pd.DataFrame, model: Model, *, currency: str) -> None:
-    """`averages` in a card of its own."""
+def made_of(n: int, total: int, of: str) -> str:
+    """Of whom the clusters were made, and who is scored by them; `of` is the segment's name, "" for everyone."""
+    if not of:
+        told = _("Made of {n} of {total} customers with orders; all of them are scored, and newcomers as they come.")
+        return told.format(n=format.number(n), total=format.number(total))
+    told = _(
+        "Made of {n} of {total} customers with orders in “{name}”; newcomers of the segment are scored as they come. "
+        "As a field of rules these clusters score everybody: the links to kept ones ask for the segment, too."
+    )
+    return wording.sentence(told.format(n=format.number(n), total=format.number(total), name=of))
+
+
+def profiles(rows: pd.DataFrame, model: Model, *, currency: str, of: str = "") -> None:
+    """`averages` in a card of its own; `of` is a segment's name, "" for everyone."""
     with st.container(border=True):
-        st.markdown("**" + _("What they look like · averages of all customers with orders") + "**")
+        among = _("What they look like · averages of customers with orders in “{name}”").format(name=wording.plain(of))
+        st.markdown("**" + (among if of else _("What they look like · averages of all customers with orders")) + "**")
         averages(rows, model, currency=currency)
 
 
 def averages(rows: pd.DataFrame, model: Model, *, currency: str) -> None:
-    """A row for each cluster: how many of all customers with orders, and their averages."""
+    """A row for each cluster: how many of all customers with orders, or of those of a segment, and their averages."""
     total = int(rows["customers"].sum())
     by_number = {str(row["cluster"]): row for row in rows.to_dict("records")}
     table: dict[str, list[str]] = {_("Cluster"): [], _("Customers"): [], _("Share of all"): []}
@@ -56,19 +69,19 @@ def averages(rows: pd.DataFrame, model: Model, *, currency: str) -> None:
     for number in model.numbers:
         row: dict[Any, Any] = by_number.get(number, {})
         n = int(row.get("customers", 0))
-        table[_("Cluster")].append(wording.plain(model.called(number)))
+        table[_("Cluster")].append(model.called(number))
         table[_("Customers")].append(format.number(n))
         table[_("Share of all")].append(format.percent(n / total if total else None))
         for key, name in FEATURES.items():
             table[_(name)].append(_figure(key, row.get(key), currency))
-    st.table(pd.DataFrame(table).set_index(_("Cluster")))
+    tables.small(pd.DataFrame(table), right=list(table)[1:])
 
 
 def _figure(key: str, value: Any, currency: str) -> str:
     if value is None or pd.isna(value):
         return "–"
     if key in ("revenue", "basket"):
-        return wording.plain(format.money(round(value), currency))
+        return format.money(round(value), currency)
     return format.number(round(value, 1) if key == "orders" else round(value))
 
 
@@ -115,10 +128,29 @@ def kept(models: Sequence[Model], *, zone: str, viewer: Viewer) -> int | None:
                         asked = model.id
             figures = wording.listed(_(FEATURES[key]) for key in model.features)
             by = _("by {name}").format(name=wording.plain(wording.person(model.owner)))
-            st.caption(wording.line(by, format.instant(model.made_at, zone), figures))
+            whose = explorer_view.called(model.of, viewer) if model.of else None
+            st.caption(wording.line(by, format.instant(model.made_at, zone), figures, _among(model, whose)))
             with st.container(horizontal=True, gap="small"):
                 for number in model.numbers:
-                    leaf = {"field": f"cluster.{model.id}", "op": "in", "value": [number]}
-                    rule = json.dumps({"all": [leaf]}, separators=(",", ":"))
+                    rule = json.dumps(_rule(model, number, whose), separators=(",", ":"))
                     places.link("segment", wording.plain(model.called(number)), **{segment_source.PARAMETER: rule})
     return asked
+
+
+def _among(model: Model, whose: explorer_view.Whose | None) -> str:
+    if not model.of:
+        return ""
+    if whose is None:
+        return _("made of a segment that you do not have: the links ask for the cluster alone")
+    return _("among “{name}”").format(name=wording.plain(whose.name))
+
+
+def _rule(model: Model, number: str, whose: explorer_view.Whose | None) -> dict[str, Any]:
+    """Who is in a cluster; of clusters of a segment who is in that, too."""
+    leaf = {"field": f"cluster.{model.id}", "op": "in", "value": [number]}
+    if whose is None:
+        return {"all": [leaf]}
+    saved = model.of.removeprefix(SAVED)
+    if saved != model.of and saved.isdecimal():
+        return {"all": [{"field": "segment", "op": "in", "value": [int(saved)]}, leaf]}
+    return {"all": [json.loads(whose.rule), leaf]}

@@ -74,6 +74,11 @@ def several(
     return tuple(chosen)
 
 
+def forget(key: str) -> None:
+    """Take a filter that cannot be chosen any more out of the URL."""
+    _publish(key, "", "")
+
+
 def whole_number(
     key: str, label: str, *, most: int, default: int | None = None, placeholder: str = "", width: int = 180
 ) -> int | None:

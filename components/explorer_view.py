@@ -10,11 +10,14 @@ from streamlit.delta_generator import DeltaGenerator
 
 from components import controls, customer_list, data, page, places, segment_choices, tables, wording
 from db import board_charts, customers, rules, saved_segments, segments
+from db.cluster_values import SAVED
+from db.errors import NotFound
 from db.metrics import STAGE_NAMES, Stage
 from db.permissions import Permission, Viewer
 from db.words import _
 
 PAGE = 20
+MOST_DIGITS = 18
 _EVERYONE = board_charts.EVERYONE
 SPANS = ("6", "12", "24", "36")
 """Months of first purchases to choose from; the second is usual."""
@@ -69,13 +72,38 @@ def links(one: saved_segments.Segment | None, code: str) -> None:
                 places.to(path, **{f"{path}_segment": code})
 
 
+def one(key: str, label: str, viewer: Viewer) -> tuple[str, Whose]:
+    """One segment or everyone, standing in the address: its code ('' for everyone), name and rule."""
+    found = _usable(viewer)
+    code = controls.select(key, label, list(found), _("Everyone"), lambda code: found[code].name)
+    return code, found.get(code, Whose(_("Everyone")))
+
+
+def called(code: str, viewer: Viewer) -> Whose | None:
+    """The segment of a code, an archived one too; None where the viewer does not have it."""
+    found = _usable(viewer).get(code)
+    number = code.removeprefix(SAVED)
+    if found or number == code or not number.isdecimal() or len(number) > MOST_DIGITS:
+        return found
+    try:
+        one = data.read(saved_segments.get, viewer=viewer, segment_id=int(number))
+    except NotFound:
+        return None
+    return None if one.problem or segment_choices.hidden(one.rule, viewer) else Whose(one.name, rules.written(one.rule))
+
+
 def known(viewer: Viewer) -> Mapping[str, Whose]:
     """Code → everyone, and the saved and ready-made segments that this viewer may count by."""
+    return {_EVERYONE: Whose(_("Everyone")), **_usable(viewer)}
+
+
+def _usable(viewer: Viewer) -> Mapping[str, Whose]:
+    """Code → saved and ready-made segments that this viewer may count by."""
     kept = data.read(saved_segments.saved, viewer=viewer)
     usable = [one for one in kept if not one.problem and not segment_choices.hidden(one.rule, viewer)]
     saved = {f"s{one.id}": Whose(one.name, rules.written(one.rule)) for one in usable}
     ready = {code: Whose(name, rules.written(rule)) for code, (name, rule) in saved_segments.ready().items()}
-    return {_EVERYONE: Whose(_("Everyone"))} | saved | ready
+    return saved | ready
 
 
 def named(whose: Whose, against: Whose | None) -> str:

@@ -58,7 +58,10 @@ _CSS = """
   :is([class*="st-key-segment_value"], [class*="st-key-kehu_filters_"]) [data-testid^="stNumberInputStep"] {
     display: none;
   }
-  [data-testid="stLayoutWrapper"]:has(> [class*="st-key-segment_ends"]) { margin-left: auto; }
+  [class*="st-key-segment_head"] { flex-wrap: nowrap !important; align-items: flex-start !important; }
+  [class*="st-key-segment_head"] > [data-testid="stLayoutWrapper"] { min-width: 0; flex: 1 1 0 !important; }
+  [data-testid="stLayoutWrapper"]:has(> [class*="st-key-segment_ends"]) { flex: none !important; margin-left: auto; }
+  [class*="st-key-segment_ends"] { flex-wrap: nowrap !important; }
   [class*="st-key-segment_card"] { padding: 0.6rem !important; }
   /* A cross says it to the eye, the word to a screen reader; the menu beside it likewise. */
   :is([class*="st-key-segment_remove"], [class*="st-key-segment_menu"], [class*="st-key-board_menu"])
@@ -79,10 +82,14 @@ _CSS = """
     .st-key-kehu_heading > :last-child { flex: none; }
   }
   @media (max-width: 640px) {
-    [class*="st-key-segment_field"] { flex: 1 1 60% !important; }
-    [class*="st-key-segment_line"] [class*="st-key-segment_ends"] { order: -1; }
-    [class*="st-key-segment_field"] { order: -2; }
-    [class*="st-key-segment_value"]:has([data-testid="stMultiSelect"]) { flex: 1 1 100% !important; }
+    /* A condition: its field, then comparison and value in one line, then what belongs to the value in lines. */
+    [class*="st-key-segment_field"], [class*="st-key-segment_value"]:has([data-testid="stMultiSelect"]) {
+      flex: 1 1 100% !important; width: 100% !important;
+    }
+    [class*="st-key-segment_op"] { flex: 1 1 52% !important; min-width: 0; }
+    [class*="st-key-segment_value"]:not(:has([data-testid="stMultiSelect"])) { flex: 1 1 30% !important; min-width: 0; }
+    [class*="st-key-segment_match"] button { padding-left: 0.55rem; padding-right: 0.55rem; }
+    [class*="st-key-segment_ends"] button { padding-left: 0.2rem; padding-right: 0.2rem; }
     [data-testid="stMainBlockContainer"] { padding: 4.3rem 1rem 4rem; }
     [data-testid="stMarkdownContainer"] table { display: block; overflow-x: auto; white-space: nowrap; }
     /* Sentences fold instead; and the names above the marks stand upright. */
@@ -93,7 +100,8 @@ _CSS = """
     .st-key-kehu_matrix th:not(:first-child) { writing-mode: vertical-rl; vertical-align: bottom; }
     /* Filters stand in pairs, and what was chosen from a list above it: below, nobody would look. */
     [class*="st-key-kehu_filters"] > [data-testid="stElementContainer"] { flex: 0 1 calc(50% - 0.5rem) !important; }
-    [class*="st-key-kehu_filters"] > [data-testid="stElementContainer"]:has([data-testid="stButtonGroup"]) {
+    [class*="st-key-kehu_filters"] > [data-testid="stElementContainer"]:has([data-testid="stButtonGroup"]),
+    .st-key-kehu_filters_segments > [data-testid="stElementContainer"]:has([data-testid="stTextInput"]) {
       flex-basis: 100% !important;
     }
     /* What no phone is wide enough for; a table beside it says the same. */

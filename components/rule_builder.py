@@ -15,7 +15,7 @@ from components import wording
 from components.rule_draft import Card, Draft, Line
 from components.segment_choices import Choices
 from components.wording import N_
-from db import rules
+from db import calendar_periods, rules
 from db.fields import FIELDS, GROUPS, OPERATORS, Kind
 from db.words import _, language
 
@@ -31,6 +31,8 @@ WORDS = {
     "after": N_("after"),
     "in the last": N_("in the last … days"),
     "not in the last": N_("not in the last … days"),
+    "during": N_("falls in"),
+    "not during": N_("does not fall in"),
     "in the next": N_("in the next … days"),
     "anniversary in the next": N_("anniversary in the next … days"),
     "any of": N_("any of"),
@@ -87,9 +89,10 @@ class _Drawing:
                 self.places[part.id] = _line(part, self)
                 continue
             with st.container(border=True, key=f"segment_card_{part.id}"):
-                with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-                    part.match = _switch(f"segment_match_{part.id}", part.match)
-                    with st.container(horizontal=True, width="content", gap=None):
+                with st.container(horizontal=True, gap="small", key=f"segment_head_{part.id}"):
+                    with st.container(horizontal=True):
+                        part.match = _switch(f"segment_match_{part.id}", part.match)
+                    with st.container(horizontal=True, width="content", gap=None, key=f"segment_ends_{part.id}"):
                         self.menu(part)
                         _remover(part, self.draft)
                 self.parts(part)
@@ -155,21 +158,23 @@ def _switch(key: str, match: str) -> str:
         format_func=named.__getitem__,
         key=f"{key}_{language()}",
         label_visibility="collapsed",
+        wrap=True,
     )
     return chosen or match
 
 
 def _line(line: Line, drawing: _Drawing) -> DeltaGenerator:
-    """One condition: a single value stands beside the comparison, a list of them below."""
+    """One condition: a single value stands beside the comparison, a list of them below, its effect last."""
     choices = drawing.choices
     with st.container(gap="xsmall", key=f"segment_line_{line.id}"):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            _field(line, drawing.fields)
-            if line.field in line.known:
-                _operator(line)
-            if line.takes in ("one", "two", "days", "words"):
-                line.value = _value(line, choices)
-            place = st.empty()
+        # The menu and the cross keep their corner, whatever folds beside them.
+        with st.container(horizontal=True, gap="small", key=f"segment_head_{line.id}"):
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                _field(line, drawing.fields)
+                if line.field in line.known:
+                    _operator(line)
+                if line.takes in ("one", "two", "days", "words", "calendar"):
+                    line.value = _value(line, choices)
             with st.container(horizontal=True, width="content", gap=None, key=f"segment_ends_{line.id}"):
                 drawing.menu(line)
                 _remover(line, drawing.draft)
@@ -180,7 +185,7 @@ def _line(line: Line, drawing: _Drawing) -> DeltaGenerator:
             st.markdown(f":red[:material/error: {wording.plain(line.problem)}]")
         elif line.problem is not None and line.field:
             st.caption(_("Without a value this condition does not count yet."))
-    return place
+        return st.empty()
 
 
 def _remover(part: Line | Card, draft: Draft) -> None:
@@ -241,6 +246,7 @@ def _value(line: Line, choices: Choices) -> Any:
         "one": lambda: _scalar(line, key, _("Value"), line.value),
         "two": lambda: _both(line, key),
         "words": lambda: _words(key, line.value),
+        "calendar": lambda: _calendar(key, line.value),
         "days": lambda: _days(f"{key}_{most}", line.value, most),
         "spanned": lambda: _spanned(line, key, choices),
         "span": lambda: _span(key, line.value or {}, {}) or None,
@@ -346,6 +352,20 @@ def _days(key: str, value: Any, most: int = rules.MOST_DAYS) -> int | None:
     return chosen
 
 
+def _calendar(key: str, value: Any) -> str:
+    known = list(calendar_periods.PERIODS)
+    chosen: str = st.selectbox(
+        _("Period"),
+        known,
+        index=known.index(value if value in known else calendar_periods.USUAL),
+        format_func=calendar_periods.label,
+        key=f"{key}_{language()}",
+        label_visibility="collapsed",
+        width=140,
+    )
+    return chosen
+
+
 def _spanned(line: Line, key: str, choices: Choices) -> dict[str, Any] | None:
     """Values and the period they are about."""
     given = line.value or {"of": []}
@@ -374,7 +394,8 @@ def _counted(key: str, given: dict[str, Any]) -> dict[str, Any] | None:
 def _span(key: str, given: dict[str, Any], spans: dict[str, str]) -> dict[str, Any]:
     """A period, as the last days or from a day to a day; `spans` is what else there is to choose."""
     spans |= {"last": _("in the last … days"), "range": _("from … to")}
-    present = "last" if "last_days" in given else "range" if {"from", "to"} & given.keys() else ""
+    spans |= {period: calendar_periods.label(period) for period in calendar_periods.PERIODS}
+    present = "last" if "last_days" in given else "range" if {"from", "to"} & given.keys() else given.get("during", "")
     span: str = st.selectbox(
         _("Period"),
         list(spans),
@@ -401,6 +422,8 @@ def _span(key: str, given: dict[str, Any], spans: dict[str, str]) -> dict[str, A
                 width=140,
             )
             found |= {name: day.isoformat()} if isinstance(day, date) else {}
+    elif span:
+        found["during"] = span
     return found
 
 

@@ -9,11 +9,12 @@ from typing import Any
 import streamlit as st
 
 from components import charts, controls, data, format, places, tables, wording
-from db import rules, saved_segments, segment_moves, segments, started_campaigns
+from db import rules, saved_segments, segment_moves, segment_uses, segments, started_campaigns
 from db.permissions import Permission, Viewer
 from db.rules import Group
 from db.saved_segments import MOST_FROZEN, Segment
 from db.segment_moves import COURSES, KEEP_DAYS, RECENT_DAYS, State
+from db.segment_uses import CLUSTERS, RULE, Use
 from db.words import _
 
 PAGE = 10
@@ -23,7 +24,7 @@ FOLDED = "segment_course_shown"
 def draw(one: Segment, *, viewer: Viewer, zone: str, today: date) -> None:
     """Everything below the rule of a kept segment."""
     asked: dict[str, Any] = {"viewer": viewer, "segment_id": one.id, "today": today}
-    used = data.read(saved_segments.used_by, viewer=viewer, segment_id=one.id)
+    used = data.read(segment_uses.uses, viewer=viewer, segment_id=one.id)
     with st.container(border=True, key="segment_life"):
         if one.frozen:
             st.markdown("**" + _("A frozen segment") + "**")
@@ -122,15 +123,29 @@ def _movers(asked: dict[str, Any], *, joined: bool, zone: str) -> None:
         controls.turner(key, number, -(-found.total // PAGE))
 
 
-def _used(used: Sequence[Segment], *, archived: bool) -> None:
+def _used(used: Sequence[Use], *, archived: bool) -> None:
+    """What uses the segment, each with the way there."""
     if not used:
+        if not archived:
+            st.caption(_("Used nowhere yet, by what you see."))
         return
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        said = _("Used in the rules of, and still counted there:") if archived else _("Used in the rules of:")
-        st.caption(said, width="content")
-        for one in used:
-            with st.container(width="content"):
-                places.link("segment", wording.plain(one.name), id=str(one.id))
+    still = _("Used in the rules of, and still counted there:")
+    said = {
+        RULE: still if archived else _("Used in the rules of:"),
+        CLUSTERS: _("Clusters were made of it:"),
+    }
+    for kind, line in said.items():
+        found = [one for one in used if one.kind == kind]
+        if not found:
+            continue
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.caption(line, width="content")
+            for one in found:
+                with st.container(width="content"):
+                    if kind == RULE:
+                        places.link("segment", wording.plain(one.name), id=str(one.id))
+                    else:
+                        places.link("clusters", wording.plain(one.name))
 
 
 def _campaigns(found: Mapping[int, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,13 +38,20 @@ WORDS = {
 NOTABLE = 0.3
 """Standard deviations from which a difference gives a cluster its name."""
 MOST_WORDS = 2
+SAVED = "s"
+"""Before the number of a saved segment."""
+_CODE = re.compile(r"[a-z0-9_]{0,60}")
 LARGEST = 1e9
 """No weight is greater."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """Clusters, the largest first. Scores as analytics/clusters.py has them: constants + Σ x linear + Σ x² squares."""
+    """Clusters, the largest first. Scores as analytics/clusters.py has them: constants + Σ x linear + Σ x² squares.
+
+    `of` is the segment whose members they were made of, "" for everyone: SAVED and its number, or the code of a
+    ready-made one.
+    """
 
     method: str
     features: tuple[str, ...]
@@ -53,6 +61,7 @@ class Model:
     linear: tuple[tuple[float, ...], ...]
     squares: tuple[tuple[float, ...], ...]
     differences: tuple[tuple[float, ...], ...]
+    of: str = ""
     id: int = 0
     name: str = ""
     owner: str = ""
@@ -96,9 +105,12 @@ def read(data: Any, **known: Any) -> Model:
         if min(scales) < 1 / LARGEST:
             raise ValueError
         constants = _row(data["constants"], clusters)
+        of = data.get("of", "")
+        if not isinstance(of, str) or not _CODE.fullmatch(of):
+            raise ValueError
     except (KeyError, TypeError, ValueError) as error:
         raise Invalid(_("These clusters cannot be read. Find them anew.")) from error
-    return Model(data["method"], features, centers, scales, constants, linear, squares, differences, **known)
+    return Model(data["method"], features, centers, scales, constants, linear, squares, differences, of, **known)
 
 
 def _row(values: Sequence[Any], width: int) -> tuple[float, ...]:
@@ -110,7 +122,7 @@ def _row(values: Sequence[Any], width: int) -> tuple[float, ...]:
 
 def data_of(model: Model) -> Mapping[str, Any]:
     """The model as plain values, as `read` takes them."""
-    return {
+    return ({"of": model.of} if model.of else {}) | {
         "method": model.method,
         "features": list(model.features),
         "centers": list(model.centers),

@@ -1,69 +1,22 @@
-"""Clusters of customers: the figures they are made of, what each looks like, and those that are kept."""
+"""Clusters of customers that are kept; what they are made of and look like is in db/cluster_figures.py."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
 from db import changes, clock, fields, schema, text
-from db.cluster_values import FEATURES, Model, data_of, read
+from db.cluster_values import Model, data_of, read
 from db.errors import Invalid, NotFound, Refused
 from db.permissions import Permission, Role, Viewer
 from db.words import _
 
-MOST_FITTED = 50_000
-"""Customers that clusters are made of; all are scored."""
 MOST_NAME = 120
 MOST_KEPT = 100
 _NAME_KEY = "cluster_models_owner_id_name_key"
-
-
-def sample(conn: Connection, *, viewer: Viewer, features: tuple[str, ...], today: date) -> tuple[pd.DataFrame, int]:
-    """The figures of at most MOST_FITTED of the viewer's customers with orders, a column each, and how many there are.
-
-    Which ones is decided by a hash of their numbers: it is as good as chance, and the same the next time.
-    """
-    viewer.require(Permission.SEGMENTS_READ)
-    _require_features(features)
-    c = schema.customers.c
-    figures = fields.figures(today)
-    total = conn.scalar(_buyers(func.count())) or 0
-    query = _buyers(*(figures[key].label(key) for key in features)).order_by(func.hashint8(c.id), c.id)
-    rows = conn.execute(query.limit(MOST_FITTED)).all()
-    return pd.DataFrame([tuple(row) for row in rows], columns=list(features), dtype=float), total
-
-
-def profile(conn: Connection, *, viewer: Viewer, model: Mapping[str, Any], today: date) -> pd.DataFrame:
-    """Each cluster among all of the viewer's customers with orders: cluster, customers, and the mean of each of
-    FEATURES; `model` is as db/cluster_values.py has it. Raises Invalid."""
-    viewer.require(Permission.SEGMENTS_READ)
-    expression = fields.of_cluster(read(dict(model))).column
-    assert expression
-    figures = fields.figures(today)
-    columns = (expression(today, {}).label("cluster"), *(figures[key].label(key) for key in FEATURES))
-    each = _buyers(*columns).offset(0).subquery().c
-    means = (func.avg(each[key]).label(key) for key in FEATURES)
-    rows = conn.execute(
-        select(each.cluster, func.count().label("customers"), *means).group_by(each.cluster).order_by("cluster")
-    )
-    return pd.DataFrame([tuple(row) for row in rows], columns=["cluster", "customers", *FEATURES])
-
-
-def _buyers(*columns: Any) -> Select[Any]:
-    c, m = schema.customers.c, schema.customer_metrics.c
-    joined = schema.customers.join(schema.customer_metrics, m.customer_id == c.id)
-    return select(*columns).select_from(joined).where(c.archived_at.is_(None), m.orders > 0)
-
-
-def _require_features(features: Sequence[str]) -> None:
-    unknown = [key for key in features if key not in FEATURES]
-    if unknown or not features:
-        raise Invalid(_("Choose at least one figure of the list."))
 
 
 def kept(conn: Connection, *, viewer: Viewer, limit: int = MOST_KEPT) -> tuple[Model, ...]:

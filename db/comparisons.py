@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Date, Text, and_, cast, func, literal, or_
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from db import calendar_periods
 from db.fields import Kind, since
 from db.rules import Condition
 
@@ -17,6 +18,7 @@ OPPOSITE = {
     "!=": "=",
     "not in": "in",
     "not in the last": "in the last",
+    "not during": "during",
     "none of": "any of",
     "not reached": "reached",
     "not within": "within",
@@ -50,6 +52,8 @@ def compared(c: Condition, column: Any, today: date) -> Any:
     as_held: Callable[[date], Any] = date.isoformat if c.field.own and c.field.kind is Kind.DATE else _day
     if c.op == "in the last":
         return column.between(as_held(since(today, c.values[0])), as_held(today))
+    if c.op == "during":
+        return column.between(*map(as_held, calendar_periods.ends(c.values[0], today)))
     if c.op in ("in the next", "anniversary in the next"):
         return _ahead(c, column, today, as_held)
     if c.op == "between" and c.field.own and c.field.kind is Kind.NUMBER:

@@ -80,6 +80,8 @@ OPERATORS: Mapping[Kind, Mapping[str, str]] = {
         "between": "two",
         "in the last": "days",
         "not in the last": "days",
+        "during": "calendar",
+        "not during": "calendar",
         "in the next": "days",
         "anniversary in the next": "days",
         **_KNOWN,
@@ -96,8 +98,8 @@ OPERATORS: Mapping[Kind, Mapping[str, str]] = {
     Kind.COUNT: {">=": "counted", "<=": "counted", "=": "counted"},
     Kind.SEGMENT: {"in": "some", "not in": "some"},
 }
-"""Operator → what it takes: some values, one, two, days, values with a period, a number with one, a period alone, a
-step, words, nothing.
+"""Operator → what it takes: some values, one, two, days, a period of the calendar, values with a period, a number with
+one, a period alone, a step, words, nothing.
 
 No two kinds of custom fields share an operator with a value: a rule that was made for another kind cannot be read.
 """

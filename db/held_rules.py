@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from db import held_clusters, held_stages, lifecycle, rfm, tags
+from db import calendar_periods, held_clusters, held_stages, lifecycle, rfm, tags
 from db.cluster_values import Model
 from db.comparisons import OPPOSITE
 from db.fields import CONSENT, EPOCH, Bounds, Kind, between, since
@@ -141,6 +141,8 @@ class Asked:
             low, high = _day(since(self.today, c.values[0])), _day(self.today)
         elif c.op == "in the next":
             low, high = _day(self.today), _day(self.today) + c.values[0] - 1
+        elif c.op == "during":
+            low, high = map(_day, calendar_periods.ends(c.values[0], self.today))
         else:
             first, last = _day(c.values[0]), _day(c.values[-1])
             low = {"before": NEVER + 1, "after": first + 1}.get(c.op, first)
@@ -273,9 +275,8 @@ class Asked:
     def _period(self, span: Span) -> tuple[int, int]:
         if span == Span():
             return NEVER, LATEST
-        if span.last_days:
-            return _day(since(self.today, span.last_days)), _day(self.today)
-        return (_day(span.start) if span.start else NEVER + 1), (_day(span.end) if span.end else LATEST)
+        start, end = span.ends(self.today)
+        return (_day(start) if start else NEVER + 1), (_day(end) if end else LATEST)
 
     # --- what is made of columns -------------------------------------------------------------------------------------
 
@@ -331,7 +332,7 @@ HELD = CODED | {*_DATES, *_HOLDERS}
 """The keys of fields whose conditions need no table, by these operators."""
 _OPERATORS = frozenset(
     {"=", "<", "<=", ">", ">=", "between", "empty", "not empty", "in", "any of", "all of", "on", "before", "after"}
-    | {"in the last", "in the next", "anniversary in the next", "within", "reached"}
+    | {"in the last", "in the next", "anniversary in the next", "within", "reached", "during"}
 )
 
 

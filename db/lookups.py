@@ -15,18 +15,14 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from db import schema, tags
 from db.customer_filters import midnight
-from db.fields import CONSENT, NOTE, Kind, company_day, since
+from db.fields import CONSENT, NOTE, Kind, company_day
 from db.rules import Condition, Span
 
 
 def within(day: Any, span: Span, today: date) -> list[Any]:
     """That a day lies in a period."""
-    first, last = _ends(span, today)
+    first, last = span.ends(today)
     return [*([day >= literal(first, Date)] if first else []), *([day <= literal(last, Date)] if last else [])]
-
-
-def _ends(span: Span, today: date) -> tuple[date | None, date | None]:
-    return (since(today, span.last_days), today) if span.last_days else (span.start, span.end)
 
 
 # --- who fits --------------------------------------------------------------------------------------------------------
@@ -61,7 +57,7 @@ def of_campaigns(c: Condition, today: date) -> Select[Any]:
         return found.where(m.redemptions > 0, *within(m.first_redeemed_on, c.span, today))
     if c.field.key == "received":
         return found.where(*within(m.received_on, c.span, today))
-    (first, last), k, d = _ends(c.span, today), schema.campaigns.c, schema.order_days.c
+    (first, last), k, d = c.span.ends(today), schema.campaigns.c, schema.order_days.c
     begins = func.greatest(m.received_on, literal(first, Date)) if first else m.received_on
     ends = func.least(k.ends_on, literal(last, Date)) if last else k.ends_on
     # Two binary searches in the days of a customer's orders, which are in order.
@@ -123,7 +119,7 @@ def _contacts(span: Span, today: date, kinds: tuple[Any, ...] = ()) -> Any:
     talked = [kind for kind in kinds if kind != NOTE]
     talks = select(i.customer_id, i.happened_on.label("day"))
     talks = talks.where(*within(i.happened_on, span, today), *([i.kind.in_(talked)] if kinds else []))
-    first, last = _ends(span, today)
+    first, last = span.ends(today)
     notes = select(n.customer_id, company_day(n.created_at).label("day"))
     notes = notes.where(
         *([n.created_at >= midnight(first)] if first else []),

@@ -65,6 +65,8 @@ def every() -> dict[str, Ready]:
             _("First order in the last {n} days").format(n=LATELY_DAYS),
             _is("first_order_on", "in the last", LATELY_DAYS),
         ),
+        "new_month": made("occasions", _("New this month"), _is("created_on", "during", "this month")),
+        "first_month": made("occasions", _("First order this month"), _is("first_order_on", "during", "this month")),
         "anniversary": made(
             "occasions",
             _("Anniversary of the first order in the next {n} days").format(n=AHEAD_DAYS),

@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+from db import calendar_periods
 from db.fields import OPERATORS, Field
 from db.rules import Condition, Group, Span
 from db.words import _, ngettext
@@ -75,6 +76,11 @@ def _say_days(c: Condition, field: str, _values: list[str], _names: Names) -> st
     return template.format(field=field, days=days)
 
 
+def _say_calendar(c: Condition, field: str, _values: list[str], _names: Names) -> str:
+    template = _("{field} {period}") if c.op == "during" else _("{field} not {period}")
+    return template.format(field=field, period=calendar_periods.label(c.values[0]))
+
+
 def _say_one(c: Condition, field: str, values: list[str], _names: Names) -> str:
     shown = {"!=": "≠", "<=": "≤", ">=": "≥", "on": "=", "before": "<", "after": ">"}.get(c.op, c.op)
     return f"{field} {shown} {values[0]}"
@@ -122,6 +128,7 @@ def _say_step(c: Condition, _field: str, _values: list[str], names: Names) -> st
 _SAYERS: Mapping[str, Callable[[Condition, str, list[str], Names], str]] = {
     "nothing": _say_nothing,
     "days": _say_days,
+    "calendar": _say_calendar,
     "one": _say_one,
     "words": _say_words,
     "two": _say_two,
@@ -141,6 +148,8 @@ def _value(field: Field, value: Any, names: Names) -> str:
 
 def _span(span: Span) -> str:
     """The period of a purchase or campaign, "" for any time."""
+    if span.during:
+        return calendar_periods.label(span.during)
     if span.last_days:
         n = span.last_days
         return ngettext("in the last {n} day", "in the last {n} days", n).format(n=f"{n:,}")

@@ -15,10 +15,10 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from db import text
+from db import calendar_periods, text
 from db.custom_values import PREFIX
 from db.errors import Invalid
-from db.fields import FIELDS, OPERATORS, Field, Kind
+from db.fields import FIELDS, OPERATORS, Field, Kind, since
 from db.words import _
 
 MOST_DEPTH = 5
@@ -36,11 +36,18 @@ MATCHES = ("all", "any", "none")
 
 @dataclass(frozen=True)
 class Span:
-    """A period of a purchase or campaign: the last days, or from a day to a day; all None is any time."""
+    """A period of a purchase or campaign: the last days, one of the calendar, or from a day to a day; else any time."""
 
     last_days: int | None = None
     start: date | None = None
     end: date | None = None
+    during: str = ""
+
+    def ends(self, today: date) -> tuple[date | None, date | None]:
+        """Its first and its last day, None where it has none."""
+        if self.during:
+            return calendar_periods.ends(self.during, today)
+        return (since(today, self.last_days), today) if self.last_days else (self.start, self.end)
 
 
 @dataclass(frozen=True)
@@ -228,6 +235,17 @@ def _days(field: Field, op: str, value: Any, place: str) -> Condition:
     return Condition(field, op, (_day_count(value, place, most),))
 
 
+def _calendar(field: Field, op: str, value: Any, place: str) -> Condition:
+    return Condition(field, op, (_calendar_period(value, place),))
+
+
+def _calendar_period(value: Any, place: str) -> str:
+    if not isinstance(value, str) or value not in calendar_periods.PERIODS:
+        known = ", ".join(calendar_periods.PERIODS)
+        raise _wrong(place, _("“{value}” is none of: {known}").format(value=_shown(value), known=known))
+    return value
+
+
 def _day_count(value: Any, place: str, most: int = MOST_DAYS) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
         raise _wrong(place, _("a number of days from 1 to {n} is expected").format(n=f"{most:,}"))
@@ -235,37 +253,42 @@ def _day_count(value: Any, place: str, most: int = MOST_DAYS) -> int:
 
 
 def _spanned(field: Field, op: str, value: Any, place: str) -> Condition:
-    """`{"of": […]}` with `last_days`, or `from` and `to`, or neither; a list alone is of any time."""
+    """`{"of": […]}` with `last_days`, `during`, or `from` and `to`, or none; a list alone is of any time."""
     given = value if isinstance(value, dict) else {"of": value}
-    unknown = given.keys() - {"of", "last_days", "from", "to"}
+    unknown = given.keys() - {"of", *_PERIOD}
     if unknown or "of" not in given:
-        raise _wrong(place, _("“of” is expected, and beside it “last_days”, or “from” and “to”"))
+        raise _wrong(place, _("“of” is expected, and beside it “last_days”, “during”, or “from” and “to”"))
     of = given["of"]
     values = _each(field, of if isinstance(of, list) else [of], f"{place}.of")
     return Condition(field, op, values, _period(given, place))
 
 
 def _span(field: Field, op: str, value: Any, place: str) -> Condition:
-    """`{"last_days": 30}`, or `from` and `to`, one of which is enough."""
-    if not isinstance(value, dict) or not value or value.keys() - {"last_days", "from", "to"}:
-        raise _wrong(place, _("either “last_days”, or “from” and “to”"))
+    """`{"last_days": 30}`, `{"during": "this month"}`, or `from` and `to`, one of which is enough."""
+    if not isinstance(value, dict) or not value or value.keys() - _PERIOD:
+        raise _wrong(place, _("either “last_days”, or “during”, or “from” and “to”"))
     return Condition(field, op, (), _period(value, place))
 
 
 def _counted(field: Field, op: str, value: Any, place: str) -> Condition:
-    """`{"count": 3}` with `last_days`, or `from` and `to`, or neither; a number alone is of any time."""
+    """`{"count": 3}` with `last_days`, `during`, or `from` and `to`, or none; a number alone is of any time."""
     given = value if isinstance(value, dict) else {"count": value}
-    if given.keys() - {"count", "last_days", "from", "to"} or "count" not in given:
-        raise _wrong(place, _("“count” is expected, and beside it “last_days”, or “from” and “to”"))
+    if given.keys() - {"count", *_PERIOD} or "count" not in given:
+        raise _wrong(place, _("“count” is expected, and beside it “last_days”, “during”, or “from” and “to”"))
     n = given["count"]
     if not isinstance(n, int) or isinstance(n, bool) or not 0 <= n <= MOST_COUNT:
         raise _wrong(f"{place}.count", _("a whole number from 0 to {n} is expected").format(n=f"{MOST_COUNT:,}"))
     return Condition(field, op, (n,), _period(given, place))
 
 
+_PERIOD = frozenset({"last_days", "during", "from", "to"})
+
+
 def _period(given: dict[str, Any], place: str) -> Span:
-    if "last_days" in given and ("from" in given or "to" in given):
-        raise _wrong(place, _("either “last_days”, or “from” and “to”"))
+    if len({"from" if key == "to" else key for key in given.keys() & _PERIOD}) > 1:
+        raise _wrong(place, _("either “last_days”, or “during”, or “from” and “to”"))
+    if "during" in given:
+        return Span(during=_calendar_period(given["during"], f"{place}.during"))
     if "last_days" in given:
         return Span(last_days=_day_count(given["last_days"], f"{place}.last_days"))
     start, end = (_day(given[k], f"{place}.{k}") if k in given else None for k in ("from", "to"))
@@ -291,6 +314,7 @@ _READERS: Mapping[str, Callable[[Field, str, Any, str], Condition]] = {
     "words": _words,
     "two": _two,
     "days": _days,
+    "calendar": _calendar,
     "spanned": _spanned,
     "span": _span,
     "step": _step,
@@ -361,6 +385,8 @@ def data_of(rule: Condition | Group) -> dict[str, Any]:
         value: Any = {"spanned": {"of": plain}, "span": {}, "counted": {"count": plain[0] if plain else 0}}[takes]
         if rule.span.last_days:
             value["last_days"] = rule.span.last_days
+        if rule.span.during:
+            value["during"] = rule.span.during
         value |= {k: day.isoformat() for k, day in (("from", rule.span.start), ("to", rule.span.end)) if day}
     elif takes == "step":
         value = {"campaign": plain[0], "step": plain[1]}

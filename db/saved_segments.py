@@ -74,6 +74,17 @@ def saved(conn: Connection, *, viewer: Viewer, archived: bool = False, limit: in
 saved.personal = True  # type: ignore[attr-defined]  # each user's own: never cached for another
 
 
+def narrowed(found: Sequence[Segment], *, words: str = "", folder: str = "", tag: str = "") -> tuple[Segment, ...]:
+    """Those of some segments whose names read as the words, in this folder, with this tag, in capitals or not."""
+    return tuple(
+        one
+        for one in found
+        if text.reads_as(one.name, words)
+        and (not folder or one.folder.casefold() == text.clean(folder).casefold())
+        and (not tag or text.clean(tag).casefold() in {each.casefold() for each in one.tags})
+    )
+
+
 def get(conn: Connection, *, viewer: Viewer, segment_id: int) -> Segment:
     """One segment. Raises NotFound, also for one that is not shared with the viewer."""
     viewer.require(Permission.SEGMENTS_READ)

@@ -25,7 +25,7 @@ from sqlalchemy import column as named_column
 
 from db import funnel, lookups, schema
 from db.comparisons import OPPOSITE, compared
-from db.fields import FIELDS, Bounds, Kind, since
+from db.fields import FIELDS, Bounds, Kind
 from db.rules import Condition, Group, Span
 
 VALUED = (Kind.CHOICE, Kind.NUMBER, Kind.COUNT)
@@ -183,8 +183,7 @@ def looked_up(c: Condition, today: date) -> Select[Any]:
 
 def orders_within(days: ColumnElement[Any], span: Span, today: date) -> ColumnElement[int]:
     """How many of the days of a customer's orders, which are in order, lie in a period: two binary searches."""
-    start = since(today, span.last_days) if span.last_days else span.start
-    end = today if span.last_days else span.end
+    start, end = span.ends(today)
     until = func.width_bucket(literal(end, Date), days) if end else func.cardinality(days)
     if not start or start == date.min:
         return until

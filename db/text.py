@@ -153,6 +153,21 @@ def initials(value: str | None) -> str:
     return "".join(match_key(p)[:1] for p in parts if p.strip())
 
 
+def reads_as(name: str, words: str) -> bool:
+    """Whether every word stands in a thing's name, in its pinyin, or begins its initials: '重要客户' by 'zhongyao'.
+
+    Not read as a person's name is: '单次购买' is no Ms Shan.
+    """
+    asked = match_key(words).split()
+    if not asked:
+        return True
+    said = match_key(name)
+    parts = lazy_pinyin(simplified(clean(name)), style=Style.NORMAL) if has_han(name) else []
+    syllables = [match_key(part) for part in parts]
+    heard, first = "".join(syllables).replace(" ", ""), "".join(s[:1] for s in syllables)
+    return all(word in said or word in heard or (bool(first) and first.startswith(word)) for word in asked)
+
+
 def sort_key(value: str | None) -> str:
     """What lists sort by under COLLATE "C": pinyin for Chinese, unaccented lower case for Latin, then the text."""
     name = clean(value)

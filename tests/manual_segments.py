@@ -98,6 +98,8 @@ MEANS = {
     "after": "it is a later day",
     "in the last": "it lies in the last so many days, today included",
     "not in the last": "it is earlier, later than today, or not known",
+    "during": "it lies in this period of the calendar; weeks begin on Monday, and days to come belong to it",
+    "not during": "it lies outside of it, or is not known",
     "in the next": "it lies in the next so many days, today included",
     "anniversary in the next": "the same day of a later year does; 29 February counts on the 28th in other years",
     "any of": "at least one of these was bought, received, redeemed or had, in the period",
@@ -130,6 +132,7 @@ TAKES = {
     "some": "one value or a list",
     "words": "a text",
     "one": "one value",
+    "calendar": "“this” or “last”, and “week”, “month” or “year”",
     "two": "a list of two: from, to",
     "days": "a number of days",
     "spanned": "one value or a list, or these with a period",
@@ -217,6 +220,7 @@ def example(kind: Kind, op: str) -> dict[str, Any]:
     """A condition with this operator."""
     values = {
         "days": 30,
+        "calendar": "this month",
         "step": {"campaign": 18, "step": "promoted"},
         "span": {"from": "2026-10-01", "to": "2026-10-31"},
         "some": {Kind.SEVERAL: ["golf", "chess"], Kind.SEGMENT: [12, 15], Kind.LISTED: [12]}.get(

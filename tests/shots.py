@@ -341,7 +341,7 @@ _LOOK = r"""
 LATIN = {
     *(
         "kehu",
-        "rfm",
+        "rfm",  # the model, in Chinese too
         "ctrl",
         "enter",
         "english",

@@ -18,6 +18,7 @@ FOLDERS = ("analytics", "api", "components", "db", "deploy", "pages", "worker")
 LEAVES = {
     "db.around_words",
     "db.board_charts",
+    "db.calendar_periods",
     "db.clock",
     "db.cluster_values",
     "db.column_names",
@@ -52,8 +53,8 @@ ALSO = {
     "analytics/clusters.py": {"threadpoolctl"},  # the library's threads
     "app.py": {"pages"},  # the address of the first screen
     "components/board_drawings.py": {  # hands their functions to read; the same arithmetic as on the screens
-        *("analytics", "db.campaigns", "db.clusters", "db.cohorts", "db.repeats", "db.segment_moves"),
-        *("db.segment_sets", "db.segment_spread", "db.segments"),
+        *("analytics", "db.campaigns", "db.cluster_figures", "db.clusters", "db.cohorts", "db.repeats"),
+        *("db.segment_moves", "db.segment_sets", "db.segment_spread", "db.segments"),
     },
     "components/board_keep.py": {"db.boards"},  # hands its functions to read and write
     "components/board_view.py": {"db.boards"},  # hands its functions to read and write
@@ -61,6 +62,7 @@ ALSO = {
     "components/consent_view.py": {"db.consents"},  # hands its functions to read and write
     "components/customer_files.py": {"db.attachments"},  # hands its functions to read and write
     "components/bulk_bar.py": {"db.bulk_actions", "db.customer", "db.customer_filters", "db.tags"},  # hands them on
+    "components/freeze_form.py": {"db.customer_filters", "db.frozen_lists", "db.saved_segments"},  # hands it on
     "components/customer_filters.py": {  # hands them to read
         *("db.custom_fields", "db.customer_filters", "db.customers", "db.tags")
     },
@@ -109,8 +111,9 @@ ALSO = {
     "components/page.py": {"db.sessions", "db.settings"},  # the run's session
     "components/places.py": {"pages"},  # addresses of screens
     "components/reach.py": {"db.addresses", "db.contacts"},  # hands their functions to read and write
+    "components/segment_list.py": {"db.ready_segments", "db.saved_segments"},  # what it lists
     "components/segment_life.py": {  # hands their functions to read and write
-        *("db.saved_segments", "db.segment_moves", "db.segments", "db.started_campaigns")
+        *("db.saved_segments", "db.segment_moves", "db.segment_uses", "db.segments", "db.started_campaigns")
     },
     "components/segment_sets_view.py": {  # hands their functions to read
         *("db.saved_segments", "db.segment_sets", "db.segments")
@@ -130,6 +133,8 @@ ALSO = {
     "db/__main__.py": {"analytics"},
     "db/terminal/campaign_start.py": {"analytics"},  # the same arithmetic as on the screens
     "db/terminal/campaigns.py": {"analytics"},  # intervals, as on the screens
+    "db/terminal/clusters.py": {"analytics"},  # as on the screen
+    "db/terminal/segment_why.py": {"analytics"},  # as on the screen
     "db/terminal/explorer.py": {"analytics"},  # the same arithmetic as on the screens
     "db/affinity.py": {"numpy"},  # bits of all orders of a segment at once
     "db/bench_around.py": {"numpy", "pyarrow"},

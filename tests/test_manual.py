@@ -32,6 +32,7 @@ from db import (
     bulk_actions,
     campaign_start,
     campaigns,
+    cluster_figures,
     cluster_values,
     clusters,
     cohorts,
@@ -223,7 +224,7 @@ LIMITS: dict[str, tuple[int, ...]] = {
         segment_sets.MOST_SETS,
     ),
     "clusters": (
-        clusters.MOST_FITTED,
+        cluster_figures.MOST_FITTED,
         clusters.MOST_NAME,
         clusters.MOST_KEPT,
         cluster_values.FEWEST,

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from db import clock, custom_fields, rule_words, rules, saved_segments, segments, settings
+from db import clock, custom_fields, rule_words, rules, saved_segments, segment_uses, segments, settings, text
 from db.connection import begin
 from db.errors import Invalid
 from db.metrics import N_
@@ -61,26 +61,35 @@ def _list_options(parser: ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--ready", action="store_true", help=_("those that everybody has, each with its count"))
     which.add_argument("--archived", action="store_true", help=_("those that were taken off the list"))
+    parser.add_argument("--search", metavar="WORDS", default="", help=_("whose name has these words, or their pinyin"))
+    parser.add_argument("--folder", metavar="NAME", default="", help=_("in this folder"))
+    parser.add_argument("--tag", metavar="TAG", default="", help=_("with this tag"))
 
 
 def _list(args: Namespace) -> Output:
     viewer = viewer_of(args)
     with begin(viewer) as conn:
         if args.ready:
-            return _listed_ready(conn, viewer)
-        found = saved_segments.saved(conn, viewer=viewer, archived=args.archived, limit=MOST_SAVED + 1)
+            return _listed_ready(conn, viewer, args.search)
+        every = saved_segments.saved(conn, viewer=viewer, archived=args.archived, limit=MOST_SAVED + 1)
+        found = saved_segments.narrowed(every[:MOST_SAVED], words=args.search, folder=args.folder, tag=args.tag)
         rows: list[dict[str, Any]] = [
             {
                 "id": s.id,
                 "name": s.name,
                 "owner": s.owner,
                 "shared": s.shared,
+                "folder": s.folder,
+                "tags": list(s.tags),
+                "kind": s.kind,
                 "rule": rules.data_of(s.rule),
                 "sentence": _sentence(conn, viewer, s.rule),
             }
-            for s in found[:MOST_SAVED]
+            for s in found
         ]
-    data = {"rows": rows, "more": len(found) > MOST_SAVED}
+    data = {"rows": rows, "more": len(every) > MOST_SAVED}
+    if every and not rows:
+        return Output(data, _("No segment fits these words, this folder and this tag."))
     if not rows:
         saving = _("No segment yet. Save one: python -m db segment save NAME FILE")
         return Output(data, _("No segment was taken off the list.") if args.archived else saving)
@@ -90,6 +99,7 @@ def _list(args: Namespace) -> Output:
             _("Name"): [row["name"] for row in rows],
             _("Owner"): [row["owner"] for row in rows],
             _("Shared"): [_("yes") if row["shared"] else _("no") for row in rows],
+            _("Folder"): [row["folder"] for row in rows],
             _("Rule"): [row["sentence"] for row in rows],
         },
         right=(_("Number"),),
@@ -98,9 +108,9 @@ def _list(args: Namespace) -> Output:
     return Output(data, listed + cut)
 
 
-def _listed_ready(conn: Connection, viewer: Viewer) -> Output:
+def _listed_ready(conn: Connection, viewer: Viewer, words: str) -> Output:
     today = _today(conn)
-    ready = saved_segments.ready()
+    ready = {code: each for code, each in saved_segments.ready().items() if text.reads_as(each[0], words)}
     written = tuple(rules.written(rule) for _name, rule in ready.values())
     counted = segments.counts(conn, viewer=viewer, rules=written, today=today)
     rows: list[dict[str, Any]] = [
@@ -127,6 +137,7 @@ def _show(args: Namespace) -> Output:
         one = saved_segments.get(conn, viewer=viewer, segment_id=args.id)
         n = segments.count(conn, viewer=viewer, rule=rules.written(one.rule), today=_today(conn))
         said = _sentence(conn, viewer, one.rule)
+        used = segment_uses.uses(conn, viewer=viewer, segment_id=one.id)
     data = {
         "id": one.id,
         "name": one.name,
@@ -135,6 +146,10 @@ def _show(args: Namespace) -> Output:
         "shared": one.shared,
         "archived_at": one.archived_at,
         "version": one.version,
+        "kind": one.kind,
+        "folder": one.folder,
+        "tags": list(one.tags),
+        "used_by": [{"kind": use.kind, "id": use.id, "name": use.name} for use in used],
         "rule": rules.data_of(one.rule),
         "sentence": said,
         "count": n,
@@ -145,6 +160,9 @@ def _show(args: Namespace) -> Output:
             _("Description"): one.description,
             _("Owner"): one.owner,
             _("Shared"): _("yes") if one.shared else _("no"),
+            _("Folder"): one.folder,
+            _("Tags"): _(", ").join(one.tags),
+            _("Used by"): _(", ").join(use.name for use in used),
             _("Rule"): said,
             _("Customers"): out.number(n),
         }

@@ -85,7 +85,7 @@ def hits(known: Choices, asked_for: Asked, columns: tuple[str, ...]) -> None:
         hidden=viewer.masked,
         words=narrowed.search,
         by=found.by,
-        many=viewer.can(Permission.CUSTOMERS_EDIT),
+        many=bulk_bar.may_tick(viewer),
         columns=columns,
         more=list_columns.beside(viewer, columns, found.rows["id"].tolist()),
         own=list_columns.own(viewer, columns),

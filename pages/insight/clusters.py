@@ -6,8 +6,8 @@ import streamlit as st
 
 from analytics.clusters import FEWEST, MOST, STABLE, find
 from components import cluster_view as view
-from components import controls, data, explain, format, page, wording
-from db import campaigns, clusters
+from components import controls, data, explain, explorer_view, page, wording
+from db import campaigns, cluster_figures, clusters
 from db.cluster_values import FEATURES, METHODS, read
 from db.errors import Invalid
 from db.permissions import Permission
@@ -22,6 +22,7 @@ with page.heading(_("Clusters"), explain.context(viewer, fresh, wording.demo(set
     explain.share(viewer)
 
 with st.container(horizontal=True, vertical_alignment="bottom", key="kehu_filters_clusters"):
+    of, whose = explorer_view.one("clusters_of", _("Among"), viewer)
     chosen = controls.several(
         "clusters_by",
         _("Told apart by"),
@@ -35,9 +36,9 @@ with st.container(horizontal=True, vertical_alignment="bottom", key="kehu_filter
     number = controls.select("clusters_number", _("How many"), numbers, _("As many as fit best"), str)
     go = st.button(_("Find clusters"), type="primary", icon=":material/bubble_chart:", key="clusters_find")
 features = tuple(key for key in FEATURES if key in (chosen or USUAL))
-asked = (features, method, number, viewer.user_id)
+asked = (features, method, number, of, whose.rule, viewer.user_id)
 if go:
-    rows, total = data.read(clusters.sample, viewer=viewer, features=features, today=today)
+    rows, total = data.read(cluster_figures.sample, viewer=viewer, features=features, today=today, rule=whose.rule)
     with st.spinner(_("Finding clusters …")):
         found = find(rows, method=method, clusters=int(number) if number else None)
     st.session_state["clusters_found"] = (asked, found, total)
@@ -55,11 +56,11 @@ elif found is None:
 else:
     made = {name: getattr(found, name) for name in ("method", "features", "centers", "scales", "constants")}
     made |= {name: getattr(found, name) for name in ("linear", "squares", "differences")}
-    told = _("Made of {n} of {total} customers with orders; all of them are scored, and newcomers as they come.")
-    st.caption(told.format(n=format.number(found.rows), total=format.number(total)))
+    made |= {"of": of} if of else {}
+    st.caption(view.made_of(found.rows, total, whose.name if of else ""))
     model = read(made)
-    profiles = data.read(clusters.profile, viewer=viewer, model=made, today=today)
-    view.profiles(profiles, model, currency=settings.currency)
+    profiles = data.read(cluster_figures.profile, viewer=viewer, model=made, today=today, rule=whose.rule)
+    view.profiles(profiles, model, currency=settings.currency, of=whose.name if of else "")
     left, right = st.columns([3, 2])
     with left:
         view.picture(found)

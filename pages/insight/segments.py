@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import streamlit as st
 
 from components import (
     controls,
     data,
     explain,
-    explorer_view,
-    format,
     page,
     places,
     segment_choices,
+    segment_list,
     segment_sets_view,
     tables,
     wording,
@@ -34,57 +32,36 @@ kind = controls.switch("segments_kind", _("Kind"), list(kinds), kinds.__getitem_
 everything = kept = data.read(saved_segments.saved, viewer=viewer, archived=kind == "archived")
 if kind in ("mine", "shared"):
     kept = tuple(one for one in kept if (one.owner_id == viewer.user_id) == (kind == "mine"))
-found = [] if kind == "ready" else [(one.name, one.rule, {"id": str(one.id)}, one) for one in kept]
-# Beside the saved ones the stages alone: the many others would hide them.
+kept = () if kind == "ready" else kept
+narrowed = segment_list.narrowing(kept)
+# Beside the saved ones the stages alone: the many others would hide them. Words look through all of them.
 group = "stages"
-if kind == "ready":
+if kind == "ready" and not narrowed.words:
     groups = {code: _(name) for code, name in ready_segments.GROUPS.items()}
     group = controls.switch("segments_group", _("Which"), list(groups), groups.__getitem__, default=group)
-if kind in ("", "ready"):
-    ready = {code: one for code, one in ready_segments.every().items() if one.group == group}
-    found += [(one.name, one.rule, {"segment_ready": code}, None) for code, one in ready.items()]
+ready = ready_segments.every() if kind in ("", "ready") else {}
+offered = {code: one for code, one in ready.items() if narrowed.words or one.group == group}
+found = segment_list.rows(kept, offered, narrowed)
 
 fresh = wording.freshness(data.read(campaigns.waiting_since, viewer=viewer))
 counted = _("Counted exactly, now, among your customers") if viewer.scoped else _("Counted exactly, now")
 with top, page.heading(_("Segments"), explain.context(viewer, counted, fresh, wording.demo(settings.demo_days))):
     explain.share(viewer)
-    explain.about(SEGMENT_METRICS.values(), filters=kinds[kind], fresh=fresh)
+    explain.about(SEGMENT_METRICS.values(), filters=wording.line(kinds[kind], narrowed.said), fresh=fresh)
     if st.button(_("New segment"), icon=":material/add:", type="primary", key="segments_new"):
         places.go("segment")
 if not found:
-    st.info(_("No segment here yet. Build one with “New segment”, or begin with a ready-made one."))
+    st.info(segment_list.nothing(narrowed))
     st.stop()
 
-number = min(controls.page_number("segments_page", f"{kind} {group}"), -(-len(found) // PAGE))
+number = min(controls.page_number("segments_page", f"{kind} {group} {narrowed}"), -(-len(found) // PAGE))
 shown = found[(number - 1) * PAGE : number * PAGE]
-written = (*(rules.written(rule) for _name, rule, _where, _one in shown), rules.written(rules.EVERYONE))
-*numbers, everyone = data.read(segments.counts, viewer=viewer, rules=written, today=today)
-counts = [None if one and one.problem else n for n, (*_rest, one) in zip(numbers, shown, strict=True)]
-frame = pd.DataFrame(
-    {
-        "name": [name for name, _rule, _where, _one in shown],
-        "customers": pd.array(counts, dtype="Int64"),
-        "share": [format.percent(n / everyone) if n is not None and everyone else "–" for n in counts],
-        "owner": [one.owner if one else _("ready-made") for _name, _rule, _where, one in shown],
-        "state": [(_("shared") if one.shared else _("private")) if one else "" for _name, _rule, _where, one in shown],
-        "changed": [format.instant(one.updated_at, settings.time_zone) if one else "" for *_rest, one in shown],
-    }
-)
-label = st.column_config.TextColumn
-picked = tables.pick_row(
-    frame,
-    {
-        "name": label(_("Name"), width=180),
-        "customers": st.column_config.NumberColumn(_("Customers"), format="localized", width=90),
-        "share": label(_("Share of all"), width=80, alignment="right"),
-        "owner": label(_("Saved by"), width=120),
-        "state": label(_("Who sees it"), width=90),
-        "changed": label(_("Changed"), width=130),
-    },
-    key="segments_list",
-    widths=(7, 4),
-    height=36 * (len(frame) + 1) + 3,
-)
+written = (*(row.written for row in shown), rules.written(rules.EVERYONE))
+*counted, everyone = data.read(segments.counts, viewer=viewer, rules=written, today=today)
+counts = [None if row.one and row.one.problem else n for n, row in zip(counted, shown, strict=True)]
+frame = segment_list.frame(shown, counts, everyone, zone=settings.time_zone)
+height = 36 * (len(frame) + 1) + 3
+picked = tables.pick_row(frame, segment_list.columns(shown), key="segments_list", widths=(7, 4), height=height)
 with picked.below, st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
     most = saved_segments.MOST_SAVED
     cut = _("at most {n} kept ones: one's own first, then by name").format(n=most) if len(everything) == most else ""
@@ -93,21 +70,9 @@ with picked.below, st.container(horizontal=True, horizontal_alignment="distribut
         st.caption(_("Click a row to see the rule."), width="content")
     controls.turner("segments_page", number, -(-len(found) // PAGE))
 if picked.row is not None:
-    name, rule, where, one = shown[picked.row]
-    with picked.beside, st.container(border=True):
-        st.subheader(wording.plain(name), anchor=False)
-        if one and one.description:
-            st.text(one.description)
-        if one and one.problem:
-            st.error(wording.sentence(one.problem))
-        else:
-            choices = segment_choices.Choices(viewer, fields=(), rule=rule)
-            st.markdown(wording.plain(segment_choices.sentence(rule, choices)))
-            n = counts[picked.row]
-            none = _("hidden from your role") if segment_choices.hidden(rule, viewer) else _("not counted: too slow")
-            st.metric(_("Customers who fit"), format.number(n) if n is not None else none)
-        places.link("segment", _("Open"), icon=":material/open_in_full:", **where)
-        explorer_view.links(one, where.get("segment_ready", ""))
-named = {("s" + where["id"]) if one else where["segment_ready"]: (name, rule) for name, rule, where, one in found}
-readable = {code: kept for code, kept in named.items() if not segment_choices.hidden(kept[1], viewer)}
+    with picked.beside:
+        segment_list.card(shown[picked.row], counts[picked.row], viewer=viewer)
+# Of all that are of this kind: what was chosen of them stays chosen while another is looked for.
+named = {row.code: (row.name, row.rule) for row in segment_list.rows(kept, offered, segment_list.NOTHING)}
+readable = {code: one for code, one in named.items() if not segment_choices.hidden(one[1], viewer)}
 segment_sets_view.draw(readable, viewer=viewer, today=today)

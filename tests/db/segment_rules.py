@@ -30,6 +30,9 @@ def _place(value: Any) -> Any:
     return value if isinstance(value, str) and value.count("-") == 2 else Decimal(str(value))
 
 
+PERIODS = st.sampled_from(["this week", "last week", "this month", "last month", "this year", "last year"])
+
+
 def _leaf(key: str, op: st.SearchStrategy[str], value: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries({"field": st.just(key), "op": op, "value": value})
 
@@ -47,6 +50,7 @@ def _dated(key: str) -> st.SearchStrategy[dict[str, Any]]:
         _leaf(key, st.sampled_from(["on", "before", "after"]), _days)
         | _leaf(key, st.just("between"), _pair(_days))
         | _leaf(key, st.sampled_from(["in the last", "not in the last", "in the next"]), st.integers(1, 90))
+        | _leaf(key, st.sampled_from(["during", "not during"]), PERIODS)
         | _leaf(key, st.just("anniversary in the next"), st.integers(1, 365))
         | _unary(key)
     )
@@ -75,6 +79,7 @@ def _spanned(key: str, values: tuple[Any, ...]) -> st.SearchStrategy[dict[str, A
 SPANS: st.SearchStrategy[dict[str, Any]] = (
     st.just({})
     | st.integers(1, 90).map(lambda n: {"last_days": n})
+    | PERIODS.map(lambda period: {"during": period})
     | _pair(_days).map(lambda two: {"from": two[0], "to": two[1]})
     | _days.map(lambda day: {"from": day})
     | _days.map(lambda day: {"to": day})
@@ -128,6 +133,7 @@ LEAVES = st.one_of(
         "ordered",
         st.sampled_from(["within", "not within"]),
         st.integers(1, 90).map(lambda n: {"last_days": n})
+        | PERIODS.map(lambda period: {"during": period})
         | _pair(_days).map(lambda two: {"from": two[0], "to": two[1]})
         | _days.map(lambda day: {"from": day})
         | _days.map(lambda day: {"to": day}),
@@ -213,7 +219,13 @@ class World:
         return {"all": all(each), "any": any(each), "none": not any(each)}[match]
 
     def _holds(self, key: str, op: str, value: Any, person: Person) -> bool:
-        opposite = {"!=": "=", "not in": "in", "not in the last": "in the last", "none of": "any of"}
+        opposite = {
+            "!=": "=",
+            "not in": "in",
+            "not in the last": "in the last",
+            "none of": "any of",
+            "not during": "during",
+        }
         opposite |= {"not reached": "reached", "not empty": "empty", "not within": "within"}
         if op in opposite:
             return not self._holds(key, opposite[op], value, person)
@@ -252,6 +264,8 @@ class World:
     def _within(self, day: date | None, span: dict[str, Any]) -> bool:
         if "last_days" in span:
             return day is not None and self.today - timedelta(days=span["last_days"]) < day <= self.today
+        if "during" in span:
+            return day is not None and lies_in(day, span["during"], self.today)
         low, high = span.get("from"), span.get("to")
         if day is None:
             return not (low or high)
@@ -355,6 +369,7 @@ class World:
         ways: dict[str, Callable[[], bool]] = {
             "in": lambda: mine in value,
             "in the last": lambda: self._within(date.fromisoformat(mine), {"last_days": value}),
+            "during": lambda: self._within(date.fromisoformat(mine), {"during": value}),
             "in the next": lambda: 0 <= (date.fromisoformat(mine) - self.today).days < value,
             "anniversary in the next": lambda: has_anniversary(date.fromisoformat(mine), self.today, value),
             "between": lambda: _place(value[0]) <= mine <= _place(value[1]),
@@ -376,6 +391,17 @@ class World:
 
 def _revenue(person: Person) -> Decimal:
     return sum((o.amount for o in person.orders if not o.foreign), Decimal(0))
+
+
+def lies_in(day: date, period: str, today: date) -> bool:
+    """Whether a day lies in a week, month or year of the calendar, told by the names of these alone."""
+    which, unit = period.split(" ")
+    if unit == "week":
+        return day.isocalendar()[:2] == (today - timedelta(days=0 if which == "this" else 7)).isocalendar()[:2]
+    if unit == "year":
+        return day.year == today.year - (which == "last")
+    before = today.replace(day=1) - timedelta(days=1)
+    return f"{day:%Y-%m}" == f"{today if which == 'this' else before:%Y-%m}"
 
 
 def has_anniversary(day: date, today: date, days: int) -> bool:

@@ -27,6 +27,7 @@ from db import (
     schema,
     segments,
 )
+from db.calendar_periods import PERIODS
 from db.comparisons import compared
 from db.connection import begin
 from db.embedded import Server
@@ -34,7 +35,7 @@ from db.errors import Invalid, NotFound, Refused
 from db.permissions import Viewer
 from db.rules import Condition
 from tests.db.segment_data import EVERYONE, TODAY, Data, _one, counted, filled, seen
-from tests.db.segment_rules import has_anniversary
+from tests.db.segment_rules import has_anniversary, lies_in
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +146,11 @@ def test_anniversaries_come_back_on_their_day_leap_days_too(data: Data, today: d
             fits = compared(Condition(field, "in the next", (ahead,)), held, today)
             found = set(conn.scalars(select(days.c.day).where(fits)))
             assert found == {day for day in DAYS if today <= day < today + timedelta(days=ahead)}, ahead
+        for period in PERIODS:
+            found = set(
+                conn.scalars(select(days.c.day).where(compared(Condition(field, "during", (period,)), held, today)))
+            )
+            assert found == {day for day in DAYS if lies_in(day, period, today)}, period
 
 
 # --- segments in segments --------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from analytics.clusters import assigned, scaled
-from db import clusters, custom_fields, rules, saved_segments, segment_reasons, segments, undo
+from db import cluster_figures, clusters, custom_fields, rules, saved_segments, segment_reasons, segments, undo
 from db.cluster_values import FEATURES, data_of, read
 from db.connection import begin
 from db.embedded import Server
@@ -66,7 +66,7 @@ def test_each_customer_is_in_the_cluster_that_the_arithmetic_says(data: Data) ->
     empty = json.dumps({"all": [{"field": f"cluster.{number}", "op": "empty"}]})
     assert counted(data.people.root, empty) == without
     with begin(data.people.root) as conn:
-        found = clusters.profile(conn, viewer=data.people.root, model=MODEL, today=TODAY)
+        found = cluster_figures.profile(conn, viewer=data.people.root, model=MODEL, today=TODAY)
     assert list(found["customers"]) == [(label == k).sum() for k in range(3)]
     assert found["orders"][1] == pytest.approx(np.mean([r[1] for r, k in zip(rows, label, strict=True) if k == 1]))
 
@@ -77,7 +77,7 @@ def test_everybody_counts_by_them_among_their_own_customers(data: Data) -> None:
         buyers = [p for p in seen(data, viewer) if p.orders]
         assert counted(viewer, rule(number, "1", "2", "3")) == len(buyers)
         with begin(viewer) as conn:
-            found, total = clusters.sample(conn, viewer=viewer, features=("orders", "tenure"), today=TODAY)
+            found, total = cluster_figures.sample(conn, viewer=viewer, features=("orders", "tenure"), today=TODAY)
             assert (len(found), total) == (len(buyers), len(buyers))
             assert sorted(found["orders"]) == sorted(len(p.orders) for p in buyers)
             assert [m.mine for m in clusters.kept(conn, viewer=viewer) if m.id == number] == [
@@ -176,3 +176,46 @@ def test_what_clusters_are_called() -> None:
     assert model.called("9") == "#9"
     assert read(data_of(model)) == model
     assert set(model.features) <= set(FEATURES)
+
+
+# --- of a segment ----------------------------------------------------------------------------------------------------
+
+NORTH = {"all": [{"field": "region", "op": "in", "value": ["North"]}]}
+
+
+def test_clusters_of_a_segment_are_made_of_its_members_alone(data: Data) -> None:
+    asked = json.dumps(NORTH)
+    for viewer in data.people.everyone:
+        members = [p for p in seen(data, viewer) if p.orders and data.world.fits(NORTH, p)]
+        with begin(viewer) as conn:
+            given: dict[str, Any] = {"viewer": viewer, "today": TODAY, "rule": asked}
+            found, total = cluster_figures.sample(conn, features=("orders",), **given)
+            profiles = cluster_figures.profile(conn, model=MODEL, **given)
+        assert total == len(members)
+        assert sorted(found["orders"]) == sorted(float(len(p.orders)) for p in members)
+        assert profiles["customers"].sum() == len(members)
+
+
+def test_who_counts_by_no_contacts_makes_no_clusters_of_them(data: Data) -> None:
+    asked = json.dumps({"all": [{"field": "email", "op": "in", "value": ["yes"]}]})
+    for query, values in (
+        (cluster_figures.sample, {"features": ("orders",)}),
+        (cluster_figures.profile, {"model": MODEL}),
+    ):
+        with begin(data.people.ana) as conn, pytest.raises(Refused):
+            query(conn, viewer=data.people.ana, today=TODAY, rule=asked, **values)
+
+
+def test_what_they_were_made_of_is_kept_with_them(data: Data) -> None:
+    number = saved(data.people.ana, "Of a segment", MODEL | {"of": "s12"})
+    with begin(data.people.ann) as conn:
+        [model] = [one for one in clusters.kept(conn, viewer=data.people.ann) if one.id == number]
+    assert model.of == "s12"
+    assert data_of(model)["of"] == "s12"
+    assert "of" not in data_of(read(MODEL))
+
+
+@pytest.mark.parametrize("of", [12, None, ["s1"], "S1", "s 1", "x" * 61, "s1'--", "客"])
+def test_a_segment_that_is_none_is_not_kept(data: Data, of: Any) -> None:
+    with pytest.raises(Invalid):
+        saved(data.people.ana, "Broken", MODEL | {"of": of})

@@ -112,7 +112,7 @@ def test_a_rule_written_and_read_again_is_the_same(data: Any) -> None:
         ('{"field": "bought_category", "op": "any of", "value": {"from": "2026-01-01"}}', "In value: “of” is expected"),
         (
             '{"field": "bought_category", "op": "any of", "value": {"of": ["X"], "last_days": 3, "to": "2026-01-01"}}',
-            "In value: either “last_days”, or “from” and “to”.",
+            "In value: either “last_days”, or “during”, or “from” and “to”.",
         ),
         ('{"field": "funnel", "op": "reached", "value": {"campaign": 1}}', "In value: “campaign” and “step”"),
         (
@@ -323,6 +323,21 @@ WORDS: list[tuple[Any, str, str]] = [
         "最近 30 天内下过单",
     ),
     (
+        {"field": "ordered", "op": "not within", "value": {"during": "last month"}},
+        "Not (Ordered last month)",
+        "以下不成立（上月下过单）",
+    ),
+    (
+        {"field": "first_order_on", "op": "during", "value": "this month"},
+        "First order this month",
+        "首次下单在本月",
+    ),
+    (
+        {"field": "first_order_on", "op": "not during", "value": "this week"},
+        "First order not this week",
+        "首次下单不在本周",
+    ),
+    (
         {"field": "received_count", "op": "=", "value": {"count": 0, "last_days": 90}},
         "Campaigns received = 0 in the last 90 days",
         "最近 90 天内收到的活动数 = 0",
@@ -366,6 +381,7 @@ def test_every_field_and_operator_can_be_said() -> None:
         "spanned": {"of": ["x"], "from": "2026-01-01"},
         "span": {"last_days": 3},
         "step": {"campaign": 1, "step": "bought"},
+        "calendar": "last week",
         "counted": {"count": 2, "last_days": 30},
     }
     for field in FIELDS.values():

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import date, timedelta
+from urllib.parse import parse_qs
 
 import pytest
 
-from db import clusters, connection, derived, scores
+from db import clusters, connection, derived, saved_segments, scores
 from db.connection import begin
 from db.embedded import Server
 from db.permissions import WORKER
 from tests import make
-from tests.pages.visits import body, click, database, drawn, metrics, said, signed_in, sound
+from tests.pages.visits import body, click, control, database, drawn, metrics, said, signed_in, sound
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +82,32 @@ def test_masked_roles_find_and_keep_clusters(people: make.People) -> None:
     app = sound(click(app, "clusters_send"))
     assert "Clusters kept" in body(app)
     assert "No. 1" not in body(app)
+
+
+def test_clusters_of_a_segment_say_so_and_lead_to_both(people: make.People) -> None:
+    once = json.dumps({"all": [{"field": "orders", "op": ">", "value": 0}]})
+    with begin(people.ann, write=True) as conn:
+        segment_id, _set = saved_segments.save(conn, actor=people.ann, name="Once **x**", rule=once)
+    app = sound(signed_in(people.ann, "clusters", clusters_of=f"s{segment_id}", clusters_number="2"))
+    app = sound(click(app, "clusters_find"))
+    assert "Made of 70 of 70 customers with orders in “Once **x**”" in said(app)
+    assert "averages of customers with orders in “Once **x**”" in said(app)
+    app.text_input(key="clusters_name").set_value("Within")
+    app = sound(click(app, "clusters_send"))
+    assert "among “Once **x**”" in said(app)
+    with begin(people.ann) as conn:
+        model = next(one for one in clusters.kept(conn, viewer=people.ann) if one.name == "Within")
+    rules = [parse_qs(link.proto.query_string).get("segment_rule", [""])[0] for link in app.main.page_link]
+    leaf = {"field": f"cluster.{model.id}", "op": "in", "value": ["1"]}
+    both = {"all": [{"field": "segment", "op": "in", "value": [segment_id]}, leaf]}
+    assert both in [json.loads(rule) for rule in rules if rule]
+    told = said(sound(signed_in(people.bo, "clusters")))
+    assert "made of a segment that you do not have" in told
+    assert "Once" not in told
+
+
+def test_another_segment_asks_to_find_them_anew(people: make.People) -> None:
+    app = sound(click(sound(signed_in(people.ann, "clusters", clusters_number="2")), "clusters_find"))
+    assert "Made of 70 of 70" in said(app)
+    control(app, "clusters_of").set_value("champions")
+    assert "found, not defined" in said(sound(app.run()))

@@ -15,13 +15,14 @@ import pytest
 from sqlalchemy import insert, select
 from sqlalchemy.engine import make_url
 
-from db import boards, clock, connection, schema
+from db import boards, clock, clusters, connection, schema
 from db.__main__ import COMMANDS, parser
 from db.connection import begin
 from db.embedded import Server
 from db.errors import Conflict, Invalid, NotFound, Refused, Unavailable
 from db.terminal.command import Usage
 from tests import make
+from tests.db.entry_points import MODEL
 from tests.db.terminal.calling import MANUAL, Run, Shop, database
 
 # --- the manual ------------------------------------------------------------------------------------------------------
@@ -76,10 +77,12 @@ def test_the_manual_names_every_exit_code() -> None:
     assert listed == {0, 1, 130, 141} | errors
 
 
-def test_the_manual_names_every_key_of_every_document(run: Run, shop: Shop, rule: Path, people: make.People) -> None:
+def test_the_manual_names_every_key_of_every_document(run: Run, shop: Shop, people: make.People, rule: Path) -> None:
     made = run("customer", shop.ann, "--set", "city=Rome", "--json").document["change_set_ids"][0]
     kept = run("segment", "save", "Everyone", rule, "--json").document["id"]
     run("tasks", "add", shop.ann, "x")
+    with begin(people.root, write=True) as conn:
+        made_of, _set = clusters.save(conn, actor=people.root, name="Habits", model=MODEL)
     with connection.begin_owner() as conn:
         task = conn.scalar(select(schema.tasks.c.id))
     with connection.begin_owner() as conn:
@@ -121,6 +124,10 @@ def test_the_manual_names_every_key_of_every_document(run: Run, shop: Shop, rule
         "segment list": ["segment", "list"],
         "segment show": ["segment", "show", kept],
         "segment save": ["segment", "save", "All", rule],
+        "segment why": ["segment", "why", shop.ann, "--ready", "champions"],
+        "cluster find": ["cluster", "find"],
+        "cluster list": ["cluster", "list"],
+        "cluster archive": ["cluster", "archive", made_of],
         "segment members": ["segment", "members", kept],
         "segment moves": ["segment", "moves", kept],
         "segment overlap": ["segment", "overlap", kept, kept],

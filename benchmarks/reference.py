@@ -17,8 +17,7 @@ import pandas as pd
 from pyarrow import csv
 from sqlalchemy import Connection
 
-from db import rfm
-from db.metrics import ACTIVE_DAYS, LOST_DAYS
+from db import lifecycle, rfm, score_rules
 
 Bools = npt.NDArray[np.bool_]
 EPOCH = date(1970, 1, 1)
@@ -34,6 +33,7 @@ _TABLES = {
     "products": "SELECT id, category FROM products",
     "members": "SELECT customer_id, campaign_id, received_on - '1970-01-01' AS day, redemptions, "
     "first_redeemed_on - '1970-01-01' AS redeemed_day FROM campaign_members",
+    "held_out": "SELECT customer_id, campaign_id, held_on - '1970-01-01' AS day FROM campaign_held_out",
     "campaigns": "SELECT id, starts_on - '1970-01-01' AS first, ends_on - '1970-01-01' AS last FROM campaigns",
     "promoted": "SELECT campaign_id, product_id FROM campaign_products",
     "contacts": "SELECT customer_id, kind, happened_on - '1970-01-01' AS day FROM interactions UNION ALL "
@@ -68,6 +68,7 @@ class Reference:
     lines: pd.DataFrame
     products: pd.DataFrame
     members: pd.DataFrame
+    held_out: pd.DataFrame
     campaigns: pd.DataFrame
     promoted: pd.DataFrame
     contacts: pd.DataFrame
@@ -191,6 +192,18 @@ class Reference:
         members = self.members[self.members["campaign_id"].isin(value["of"]) & (self.members["redemptions"] > 0)]
         return self._rows(members[self._within(members["redeemed_day"], value)])
 
+    def _held_out(self, value: Mapping[str, Any]) -> Bools:
+        kept = self.held_out[self.held_out["campaign_id"].isin(value["of"])]
+        return self._rows(kept[self._within(kept["day"], value)])
+
+    def _converted(self, value: Mapping[str, Any]) -> Bools:
+        members = self.members[self.members["campaign_id"].isin(value["of"])][["row", "campaign_id", "day"]]
+        ends = self.campaigns.set_index("id")["last"]
+        members = members.assign(last=ends.reindex(members["campaign_id"]).to_numpy())
+        orders = self.orders[self._within(self.orders["day"], value)][["row", "day"]]
+        both = members.merge(orders, on="row", suffixes=("", "_ordered"))
+        return self._rows(both[both["day_ordered"].between(both["day"], both["last"])])
+
     def _contacted(self, value: Mapping[str, Any]) -> Bools:
         talks = self.contacts[self.contacts["kind"].isin(value["of"])]
         return self._rows(talks[self._within(talks["day"], value)])
@@ -275,20 +288,35 @@ class Reference:
         return self._by_row(np.floor(median[n >= 2] + 0.5))
 
     def _stage(self) -> pd.Series:
-        first, last = self._value("first_order_on"), self._value("last_order_on")
-        ago = self.today - last
+        rules = lifecycle.of_numbers(self._bounds.get(lifecycle.KIND))
+        quiet = self.today - self._value("last_order_on")
+        orders = self._once("orders", lambda: self._value("orders"))
+        usual = self._once("interval", self._interval)
+
+        def beyond(days: int, tenths: int | None) -> pd.Series:
+            limit = usual * (tenths / 10) if tenths else pd.Series(np.nan, index=usual.index)
+            return quiet > limit.fillna(days)
+
         named = np.select(
-            [last.isna(), self.today - first <= ACTIVE_DAYS, ago <= ACTIVE_DAYS, ago <= LOST_DAYS],
-            ["prospect", "new", "active", "at_risk"],
-            "lost",
+            [
+                quiet.isna(),
+                beyond(rules.lost_days, rules.lost_tenths),
+                beyond(rules.risk_days, rules.risk_tenths),
+                orders >= rules.loyal_orders,
+                orders >= rules.repeat_orders,
+            ],
+            ["prospect", "lost", "at_risk", "loyal", "repeat"],
+            "first",
         )
         return pd.Series(named)
 
     def _score(self, measure: str, key: str) -> pd.Series:
-        if not self._bounds.get(measure):
+        fixed = self._bounds.get(score_rules.RECENCY_DAYS) if measure == "recency" else None
+        bounds = [self.today - days - 1 for days in fixed] if fixed else self._bounds.get(measure)
+        if not bounds:
             return pd.Series(np.full(self.n, None, object))
         value = self._once(key, lambda: self._value(key)) / (100 if key == "revenue" else 1)
-        score = sum((value > bound).astype(int) for bound in self._bounds[measure]) + 1
+        score = sum((value > bound).astype(int) for bound in bounds) + 1
         ordered = self._once("orders", lambda: self._value("orders")) > 0
         return score.astype(str).where(ordered)
 
@@ -308,6 +336,8 @@ _BY_ROWS: Mapping[str, Callable[[Reference, Any], Bools]] = {
     "received": Reference._received,
     "redeemed": Reference._redeemed,
     "contacted": Reference._contacted,
+    "held_out": Reference._held_out,
+    "converted": Reference._converted,
     "funnel": Reference._reached,
 }
 

@@ -130,7 +130,7 @@ def values(query: Callable[[str], list[Any]]) -> dict[str, list[Any]]:
     """What the data has to ask for; `query` gives the first column of a statement's rows."""
     found: dict[str, list[Any]] = {key: query(_MOST_COMMON.format(key)) for key in _WORDED}
     campaigns = query("SELECT campaign_id FROM campaign_sums GROUP BY 1 ORDER BY sum(reached) DESC LIMIT 100")
-    found |= dict.fromkeys(("received", "redeemed", "funnel"), campaigns)
+    found |= dict.fromkeys(("received", "redeemed", "converted", "held_out", "funnel"), campaigns)
     found["owner"] = query(
         "SELECT rolled_owner_id FROM customer_metrics WHERE rolled_owner_id <> 0 GROUP BY 1 LIMIT 50"
     )

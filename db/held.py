@@ -131,6 +131,7 @@ def _catch_up(conn: Connection, held: _Held, most: int) -> bool:
     for part, ids in known.items():
         for start in range(0, len(ids), STEP):
             held_loading.put(conn, held.columns, part, ids[start : start + STEP])
+    held.columns.ends = held_loading.ends(conn)
     heard = held.heard | {row.id: row.xid for row in said}
     held.heard = {i: xid for i, xid in heard.items() if xid >= oldest}
     held.since, held.moved, held.at = oldest, _generations(conn), time.monotonic()

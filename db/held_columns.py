@@ -41,7 +41,7 @@ KINDS: Mapping[str, Any] = {
 """Days are counted from 1970-01-01, `cents` is the revenue in hundredths, `own_orders` are those it is of.
 `usual_days` are the customer's own interval, 0 without one."""
 PAIRS: Mapping[str, tuple[str, ...]] = {
-    "": ("ordered", "category", "product", "received", "redeemed", "step"),
+    "": ("ordered", "category", "product", "received", "redeemed", "held_out", "step"),
     "tags": ("tag",),
     "contacts": ("contact",),
     "tasks": ("task",),
@@ -87,17 +87,17 @@ class Pairs:
         found[self.changed] = 0
         return found + np.bincount(self._since(wanted, low, high)[0], minlength=len(found))
 
-    def latest(self, keys: Iterable[int] | None) -> Numbers:
-        """The last day of each row; NEVER without one."""
+    def latest(self, keys: Iterable[int] | None, low: int = NEVER, high: int = LATEST) -> Numbers:
+        """The last of these days of each row; NEVER without one."""
         wanted = None if keys is None else list(keys)
         found = np.full(len(self.changed), NEVER, np.int64)
         own = np.empty_like(found)
-        for rows, days in self._spans(wanted, NEVER, LATEST):
+        for rows, days in self._spans(wanted, low, high):
             own[:] = NEVER
             own[rows] = days  # in the order of days: of several that are written to one row the last one stays
             np.maximum(found, own, out=found)
         found[self.changed] = NEVER
-        rows, days = self._since(wanted, NEVER, LATEST)
+        rows, days = self._since(wanted, low, high)
         np.maximum.at(found, rows, days)
         return found
 
@@ -164,7 +164,7 @@ class Columns:
     """All customers. `values` are arrays of equal length, of which the first `rows` are used.
 
     `words` are, for each of CHOICES, the words by number; `named` for each of NAMED the numbers by name; `products` the
-    products of each category by its name.
+    products of each category by its name; `ends` the last day of each campaign.
     """
 
     def __init__(
@@ -174,6 +174,7 @@ class Columns:
         held: Mapping[str, Pairs],
         named: Mapping[str, Sequence[str]],
         products: Mapping[str, Sequence[int]],
+        ends: Mapping[int, int],
     ) -> None:
         self.rows = len(values["id"])
         self.values = dict(values)
@@ -182,6 +183,7 @@ class Columns:
         self.pairs = dict(held)
         self.named = {kind: {name: i for i, name in enumerate(known)} for kind, known in named.items()}
         self.products = products
+        self.ends = ends
         self._sorted = self.rows
         self._later: dict[int, int] = {}
         self._make_room(0)

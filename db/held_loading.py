@@ -64,6 +64,10 @@ _PAIRS: Mapping[str, sql.SQL] = {
         "SELECT t.campaign_id AS key, t.customer_id, coalesce(t.first_redeemed_on - '1970-01-01', %(never)s) AS day "
         "FROM campaign_members AS t WHERE t.redemptions > 0 AND {of}"
     ),
+    "held_out": sql.SQL(
+        "SELECT t.campaign_id AS key, t.customer_id, t.held_on - '1970-01-01' AS day "
+        "FROM campaign_held_out AS t WHERE {of}"
+    ),
     "step": sql.SQL(
         "SELECT t.campaign_id * {steps} + taken.step AS key, t.customer_id, 0 AS day FROM campaign_results AS t "
         "CROSS JOIN LATERAL (VALUES (0, true), (1, t.orders > 0), (2, t.promoted_orders > 0), "
@@ -110,7 +114,7 @@ def load(conn: Connection) -> Columns:
     named = {kind: list(conn.exec_driver_sql(_names_of(kind, _ALL)).scalars()) for kind in NAMED}
     asked = _given(conn) | named
     held = {name: _all_pairs(conn, name, values["id"], asked) for part in PAIRS.values() for name in part}
-    return Columns(values, words, held, named, _products(conn))
+    return Columns(values, words, held, named, _products(conn), ends(conn))
 
 
 def put(conn: Connection, columns: Columns, part: str, ids: Sequence[int]) -> None:
@@ -216,6 +220,11 @@ def _closing(cursor: Any, query: sql.Composed, given: Mapping[str, Any]) -> Iter
         cursor.itersize = 50
         cursor.execute(query, given, binary=True)
         yield from cursor
+
+
+def ends(conn: Connection) -> dict[int, int]:
+    """Campaign → its last day."""
+    return {row.id: row.day for row in conn.exec_driver_sql("SELECT id, ends_on - '1970-01-01' AS day FROM campaigns")}
 
 
 def _products(conn: Connection) -> dict[str, tuple[int, ...]]:

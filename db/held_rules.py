@@ -226,6 +226,21 @@ class Asked:
         held = self.columns.pairs[name]
         return self._picked(held.hold(c.values, *self._period(c.span)))
 
+    def _converted(self, c: Condition) -> Bools:
+        """As `lookups.of_campaigns`: an order from the day one received it to its last day, which the period holds."""
+        columns, found = self.columns, np.zeros(self.columns.rows, np.bool_)
+        first, last = self._period(c.span)
+        for campaign in c.values:
+            end = min(columns.ends.get(campaign, NEVER), last)
+            received = columns.pairs["received"].latest([campaign])
+            begun = received != NEVER
+            if not begun.any():
+                continue
+            low = max(int(received[begun].min()), first)
+            ordered = columns.pairs["ordered"].latest([0], low, end)
+            found |= begun & (ordered != NEVER) & (ordered >= np.maximum(received, first))
+        return self._picked(found)
+
     def _stepped(self, c: Condition) -> Bools:
         campaign, step = c.values
         key = campaign * len(STEPS) + STEPS.index(Step(step))
@@ -316,6 +331,8 @@ _HOLDERS: Mapping[str, Callable[[Asked, Condition], Bools]] = {
     "bought_product": Asked._looked_up,
     "received": Asked._looked_up,
     "redeemed": Asked._looked_up,
+    "held_out": Asked._looked_up,
+    "converted": Asked._converted,
     "funnel": Asked._stepped,
     "tags": Asked._tagged,
     "contacted": Asked._contacted,
@@ -357,7 +374,7 @@ def areas(rule: Condition | Group) -> set[str]:
     if rule.field.key in ("email", "phone"):
         return {"customers"}
     if rule.field.kind in (Kind.CAMPAIGN, Kind.STEP):
-        return {"campaigns"}
+        return {"campaigns", "orders"} if rule.field.key == "converted" else {"campaigns"}
     if rule.field.kind is Kind.BOUGHT:
         return {"orders"}
     return set(_AREAS.get(rule.field.key, {"around"} if rule.field.key.startswith(CONSENT) else ()))

@@ -188,5 +188,5 @@ def _told(when: str) -> sql.Composable:
         "reviewed AS (INSERT INTO segment_touches (customer_id, touched_at) SELECT customer_id, {at} FROM (SELECT * "
         "FROM members UNION ALL SELECT * FROM others) AS e), "
         "moved AS (INSERT INTO moved_customers (customer_ids, made_at) SELECT array_agg(customer_id), {at} "
-        "FROM members HAVING count(*) > 0)"
+        "FROM (SELECT * FROM members UNION ALL SELECT * FROM others) AS e HAVING count(*) > 0)"
     ).format(at=sql.Identifier(when))

@@ -62,6 +62,9 @@ BATTERY: tuple[dict[str, Any], ...] = (
     {"field": "overdue_tasks", "op": ">", "value": 0},
     {"field": "consent_mail", "op": "in", "value": ["given"]},
     {"field": "received_count", "op": ">=", "value": {"count": 1}},
+    {"field": "converted", "op": "any of", "value": {"of": [1, 2]}},
+    {"field": "converted", "op": "any of", "value": {"of": [1, 2], "last_days": 60}},
+    {"field": "held_out", "op": "none of", "value": {"of": [1]}},
     {"field": "first_order_on", "op": "anniversary in the next", "value": 60},
 )
 

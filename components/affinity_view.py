@@ -16,7 +16,7 @@ DRAWN = 12
 """Pairs of the chart."""
 LISTED = 200
 """Pairs of the table."""
-LONGEST = 14
+LONGEST = 26
 """Characters of a category beside the chart; hovering and the table tell it whole."""
 _BETWEEN = "\x1f"
 
@@ -32,8 +32,8 @@ def name(pair: Any) -> str:
 
 
 def _short(pair: Any) -> str:
-    """As `name`, for the side of a chart that has to fit a phone."""
-    return " + ".join(
+    """As `name` in two lines, for the side of a chart that has to fit a phone."""
+    return " +\n".join(
         n if len(n) <= LONGEST else f"{n[: LONGEST - 1]}…" for n in (pair.first.title(), pair.second.title())
     )
 
@@ -141,11 +141,12 @@ def told(found: Mapping[str, Any], *, first: str, second: str) -> None:
             if pair
             else [_("no order with both"), "–", "–", "–"]
         )
-    tables.small(pd.DataFrame(cells), right=list(cells)[1:])
+    with st.container(key="kehu_wrapped_pair"):
+        tables.small(pd.DataFrame(cells), right=list(cells)[1:])
 
 
 def _rate(part: int, whole: int, interval: tuple[float, float]) -> str:
-    of = _("{n} of {total}").format(n=format.number(part), total=format.number(whole))
+    of = _("{n} of {total} orders").format(n=format.number(part), total=format.number(whole))
     return f"{tables.rate(part, whole, interval)} · {of}"
 
 

@@ -125,6 +125,7 @@ def _cohorts(asked: Asked) -> list[str]:
         unknown=found.unknown,
         first_known=first_known,
         key=asked.key,
+        counted=of_what == "customers",
         clickable=False,
     )
     st.caption(_("“…”: the month is not over."))

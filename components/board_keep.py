@@ -34,6 +34,11 @@ def button(
     if not viewer.can(Permission.VIEWS_EDIT):
         return
     key = f"{screen}_keep{of}"
+    kept_on = st.session_state.pop(f"{key}_done", None)
+    if kept_on:  # it folds, and the next chart is offered the same board
+        st.session_state[key] = False
+        st.session_state[f"{key}_title"] = ""
+        st.session_state[controls.key_of(f"{key}_board")] = kept_on
     # Of what is folded nothing is asked; and what a fragment put into the address is known once it opens.
     opened = st.popover(
         _("Keep on my board"), icon=":material/dashboard_customize:", key=key, on_change="rerun", type="secondary"
@@ -49,7 +54,7 @@ def button(
             told = st.query_params if params is None else params
             shown = {name: told[name] for name in (*chart.params, *chart.segments) if name in told}
             with page.guard():
-                _keep(viewer, given | {"params": shown, "named": named}, screen)
+                _keep(viewer, given | {"params": shown, "named": named}, screen, key)
         places.link("board", _("Boards"), icon=":material/dashboard:")
 
 
@@ -79,14 +84,15 @@ def _form(viewer: Viewer, key: str, charts: Sequence[str]) -> dict[str, Any] | N
     return {"chart": chart, "title": title, "board": board} if sent else None
 
 
-def _keep(viewer: Viewer, given: dict[str, Any], screen: str) -> None:
+def _keep(viewer: Viewer, given: dict[str, Any], screen: str, key: str) -> None:
     chart = CHARTS[given["chart"]]
     title = given["title"].strip() or _title(viewer, chart, given["params"], given["named"])
     where: dict[str, Any] = {"board_id": int(given["board"])} if given["board"] != NEW else {}
     if not where:
         where["board_name"] = _unused([board.name for board in data.read(boards.listed, viewer=viewer)])
     card = {"chart": given["chart"], "params": given["params"], "title": title}
-    _card, _board, set_id = data.write(boards.keep, actor=viewer, **card, **where, screen=screen)
+    _card, board, set_id = data.write(boards.keep, actor=viewer, **card, **where, screen=screen)
+    st.session_state[f"{key}_done"] = str(board)
     controls.saved(set_id, _("“{title}” is kept on your board.").format(title=wording.plain(title)))
 
 

@@ -47,7 +47,7 @@ def _row(half: Sequence[Card], board: Board, viewer: Viewer) -> None:
 
 
 def _card(card: Card, board: Board, viewer: Viewer) -> None:
-    with st.container(border=True, key=f"board_card_{card.id}"):
+    with st.container(border=True, height="stretch", key=f"board_card_{card.id}"):
         with st.container(
             horizontal=True,
             horizontal_alignment="distribute",

@@ -277,7 +277,7 @@ def whiskers(
 ) -> None:
     """Rates as dots with their intervals as whiskers, in the given order, on one axis from zero.
 
-    `others` are another group's, in grey and beside; `level` is where a line stands.
+    `others` are another group's, in grey and beside; `level` is where a line stands. A name may have two lines.
     """
     beside = {i: other for i, other in enumerate(others) if other}
     highs = [high for _low, high in intervals] + [interval[1] for _rate, interval in beside.values()]
@@ -294,7 +294,7 @@ def whiskers(
     step = _round_step(top / 4) if top > 0 else 0.25
     marks = [step * i for i in range(int(top * 1.04 / step) + 1)]
     layout = _layout(
-        height=26 * len(names) + 44,
+        height=(36 if any("\n" in name for name in names) else 26) * len(names) + 44,
         hovermode="closest",
         shapes=shapes,
         xaxis={
@@ -306,7 +306,7 @@ def whiskers(
         },
         yaxis={
             "tickvals": list(range(len(names))),
-            "ticktext": _labels(names),
+            "ticktext": [name.replace("\n", "  <br>") for name in _labels(names)],
             "range": [len(names) - 0.4, -0.6],
             "fixedrange": True,
             "automargin": True,
@@ -463,7 +463,7 @@ def curves(
     highs = [high for line in lines for _low, high in line.intervals]
     top = max([*highs, *(share for line in lines for share in line.shares if not format.unknown(share))], default=0)
     step = _round_step(top / 4) if top > 0 else 0.25
-    ticks = [step * i for i in range(int(top * 1.04 / step) + 1)]
+    ticks = [step * i for i in range(math.ceil(round(top / step, 6)) + 1)]
     places = [place for place, _text in marks]
     layout = _layout(
         height=HEIGHT + 40,
@@ -477,7 +477,7 @@ def curves(
         },
         yaxis={
             "fixedrange": True,
-            "range": [0, top * 1.06 or 1],
+            "range": [0, max(top, ticks[-1]) * 1.04 or 1],
             "tickvals": ticks,
             "ticktext": [f"{mark * 100:g}%" for mark in ticks],
         },

@@ -20,7 +20,7 @@ def choice(trials: Sequence[Any], *, chosen: int, method: str, stable: bool, lea
     """The numbers of clusters that were tried, and why it is this one; `trials` as analytics.clusters has them."""
     fit = _("Silhouette") if method == "kmeans" else _("BIC")
     rows = {
-        _("How many"): [f"{t.clusters} ✓" if t.clusters == chosen else str(t.clusters) for t in trials],
+        _("How many"): [f"✓ {t.clusters}" if t.clusters == chosen else str(t.clusters) for t in trials],
         fit: [f"{t.fit:.3f}" if method == "kmeans" else format.number(round(t.fit)) for t in trials],
         _("Stability"): [f"{t.stability:.2f}" for t in trials],
     }
@@ -81,7 +81,7 @@ def _figure(key: str, value: Any, currency: str) -> str:
     if value is None or pd.isna(value):
         return "–"
     if key in ("revenue", "basket"):
-        return format.money(round(value), currency)
+        return format.money(value, currency)
     return format.number(round(value, 1) if key == "orders" else round(value))
 
 

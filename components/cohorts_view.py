@@ -45,12 +45,14 @@ def triangle(
     unknown: int,
     first_known: date,
     key: str,
+    counted: bool = True,
     clickable: bool = True,
 ) -> tuple[int, int] | None:
     """A row for each cohort, a column for each month after the first; gives the (row, month) of a clicked cell.
 
     `found` is an analytics.cohorts.Triangle, `first` the heading of what the first month held, `written` an amount in
-    words. The cohorts that are not known are a row of their own, the first, which is no cohort: -1.
+    words. The cohorts that are not known are a row of their own, the first, which is no cohort: -1; it says that it
+    holds customers where they are not what is `counted`.
     """
     values, shares = found.values, found.shares
     months = range(1, values.shape[1])
@@ -60,7 +62,8 @@ def triangle(
     top = max((numbers[i, k] for i in range(len(found.cohorts)) for k in months if numbers[i, k] > 0), default=0)
     if unknown:
         columns["cohort"].append(_("before {month}").format(month=month(first_known)))
-        columns["first"].append(format.number(unknown))
+        of_whom = ngettext("{n} customer", "{n} customers", unknown) if not counted else "{n}"
+        columns["first"].append(of_whom.format(n=format.number(unknown)))
         for k in months:
             columns[f"+{k}"].append(_("not known") if k == 1 else "")
         colours.append([""] * len(columns))
@@ -80,7 +83,7 @@ def triangle(
     label = st.column_config.TextColumn
     drawn = {
         "cohort": label(_("First purchase in"), pinned=True, width=110),
-        "first": label(first, alignment="right", width=84),
+        "first": label(first, alignment="right", width=84 if counted else 124),
         **{f"+{k}": label(f"+{k}", alignment="right", width=72 if percent else 84) for k in months},
     }
     state: Any = st.dataframe(
@@ -140,7 +143,7 @@ def curve(points: Mapping[str, Sequence[Any]], *, counted: bool, key: str, besid
         cells: dict[str, list[str]] = {_("Month"): [f"+{k}" for k in range(1, int(last) + 1)]}
         for name, found in points.items():
             at = {p.month: p for p in found}
-            title = name if len(points) > 1 else _("Share (95% interval)") if counted else _("Share")
+            title = name if len(points) > 1 else _("Share (95% interval)") if counted else _("Of the first month")
             cells[title] = [_told(at[k], counted=counted) if k in at else "–" for k in range(1, int(last) + 1)]
         first = next(iter(points.values()))
         cohorts = {p.month: p.cohorts for p in first}

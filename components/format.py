@@ -14,6 +14,8 @@ from babel.numbers import format_compact_currency, format_compact_decimal, forma
 from db.words import _, language, ngettext
 
 Value = Decimal | int | float | None
+CARD = 8
+"""Characters that the narrowest card of a figure has room for."""
 
 
 def known(value: Value) -> TypeGuard[Decimal | int | float]:
@@ -51,7 +53,10 @@ def short(value: Value, unit: str, currency: str) -> str:
         return number(value) if abs(float(value)) < 100_000 else compact(value)
     if abs(float(value)) < 10_000:
         return money(value, currency)
-    return format_compact_currency(value, currency, locale=language(), fraction_digits=1)
+    said: str = format_compact_currency(value, currency, locale=language(), fraction_digits=1)
+    if len(said) <= CARD:
+        return said
+    return format_compact_currency(value, currency, locale=language(), fraction_digits=0)
 
 
 def compact(value: Decimal | float) -> str:

@@ -94,12 +94,12 @@ def _stage_form(key: str, rules: StageRules) -> tuple[dict[str, Any], dict[str, 
     whole = {"min_value": 0, "step": 1}
     with st.container(horizontal=True, vertical_alignment="top"):
         most = {**whole, "max_value": lifecycle.MOST_ORDERS}
-        found["repeat_orders"] = number("repeat_orders", _("Repeat buyer from orders"), rules.repeat_orders, **most)
-        found["loyal_orders"] = number("loyal_orders", _("Loyal from orders"), rules.loyal_orders, **most)
+        found["repeat_orders"] = number("repeat_orders", _("Repeat buyer from … orders"), rules.repeat_orders, **most)
+        found["loyal_orders"] = number("loyal_orders", _("Loyal from … orders"), rules.loyal_orders, **most)
     with st.container(horizontal=True, vertical_alignment="top"):
         most = {**whole, "max_value": lifecycle.MOST_DAYS}
-        found["risk_days"] = number("risk_days", _("At risk after days"), rules.risk_days, **most)
-        found["lost_days"] = number("lost_days", _("Lost after days"), rules.lost_days, **most)
+        found["risk_days"] = number("risk_days", _("At risk after … days"), rules.risk_days, **most)
+        found["lost_days"] = number("lost_days", _("Lost after … days"), rules.lost_days, **most)
     by_rhythm = st.toggle(
         _("By each customer's own rhythm"),
         rules.by_rhythm,
@@ -116,8 +116,8 @@ def _stage_form(key: str, rules: StageRules) -> tuple[dict[str, Any], dict[str, 
                 "format": "%.1f",
             }
             for name, label, usual in (
-                ("risk_tenths", _("At risk after intervals"), risk),
-                ("lost_tenths", _("Lost after intervals"), lost),
+                ("risk_tenths", _("At risk after … intervals"), risk),
+                ("lost_tenths", _("Lost after … intervals"), lost),
             ):
                 entered = number(name, label, (getattr(rules, name) or usual) / 10, **times)
                 found[name] = None if entered is None else lifecycle.tenths(round(entered, 3))
@@ -129,9 +129,9 @@ def _score_form(key: str, rules: ScoreRules) -> tuple[dict[str, Any], dict[str, 
     found: dict[str, Any] = {}
     ways = {"fifths": _("Fifths"), "fixed": _("Fixed bounds")}
     labels = {
-        "recency": _("Score {n}: at most days"),
-        "frequency": _("Score {n}: from orders"),
-        "monetary": _("Score {n}: from revenue"),
+        "recency": _("Score {n}: at most … days"),
+        "frequency": _("Score {n}: from … orders"),
+        "monetary": _("Score {n}: revenue from …"),
     }
     for name, title in score_rules.NAMES.items():
         held = getattr(rules, name)
@@ -176,21 +176,26 @@ def explain(under: Mapping[str, DeltaGenerator], error: Invalid) -> None:
 # --- what it would change --------------------------------------------------------------------------------------------
 
 
-def effect(kind: str, found: Effect, draft: Mapping[str, Any]) -> None:
+def effect(kind: str, found: Effect, draft: Mapping[str, Any], now: InForce) -> None:
     """Customers now and by the draft, and who would move from where to where."""
+    same = (lifecycle.parse if kind == lifecycle.KIND else score_rules.parse)(draft) == now.rules
+    if same:
+        st.caption(_("These are the rules in force: change a number to see who would move."))
     if kind == lifecycle.KIND:
         names = {stage.value: _(STAGE_NAMES[stage]) for stage in Stage}
         said = {stage.value: rule for stage, rule in lifecycle.said(lifecycle.parse(draft)).items()}
-        _part(found, kind, _("Stage"), names, said)
+        _part(found, kind, _("Stage"), names, said, same=same)
         return
     names = {score: score for score in SCORES} | {"": _("no order yet")}
     words = score_rules.said(score_rules.parse(draft))
     for measure, title in score_rules.NAMES.items():
         st.markdown("**" + _(title) + "** · " + words[measure])
-        _part(found, measure, _("Score"), names, {})
+        _part(found, measure, _("Score"), names, {}, same=same)
 
 
-def _part(found: Effect, part: str, head: str, names: Mapping[str, str], said: Mapping[str, str]) -> None:
+def _part(
+    found: Effect, part: str, head: str, names: Mapping[str, str], said: Mapping[str, str], *, same: bool
+) -> None:
     now, then = found.now(part), found.then(part)
     rows = [code for code in names if code or now.get(code) or then.get(code)]
     frame = {
@@ -200,8 +205,11 @@ def _part(found: Effect, part: str, head: str, names: Mapping[str, str], said: M
         _("Draft"): [format.number(then.get(code, 0)) for code in rows],
         _("Change"): [_signed(then.get(code, 0) - now.get(code, 0)) for code in rows],
     }
-    tables.small(pd.DataFrame(frame), right=(_("Now"), _("Draft"), _("Change")))
+    with st.container(key=f"kehu_wrapped_{part}"):
+        tables.small(pd.DataFrame(frame), right=(_("Now"), _("Draft"), _("Change")))
     flows = found.flows(part)
+    if same:
+        return
     if not flows:
         st.caption(_("Nobody would move."))
         return

@@ -73,6 +73,8 @@ _CSS = """
   /* Names of columns that hold a mark each need no more room than the mark. */
   [class*="st-key-kehu_wide"] .sankey .node-label {
     fill: currentColor !important; text-shadow: none !important;
+    /* Bands pass below the names. */
+    paint-order: stroke; stroke: light-dark(#FFFFFF, #0F141B); stroke-width: 4px; stroke-linejoin: round;
   }
   .st-key-kehu_matrix :is(th, td):not(:first-child) { text-align: center !important; }
   @media (min-width: 641px) {
@@ -101,6 +103,8 @@ _CSS = """
     /* Filters stand in pairs, and what was chosen from a list above it: below, nobody would look. */
     [class*="st-key-kehu_filters"] > [data-testid="stElementContainer"] { flex: 0 1 calc(50% - 0.5rem) !important; }
     [class*="st-key-kehu_filters"] > [data-testid="stElementContainer"]:has([data-testid="stButtonGroup"]),
+    [class*="st-key-kehu_filters"] > [data-testid="stElementContainer"]:has([data-testid="stMultiSelect"]),
+    [class*="st-key-kehu_filters"] > [class*="affinity_pair"],
     .st-key-kehu_filters_segments > [data-testid="stElementContainer"]:has([data-testid="stTextInput"]) {
       flex-basis: 100% !important;
     }

@@ -36,5 +36,6 @@ def running(rows: pd.DataFrame, rates: list[str], *, on: date) -> None:
             _("Redeemers"): [format.number(n) for n in rows["redeemers"]],
             _("Rate (95% interval)"): rates,
         }
-        tables.small(pd.DataFrame(cells), right=list(cells)[2:])
+        with st.container(key="kehu_wrapped_campaigns"):
+            tables.small(pd.DataFrame(cells), right=list(cells)[2:])
         places.link("campaigns", _("All campaigns"), icon=":material/campaign:")

@@ -65,7 +65,7 @@ def curve(
             st.caption(half.format(name=wording.plain(name), day=day, n=format.number(sizes[name])))
         return
     with right:
-        cells = {_("Within days"): [format.number(day) for day in DAYS] + [_("half by day"), _("Customers")]}
+        cells = {_("Within days"): [format.number(day) for day in DAYS] + [_("Half by day"), _("Customers")]}
         for name, (found, median, at) in told.items():
             end = found[-1].day if found else 0
             shares = [_share(s) if day <= end else "–" for s, day in zip(at, DAYS, strict=True)]
@@ -73,7 +73,8 @@ def curve(
             cells[title] = [*shares, format.number(median) if median else "–", format.number(sizes[name])]
         tables.small(pd.DataFrame(cells), right=list(cells)[1:])
     said = _(
-        "By Kaplan and Meier: who has not bought again counts for as long as it was seen. “–”: fewer than {n} seen."
+        "Estimated as by Kaplan and Meier: customers who have not bought again count for as long as they were seen. "
+        "“–”: fewer than {n} were seen for so long."
     )
     st.caption(said.format(n=least))
 
@@ -132,7 +133,7 @@ def _bin(i: int) -> str:
 def left_out(unknown: int, known_from: date) -> str:
     """Why early customers do not count."""
     return ngettext(
-        "{n} customer is left out: first bought before {day}, and whether that was the first purchase is not known.",
-        "{n} customers are left out: first bought before {day}, and whether that was the first purchase is not known.",
+        "{n} customer is left out: the first order in the data is from before {day} and may not be the first ever.",
+        "{n} customers are left out: their first order in the data is from before {day} and may not be the first ever.",
         unknown,
     ).format(n=format.number(unknown), day=format.day(known_from))

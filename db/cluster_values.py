@@ -27,7 +27,7 @@ FEATURES = {
 }
 """What customers may be told apart by. What is not known, as the interval of a single order, counts as the middle."""
 WORDS = {
-    "recency": (N_("bought lately"), N_("long quiet")),
+    "recency": (N_("bought lately"), N_("quiet for long")),
     "orders": (N_("few orders"), N_("many orders")),
     "revenue": (N_("little revenue"), N_("much revenue")),
     "basket": (N_("small baskets"), N_("large baskets")),

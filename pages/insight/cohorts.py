@@ -57,6 +57,7 @@ with st.container(border=True):
         unknown=found.unknown,
         first_known=found.first_known or today,
         key="cohorts_triangle",
+        counted=counted,
     )
     st.caption(wording.run_on(_("Click a cell to see the customers."), _("“…”: the month is not over.")))
     if found.unknown:

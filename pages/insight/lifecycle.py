@@ -38,9 +38,9 @@ def trial(kind: str) -> None:
             found = data.read(definitions.effect, viewer=viewer, kind=kind, rules=draft, today=today)
         except Invalid as error:
             view.explain(under, error)
-            st.caption(_("Correct the numbers on the left to see it."))
+            st.caption(_("Correct the numbers marked in red to see it."))
             return
-        view.effect(kind, found, draft)
+        view.effect(kind, found, draft, now)
     if not may_save:
         foot.caption(_("You can try here what other rules would change. Administrators put them into force."))
         return

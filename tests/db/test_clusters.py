@@ -169,7 +169,7 @@ def test_a_name_is_needed(data: Data, name: str) -> None:
 def test_what_clusters_are_called() -> None:
     model = read(MODEL)
     assert [model.called(n) for n in model.numbers] == [
-        "1 · long quiet, few orders",
+        "1 · quiet for long, few orders",
         "2 · many orders, bought lately",
         "3 · like everybody",
     ]

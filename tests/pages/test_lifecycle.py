@@ -45,7 +45,7 @@ def test_a_draft_says_at_once_what_it_would_change(people: make.People) -> None:
     told = said(app)
     assert "By version 1 of the rules, in force since" in told
     assert "| Loyal | 5 orders or more, and not at risk | 2 | 2 | 0 |" in told
-    assert "Nobody would move." in told
+    assert "These are the rules in force: change a number to see who would move." in told
     entry(app, "loyal_orders").set_value(4)
     told = said(sound(app.run()))
     assert "| Loyal | 4 orders or more, and not at risk | 2 | 3 | +1 |" in told
@@ -69,7 +69,7 @@ def test_rules_that_do_not_rise_are_told_at_their_field(people: make.People) -> 
     entry(app, "lost_days").set_value(30)
     told = words(sound(app.run())).replace("\\", "")
     assert "Lost must come after at risk: enter more days." in told
-    assert "Correct the numbers on the left to see it." in told
+    assert "Correct the numbers marked in red to see it." in told
     assert not drawn(app, "lifecycle_save")
 
 

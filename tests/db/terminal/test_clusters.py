@@ -61,7 +61,7 @@ def test_clusters_of_a_segment_are_of_its_members(run: Run, tmp_path: Path) -> N
     found = run("cluster", "find", "--segment", kept, "--clusters", "2", "--by", "recency", "basket", *who).document
     assert (found["of"], found["total"]) == (f"s{kept}", 60)
     assert sum(each["customers"] for each in found["clusters"]) == 60
-    assert run("cluster", "find", "--ready", "lifecycle_prospect", *who).document["clusters"] == []
+    assert run("cluster", "find", "--ready", "stage_prospect", *who).document["clusters"] == []
     assert run("cluster", "find", "--segment", kept, "--as", "cho").code == NotFound.code
     assert run("cluster", "find", "--ready", "no such one", "--as", "ann").code == NotFound.code
     nobody = run("cluster", "find", "--as", "cho", "--keep", "x")
@@ -88,7 +88,7 @@ def test_why_in_and_why_not(run: Run, shop: Shop, tmp_path: Path) -> None:
 
 
 def test_why_tells_masked_roles_no_contacts(run: Run, shop: Shop, tmp_path: Path) -> None:
-    told = run("segment", "why", shop.ann, "--ready", "stage_first", "--as", "ana").out
+    told = run("segment", "why", shop.ann, "--ready", "stage_repeat", "--as", "ana").out
     assert f"#{shop.ann} is in." in told
     assert EMAIL not in told
     rule = tmp_path / "rule.json"

@@ -74,10 +74,10 @@ def every_chart(actor: Viewer) -> int:
         "repeats": {"repeats_segment": code, "repeats_span": "nonsense"},
         "repeats_intervals": {},
         "clusters": {"clusters_kept": str(model)},
-        "segment_spread": {"segment_ready": "stage_first", "segment_by": "city"},
+        "segment_spread": {"segment_ready": "stage_repeat", "segment_by": "city"},
         "segment_size": {"id": str(number)},
-        "segments_overlap": {"segments_sets": f"{code},stage_first"},
-        "segments_compare": {"segments_sets": f"{code},stage_first"},
+        "segments_overlap": {"segments_sets": f"{code},stage_repeat"},
+        "segments_compare": {"segments_sets": f"{code},stage_repeat"},
     }
     assert params.keys() <= board_charts.CHARTS.keys()
     card, board_id = kept(actor, "cohorts", params.pop("cohorts"), wide=True)
@@ -120,7 +120,7 @@ def test_a_failing_card_and_one_without_its_segment_leave_the_others_alone(
     number = segment(people.ana)
     _card, board_id = kept(people.ana, "cohorts", {"cohorts_segment": f"s{number}"})
     kept(people.ana, "repeats", {}, board_id=board_id)
-    kept(people.ana, "segment_spread", {"segment_ready": "stage_first"}, board_id=board_id)
+    kept(people.ana, "segment_spread", {"segment_ready": "stage_repeat"}, board_id=board_id)
     with begin(people.ana, write=True) as conn:
         boards.save(conn, actor=people.ana, board_id=board_id, version=1, values={"visibility": "shared"})
 

@@ -37,16 +37,15 @@ def answer(found: Any, sentence: str, *, scoped: bool) -> DeltaGenerator:
     share = found.customers / found.everyone if found.everyone else None
     with st.container(border=True, key="segment_answer"):
         st.markdown(wording.plain(sentence))
-        with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        with st.container(gap=None):
             st.metric(
                 _("Customers who fit"),
                 format.number(found.customers),
                 help=_("Counted exactly, now, among the customers you may see that are not archived."),
-                width="content",
             )
             told = _("{share} of your {n} customers") if scoped else _("{share} of {n} customers")
             told = told.format(share=format.percent(share), n=format.number(found.everyone))
-            st.markdown(told if found.everyone else _("There is nobody to count yet."), width="content")
+            st.markdown(told if found.everyone else _("There is nobody to count yet."))
         return st.container(gap="small")
 
 
@@ -167,8 +166,9 @@ def people(
 def history(rows: Sequence[Mapping[str, Any]], *, viewer: Viewer, zone: str) -> None:
     """The changes of a saved segment, each with its undo where it is the viewer's own."""
     asked: int | None = None
+    folded = st.expander(_("History"), icon=":material/history:")
     for row in rows:
-        with st.container(border=True, gap="small"):
+        with folded, st.container(border=True, gap="small"):
             with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
                 st.markdown("**" + history_lines.title(row["command"], row["undoes_id"]) + "**", width="content")
                 number = int(row["change_set_id"])

@@ -56,13 +56,16 @@ def _json(rule: Group, key: str, viewer: Viewer) -> None:
             st.rerun()
 
 
-def bar(rule: Group, *, saved: Any, changed: bool, viewer: Viewer) -> Asked | None:
+def bar(rule: Group, *, saved: Any, begun: segment_source.Source, viewer: Viewer) -> Asked | None:
     """The buttons above the answer; gives ('save', values), ('copy', values) or ('archive', {'archived': …}).
 
     `saved` is the segment as db.saved_segments.get gives it, None for a rule without a name.
+    Where somebody changed it since the draft `begun`, this rule can be kept as another one only.
     """
     asked: Asked | None = None
     mine = saved is not None and saved.mine
+    changed = rule != begun.rule
+    may_save = changed and not segment_source.outdated(begun)
     with st.container(horizontal=True, vertical_alignment="center", key="segment_actions"):
         if mine:
             kept = {
@@ -72,7 +75,7 @@ def bar(rule: Group, *, saved: Any, changed: bool, viewer: Viewer) -> Asked | No
                 "folder": saved.folder,
                 "tags": saved.tags,
             }
-            if changed and st.button(_("Save changes"), type="primary", icon=":material/save:", key="segment_save"):
+            if may_save and st.button(_("Save changes"), type="primary", icon=":material/save:", key="segment_save"):
                 asked = "save", kept
             if not saved.problem:  # else a new name would be kept with a rule that nobody has written
                 # Another key with each version: once it is saved the form folds.

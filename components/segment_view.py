@@ -116,6 +116,8 @@ def unkept(one: Any, *, ready: bool) -> str:
 def unreadable(problem: str, one: Any) -> None:
     """Why a rule cannot be read; of a saved segment also what is kept, to be changed and used."""
     st.error(wording.sentence(problem))
+    if segment_source.PARAMETER in st.query_params:
+        st.caption(_("The rule of this address cannot be read, so what is shown here is without it."))
     if one is not None and one.written:
         st.caption(_("This is the rule as it is kept. Change a copy of it under “As JSON”."))
         st.code(one.written, language="json", height=min(300, 40 + 24 * one.written.count("\n")))

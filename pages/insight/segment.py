@@ -75,7 +75,7 @@ def work() -> None:
         segment_actions.editing(rule, key=source.fingerprint(rule), viewer=viewer)
     question = {"viewer": viewer, "rule": rules.written(rule), "today": today}
     with right:
-        act = segment_actions.bar(rule, saved=one, changed=rule != begun.rule, viewer=viewer)
+        act = segment_actions.bar(rule, saved=one, begun=begun, viewer=viewer)
         said = st.container()  # what goes wrong stands by the buttons
         found = data.read(segments.explore, **question)
         warning = view.answer(found, segment_choices.sentence(rule, choices), scoped=viewer.scoped)

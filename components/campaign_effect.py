@@ -58,8 +58,11 @@ def _effect(found: Any, rate: Callable[[int, int], Interval], difference: Differ
     both = (found.received.buyers, found.received.customers, found.held_out.buyers, found.held_out.customers)
     apart, low, high = (100 * value for value in difference(*both))
     said = _("Difference: {n} percentage points (95% interval {low} to {high})").format(
-        n=f"{apart:+.1f}", low=f"{low:+.1f}", high=f"{high:+.1f}"
+        n=_signed(apart), low=_signed(low), high=_signed(high)
     )
+    if not (found.received.buyers or found.held_out.buyers):
+        st.caption(_("Nobody in either group has bought yet, so there is nothing to compare."))
+        return
     st.markdown(f"**{said}**")
     if low > 0:
         st.caption(_("More bought than would have bought without it; chance alone is an unlikely reason."))
@@ -67,3 +70,8 @@ def _effect(found: Any, rate: Callable[[int, int], Interval], difference: Differ
         st.caption(_("Fewer bought than would have bought without it; chance alone is an unlikely reason."))
     else:
         st.caption(_("The interval includes zero: the difference may be chance."))
+
+
+def _signed(n: float) -> str:
+    """A number with its sign, a minus as wide as a plus."""
+    return f"{n:+.1f}".replace("-", "−")

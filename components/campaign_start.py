@@ -34,23 +34,25 @@ def _form(viewer: Viewer, rule: str, segment_id: int | None, key: str) -> None:
     """What is asked, who would receive it, and the button that does it."""
     today = page.today()
     problems: dict[str, str] = st.session_state.pop(f"{key}_problems", {})
-    st.caption(
-        _("Whoever receives it is listed now and stays so. Kehu sends nothing: you call or write, or hand the list on.")
-    )
+    st.caption(_("The list is fixed when you start. Kehu sends nothing: you call or write, or hand the list on."))
     values: dict[str, Any] = {}
+    # In rows: on a phone they stand one under the other in this order.
     left, right = st.columns(2)
     with left:
         values["name"] = st.text_input(_("Name") + " *", key=f"{key}_name", max_chars=MOST_NAME)
         _problem(problems, "name")
-        values["starts_on"] = _day(_("First day"), today, today, f"{key}_starts")
-        _problem(problems, "starts_on")
     with right:
         values["kind"] = st.text_input(_("Type") + " *", _("List"), key=f"{key}_kind", max_chars=MOST_KIND)
         _problem(problems, "kind")
+    left, right = st.columns(2)
+    with left:
+        values["starts_on"] = _day(_("First day"), today, today, f"{key}_starts")
+        _problem(problems, "starts_on")
+    with right:
         values["ends_on"] = _day(_("Last day"), today + timedelta(days=DAYS - 1), today, f"{key}_ends")
         _problem(problems, "ends_on")
     by: str = st.segmented_control(
-        _("By which way"),
+        _("Channel"),
         list(CHANNEL_NAMES),
         default="phone",
         required=True,
@@ -59,14 +61,14 @@ def _form(viewer: Viewer, rule: str, segment_id: int | None, key: str) -> None:
         wrap=True,
     )
     held: int = st.number_input(
-        _("Held out at random, of a hundred"),
+        _("Held out at random (%)"),
         0,
         MOST_HELD,
         0,
         key=f"{key}_held",
-        help=_("They receive nothing. What they buy all the same tells what the campaign brings about."),
+        help=_("They receive nothing. What they buy anyway shows what the campaign brings about."),
     )
-    unasked = st.toggle(_("Also those who were never asked for their consent"), key=f"{key}_unasked")
+    unasked = st.toggle(_("Include customers who were never asked for consent"), key=f"{key}_unasked")
     asked = {"channel": by, "percent": int(held), "unasked": unasked}
     try:
         found = data.read(campaign_start.reach, viewer=viewer, rule=rule, today=today, **asked)

@@ -116,7 +116,7 @@ def ago(value: date, today: date) -> str:
 
 def lasting(duration: timedelta) -> str:
     """A short span of time in words: '40 seconds', '3 minutes', '2 hours'."""
-    seconds = max(0, int(duration.total_seconds()))
+    seconds = max(1, int(duration.total_seconds()))
     if seconds < 120:
         return ngettext("{n} second", "{n} seconds", seconds).format(n=seconds)
     if seconds < 7_200:

@@ -29,7 +29,7 @@ def ask(viewer: Viewer, picked: Sequence[int], total: int, filters: Filters, sai
     if n > MOST_FROZEN:
         st.warning(_("These are too many for a frozen segment. Narrow the filters, or save a rule as a segment."))
         return
-    values = segment_actions.form(KEY)
+    values = segment_actions.form(KEY, send=_("Freeze"))
     if not values:
         return
     values.pop("form")

@@ -68,6 +68,8 @@ _CSS = """
     [data-testid="stMarkdownContainer"] {
     position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
   }
+  /* Three dots say that a menu opens; its arrow would touch the cross. */
+  :is([class*="st-key-segment_menu"], [class*="st-key-board_menu"]) button div[aria-hidden] { display: none; }
   /* Many small things one under the other: what happened with a customer. */
   .st-key-kehu_events [data-testid="stVerticalBlock"] { padding-top: 0.5rem; padding-bottom: 0.5rem; }
   /* Names of columns that hold a mark each need no more room than the mark. */

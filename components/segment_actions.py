@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
 from components import campaign_start, explain, exports, segment_choices, segment_source, wording
 from db import rules
-from db.errors import Invalid
+from db.errors import Conflict, Invalid
 from db.permissions import Permission, Viewer
 from db.rules import Group
 from db.words import _
@@ -46,22 +46,26 @@ def _json(rule: Group, key: str, viewer: Viewer) -> None:
     written = st.text_area(
         _("The rule as JSON"), pretty, height=280, key=f"segment_json_{key}", max_chars=rules.MOST_CHARACTERS
     )
+    said = st.container()  # above the button: below it, a phone would not show it
     if st.button(_("Use this rule"), type="primary", key="segment_json_use"):
         found, problem = segment_choices.parsed(written, viewer)
         if found is None:
-            st.error(wording.sentence(problem))
+            said.error(wording.sentence(problem))
         else:
             segment_source.replace(found)
             st.rerun()
 
 
-def bar(rule: Group, *, saved: Any, changed: bool, viewer: Viewer) -> Asked | None:
+def bar(rule: Group, *, saved: Any, begun: segment_source.Source, viewer: Viewer) -> Asked | None:
     """The buttons above the answer; gives ('save', values), ('copy', values) or ('archive', {'archived': …}).
 
     `saved` is the segment as db.saved_segments.get gives it, None for a rule without a name.
+    Where somebody changed it since the draft `begun`, this rule can be kept as another one only.
     """
     asked: Asked | None = None
     mine = saved is not None and saved.mine
+    changed = rule != begun.rule
+    may_save = changed and not segment_source.outdated(begun)
     with st.container(horizontal=True, vertical_alignment="center", key="segment_actions"):
         if mine:
             kept = {
@@ -71,7 +75,7 @@ def bar(rule: Group, *, saved: Any, changed: bool, viewer: Viewer) -> Asked | No
                 "folder": saved.folder,
                 "tags": saved.tags,
             }
-            if changed and st.button(_("Save changes"), type="primary", icon=":material/save:", key="segment_save"):
+            if may_save and st.button(_("Save changes"), type="primary", icon=":material/save:", key="segment_save"):
                 asked = "save", kept
             if not saved.problem:  # else a new name would be kept with a rule that nobody has written
                 # Another key with each version: once it is saved the form folds.
@@ -88,7 +92,7 @@ def bar(rule: Group, *, saved: Any, changed: bool, viewer: Viewer) -> Asked | No
             asked = ("copy", values) if values else asked
         with st.popover(_("Freeze"), icon=":material/ac_unit:", key=f"segment_freeze_{of}"):
             st.caption(_("Keeps who fits now as a segment of its own, which no longer changes."))
-            values = form(f"segment_freeze_{of}_form")
+            values = form(f"segment_freeze_{of}_form", send=_("Freeze"))
             asked = ("freeze", values) if values else asked
         if rule.rules:
             campaign_start.button(viewer, rule=rules.written(rule), saved=saved, changed=changed)
@@ -111,31 +115,51 @@ def form(
     shared: bool = False,
     folder: str = "",
     tags: Sequence[str] = (),
+    send: str = "",
 ) -> dict[str, Any] | None:
-    """Name, description, folder, tags and whether colleagues see it; gives them when they are sent."""
+    """Name, description, folder, tags and whether colleagues see it; gives them when they are sent.
+
+    `send` is what the button says, "" for saving.
+    """
     problems: dict[str, str] = st.session_state.get("segment_problems", {}).get(key, {})
     with st.form(key, border=False):
-        given = {
-            "name": st.text_input(_("Name") + " *", name, key=f"{key}_name"),
-            "description": st.text_area(_("What it is for"), description, height=80, key=f"{key}_description"),
-            "folder": st.text_input(_("Folder"), folder, key=f"{key}_folder"),
-            "tags": st.text_input(_("Tags, with commas between them"), _(", ").join(tags), key=f"{key}_tags"),
-            "shared": st.toggle(
-                _("Colleagues may see and copy it"),
-                shared,
-                key=f"{key}_shared",
-                help=_("Everybody counts with their own rights. Only you and administrators change it."),
-            ),
-        }
-        for sentence in problems.values():
-            st.markdown(f":red[:material/error: {wording.plain(sentence)}]")
-        sent = st.form_submit_button(_("Save segment"), type="primary", key=f"{key}_send")
+        given: dict[str, Any] = {"name": st.text_input(_("Name") + " *", name, key=f"{key}_name")}
+        _problems(problems, "name")
+        given["description"] = st.text_area(_("What it is for"), description, height=80, key=f"{key}_description")
+        _problems(problems, "description")
+        given["folder"] = st.text_input(_("Folder"), folder, key=f"{key}_folder")
+        _problems(problems, "folder")
+        written = _(", ").join(tags)
+        given["tags"] = st.text_input(_("Tags, with commas between them"), written, key=f"{key}_tags")
+        _problems(problems, "tags")
+        given["shared"] = st.toggle(
+            _("Colleagues may see and copy it"),
+            shared,
+            key=f"{key}_shared",
+            help=_("Everybody counts with their own rights. Only you and administrators change it."),
+        )
+        _problems(problems, *(problems.keys() - given.keys()))
+        sent = st.form_submit_button(send or _("Save segment"), type="primary", key=f"{key}_send")
     st.session_state.pop("segment_problems", None)
     words = re.split(r"[,，、]", str(given["tags"]))
     return given | {"tags": tuple(word for word in words if word.strip()), "form": key} if sent else None
 
 
-def refused(key: str, error: Invalid) -> None:
-    """Show at the form what is wrong with it; what was typed stays."""
+def _problems(problems: Mapping[str, str], *names: str) -> None:
+    """What is wrong with the field above."""
+    for name in names:
+        if name in problems:
+            st.markdown(f":red[:material/error: {wording.plain(problems[name])}]")
+
+
+def refused(key: str, error: Invalid | Conflict) -> None:
+    """Show at the form what is wrong with it; what was typed stays. Raises a conflict of the form.
+
+    Where the rule alone was to be saved and somebody else has changed it, the screen is drawn anew: it offers theirs.
+    """
+    if isinstance(error, Conflict):
+        if key:
+            raise error
+        st.rerun()
     st.session_state["segment_problems"] = {key: error.fields or {"": error.message}}
     st.rerun()

@@ -52,7 +52,7 @@ def draw(
         n = known[each]
         if n is not None and rule_readings.notable(found.customers, n):
             said = wording.plain(segment_choices.sentence(each, choices))
-            told = _("Mind the brackets: read as “{rule}” it would be {n}.")
+            told = _("Mind the brackets: read as “{rule}”, it would find {n}.")
             warning.warning(told.format(rule=said, n=format.number(n)), icon=":material/data_array:")
 
 

@@ -142,16 +142,16 @@ def frame(shown: Sequence[Row], counts: Sequence[int | None], everyone: int | No
 def columns(shown: Sequence[Row]) -> dict[str, Any]:
     """The columns of the grid: that of folders where there are any, what is about saved ones where there are any."""
     label = st.column_config.TextColumn
-    folder = {"folder": label(_("Folder"), width=110)} if any(row.folder for row in shown) else {}
+    folder = {"folder": label(_("Folder"), width=85)} if any(row.folder for row in shown) else {}
     saved = {
-        "owner": label(_("Saved by"), width=120),
-        "state": label(_("Who sees it"), width=90),
-        "changed": label(_("Changed"), width=130),
+        "owner": label(_("Saved by"), width=90),
+        "state": label(_("Who sees it"), width=75),
+        "changed": label(_("Changed"), width=128),
     }
     return {
-        "name": label(_("Name"), width=180),
-        "customers": st.column_config.NumberColumn(_("Customers"), format="localized", width=90),
-        "share": label(_("Share of all"), width=80, alignment="right"),
+        "name": label(_("Name"), width=150),
+        "customers": st.column_config.NumberColumn(_("Customers"), format="localized", width=80),
+        "share": label(_("Share of all"), width=85, alignment="right"),
         **folder,
         **(saved if any(row.one for row in shown) else {}),
     }

@@ -37,7 +37,7 @@ MOST_REGIONS = 12
 def draw(found: Mapping[str, tuple[str, Group]], *, viewer: Viewer, today: date) -> None:
     """Choose some of the segments (code → name and rule) and see them together."""
     with st.expander(_("Overlap, compare and combine segments"), icon=":material/join_inner:"):
-        names = {code: wording.plain(name) for code, (name, _rule) in found.items()}
+        names = {code: name for code, (name, _rule) in found.items()}
         chosen = controls.several(
             "segments_sets",
             _("Segments, at most {n}").format(n=MOST_SETS),
@@ -132,7 +132,7 @@ def _combine(
     if not segment_life.may_freeze(viewer) or not n:
         return
     with st.popover(_("Freeze"), icon=":material/ac_unit:", key="segments_freeze"):
-        values = segment_actions.form("segments_freeze_form")
+        values = segment_actions.form("segments_freeze_form", send=_("Freeze"))
     if values:
         form = values.pop("form")
         with page.guard():

@@ -37,16 +37,15 @@ def answer(found: Any, sentence: str, *, scoped: bool) -> DeltaGenerator:
     share = found.customers / found.everyone if found.everyone else None
     with st.container(border=True, key="segment_answer"):
         st.markdown(wording.plain(sentence))
-        with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        with st.container(gap=None):
             st.metric(
                 _("Customers who fit"),
                 format.number(found.customers),
                 help=_("Counted exactly, now, among the customers you may see that are not archived."),
-                width="content",
             )
             told = _("{share} of your {n} customers") if scoped else _("{share} of {n} customers")
             told = told.format(share=format.percent(share), n=format.number(found.everyone))
-            st.markdown(told if found.everyone else _("There is nobody to count yet."), width="content")
+            st.markdown(told if found.everyone else _("There is nobody to count yet."))
         return st.container(gap="small")
 
 
@@ -117,6 +116,8 @@ def unkept(one: Any, *, ready: bool) -> str:
 def unreadable(problem: str, one: Any) -> None:
     """Why a rule cannot be read; of a saved segment also what is kept, to be changed and used."""
     st.error(wording.sentence(problem))
+    if segment_source.PARAMETER in st.query_params:
+        st.caption(_("The rule of this address cannot be read, so what is shown here is without it."))
     if one is not None and one.written:
         st.caption(_("This is the rule as it is kept. Change a copy of it under “As JSON”."))
         st.code(one.written, language="json", height=min(300, 40 + 24 * one.written.count("\n")))
@@ -167,8 +168,9 @@ def people(
 def history(rows: Sequence[Mapping[str, Any]], *, viewer: Viewer, zone: str) -> None:
     """The changes of a saved segment, each with its undo where it is the viewer's own."""
     asked: int | None = None
+    folded = st.expander(_("History"), icon=":material/history:")
     for row in rows:
-        with st.container(border=True, gap="small"):
+        with folded, st.container(border=True, gap="small"):
             with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
                 st.markdown("**" + history_lines.title(row["command"], row["undoes_id"]) + "**", width="content")
                 number = int(row["change_set_id"])

@@ -58,7 +58,7 @@ def _chosen(viewer: Viewer, today: date) -> int | None:
         key="segment_who_words",
         max_chars=100,
         icon=":material/search:",
-        placeholder=wording.searched(masked=viewer.masked),
+        placeholder=_("Number or tag") if viewer.masked else _("A customer's name or number"),
         label_visibility="collapsed",
     )
     held = controls.whole(st.query_params.get(PARAMETER, ""), MOST_ID)
@@ -115,7 +115,7 @@ def _turn(found: segment_reasons.Weighed, why: Any, choices: Choices) -> None:
     for i in why.turn:
         template = _("“{condition}” no longer holds") if found.holds[i] else _("“{condition}” holds")
         parts.append(template.format(condition=_asked(found.conditions[i], choices)))
-    told_as = _("Out as soon as: {changes}.") if found.fits else _("In as soon as: {changes}.")
+    told_as = _("Would be out as soon as {changes}.") if found.fits else _("Would be in as soon as {changes}.")
     st.markdown(wording.plain(told_as.format(changes=_(" and ").join(parts))))
 
 

@@ -75,7 +75,7 @@ def sentence(text: str) -> str:
 def run_on(*sentences: str) -> str:
     """Sentences one after the other; in Chinese as its type is set: no blank after a full stop, one beside Latin."""
     text = " ".join(filter(None, sentences))
-    return _CLOSE.sub(" ", text.replace("。 ", "。")) if language() == "zh_CN" else text
+    return _CLOSE.sub(" ", text.replace("。 ", "。").replace("： ", "：")) if language() == "zh_CN" else text
 
 
 def labelled(label: str, value: str) -> str:

@@ -74,7 +74,7 @@ def _lines(found: Weighed, said: list[str], why: Any) -> list[str]:
         for i in why.turn:
             template = _("“{condition}” no longer holds") if found.holds[i] else _("“{condition}” holds")
             parts.append(template.format(condition=said[i]))
-        turned = _("Out as soon as: {changes}.") if found.fits else _("In as soon as: {changes}.")
+        turned = _("Would be out as soon as {changes}.") if found.fits else _("Would be in as soon as {changes}.")
         lines.append(turned.format(changes=_(" and ").join(parts)))
     return lines
 

@@ -28,7 +28,7 @@ from components import (
 from components import segment_source as source
 from components import segment_view as view
 from db import campaigns, rules, saved_segments, segment_spread, segments
-from db.errors import Invalid, NotFound
+from db.errors import Conflict, Invalid, NotFound
 from db.metrics import SEGMENT_METRICS, STAGE_NAMES, Stage
 from db.permissions import Permission
 from db.words import _
@@ -74,7 +74,8 @@ def work() -> None:
         segment_actions.editing(rule, key=source.fingerprint(rule), viewer=viewer)
     question = {"viewer": viewer, "rule": rules.written(rule), "today": today}
     with right:
-        act = segment_actions.bar(rule, saved=one, changed=rule != begun.rule, viewer=viewer)
+        act = segment_actions.bar(rule, saved=one, begun=begun, viewer=viewer)
+        said = st.container()  # what goes wrong stands by the buttons
         found = data.read(segments.explore, **question)
         warning = view.answer(found, segment_choices.sentence(rule, choices), scoped=viewer.scoped)
         more = {by: partial(data.read, segment_spread.spread, **question, by=by) for by in segment_spread.MORE}
@@ -82,12 +83,11 @@ def work() -> None:
         view.spread(found, segments.DIMENSIONS, more=more, stages=stages)
         segment_why.card(question, choices, reason=reason, currency=settings.currency)
     if act:
-        with page.guard():
+        with said, page.guard():
             carry_out(*act, rule=rule)
     bulk_bar.of_rule(viewer, rule=question["rule"], total=found.customers)
     number = min(controls.page_number("segment_page", question["rule"]), max(1, -(-found.customers // PAGE)))
-    piece = {"offset": (number - 1) * PAGE, "limit": PAGE, "total": found.customers}
-    rows = data.read(segments.preview, **question, **piece).rows
+    rows = data.read(segments.preview, **question, offset=(number - 1) * PAGE, limit=PAGE, total=found.customers).rows
     shown = {"number": number, "page_size": PAGE, "currency": settings.currency, "hidden": viewer.masked}
     view.people(rows, found.customers, stages={s.value: _(STAGE_NAMES[s]) for s in Stage}, **shown)
     # Last: it counts many rules, and nothing above waits for it.
@@ -106,7 +106,7 @@ def carry_out(what: str, values: dict, *, rule: rules.Group) -> None:
             segment_life.freeze(rule, values, viewer=viewer, today=today)
         values |= {"rule": rules.written(rule), "screen": "segment"}
         number, done = data.write(saved_segments.save, actor=viewer, **values, **of)
-    except Invalid as error:
+    except (Conflict, Invalid) as error:
         segment_actions.refused(form, error)
     controls.saved(done, _("Segment saved."), leave_to="segment", id=str(number))
 
@@ -115,6 +115,5 @@ work()
 explorer_view.links(one, code if ready else "")
 if one:
     segment_life.draw(one, viewer=viewer, zone=settings.time_zone, today=today)
-    with st.expander(_("History"), icon=":material/history:"):
-        made = data.read(saved_segments.history, viewer=viewer, segment_id=one.id)
-        view.history(made, viewer=viewer, zone=settings.time_zone)
+    made = data.read(saved_segments.history, viewer=viewer, segment_id=one.id)
+    view.history(made, viewer=viewer, zone=settings.time_zone)

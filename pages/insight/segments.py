@@ -33,12 +33,14 @@ everything = kept = data.read(saved_segments.saved, viewer=viewer, archived=kind
 if kind in ("mine", "shared"):
     kept = tuple(one for one in kept if (one.owner_id == viewer.user_id) == (kind == "mine"))
 kept = () if kind == "ready" else kept
+which = st.container()
 narrowed = segment_list.narrowing(kept)
 # Beside the saved ones the stages alone: the many others would hide them. Words look through all of them.
 group = "stages"
 if kind == "ready" and not narrowed.words:
     groups = {code: _(name) for code, name in ready_segments.GROUPS.items()}
-    group = controls.switch("segments_group", _("Which"), list(groups), groups.__getitem__, default=group)
+    with which:
+        group = controls.switch("segments_group", _("Which"), list(groups), groups.__getitem__, default=group)
 ready = ready_segments.every() if kind in ("", "ready") else {}
 offered = {code: one for code, one in ready.items() if narrowed.words or one.group == group}
 found = segment_list.rows(kept, offered, narrowed)
@@ -60,8 +62,8 @@ written = (*(row.written for row in shown), rules.written(rules.EVERYONE))
 *counted, everyone = data.read(segments.counts, viewer=viewer, rules=written, today=today)
 counts = [None if row.one and row.one.problem else n for n, row in zip(counted, shown, strict=True)]
 frame = segment_list.frame(shown, counts, everyone, zone=settings.time_zone)
-height = 36 * (len(frame) + 1) + 3
-picked = tables.pick_row(frame, segment_list.columns(shown), key="segments_list", widths=(7, 4), height=height)
+height = 36 * len(frame) + 34
+picked = tables.pick_row(frame, segment_list.columns(shown), key="segments_list", widths=(8, 4), height=height)
 with picked.below, st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
     most = saved_segments.MOST_SAVED
     cut = _("at most {n} kept ones: one's own first, then by name").format(n=most) if len(everything) == most else ""

@@ -24,7 +24,7 @@ one = data.read(campaigns.get, viewer=viewer, campaign_id=int(asked), today=toda
 interval = wilson(one.redeemers, one.reached)
 days = format.days(one.starts_on, one.ends_on)
 fresh = wording.freshness(data.read(campaigns.waiting_since, viewer=viewer))
-kind = _("Type {kind}").format(kind=one.kind)
+kind = wording.labelled(_("Type"), wording.plain(one.kind))
 actions = page.heading(
     wording.plain(wording.campaign(one.name)),
     explain.context(viewer, kind, days, campaign_view.state(one.state), fresh, wording.demo(settings.demo_days)),
@@ -34,15 +34,18 @@ with actions:
     explain.share(viewer)
     explain.about(CAMPAIGN_METRICS.values(), filters=wording.line(wording.campaign(one.name), days), fresh=fresh)
 
-campaign_view.figures(one, interval, currency=settings.currency)
-campaign_view.incomplete([one])
 begun = data.read(started_campaigns.get, viewer=viewer, campaign_id=one.id)
+waiting = not one.reached and begun is not None and begun.received.customers
+if waiting:
+    st.info(_("The figures are still being added up: this takes a minute at most."))
+else:
+    campaign_view.figures(one, interval, currency=settings.currency)
+    campaign_view.incomplete([one])
 if begun:
     campaign_effect.draw(begun, one.id, viewer=viewer, rate=wilson, difference=newcombe)
 if not one.reached:
-    waiting = begun is not None and begun.received.customers
-    told = _("The figures above are still being added up: this takes a minute at most.")
-    st.info(told if waiting else _("This campaign has reached nobody you may see."))
+    if not waiting:
+        st.info(_("This campaign has reached nobody you may see."))
     st.stop()
 
 left, right = st.columns(2)

@@ -46,7 +46,7 @@ shown = [c for c in every if kind in ("", c.kind) and state in ("", c.state)]
 shown.sort(key=orders[sort], reverse=True)
 
 filters = wording.line(
-    _("Type {kind}").format(kind=kind) if kind else _("All types"),
+    wording.labelled(_("Type"), wording.plain(kind)) if kind else _("All types"),
     campaign_view.state(state) if state else _("All states"),
     tables.position(0, len(shown), len(every)),
     _("more than {n} campaigns: the oldest are left out").format(n=len(every)) if more else "",

@@ -61,14 +61,14 @@ def test_what_decides_stands_there_with_the_customers_own_values(people: make.Pe
     assert "The customer: North" in shown
     assert "Orders > 1 · holds" in shown
     assert "The other condition makes no difference." in shown
-    assert "Out as soon as: “Orders > 1” no longer holds." in shown
+    assert "Would be out as soon as “Orders > 1” no longer holds." in shown
     other = next(number for name, number in ids.items() if name.startswith("Hostile"))
     shown = said(opened(people.ann, other))
     assert "is not in." in shown
     assert "Region = North · does not hold" in shown
     assert "The customer: South" in shown
     assert "The customer: $300" in shown
-    assert "In as soon as: “Region = North” holds." in shown
+    assert "Would be in as soon as “Region = North” holds." in shown
 
 
 def test_a_customer_of_others_is_not_found_and_odd_addresses_are_nobody(people: make.People) -> None:

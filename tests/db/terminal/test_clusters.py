@@ -81,7 +81,7 @@ def test_why_in_and_why_not(run: Run, shop: Shop, tmp_path: Path) -> None:
     assert [each["condition"] for each in found["turn"]] == [parts[1]]
     told = run("segment", "why", shop.ann, "--rule", rule, "--as", "ann").out
     assert "张三 is not in." in told
-    assert "In as soon as: “Region = South” holds." in told
+    assert "Would be in as soon as “Region = South” holds." in told
     assert "所在地区" not in told
     assert run("segment", "why", shop.bo, "--rule", rule, "--as", "ann").code == NotFound.code
     assert run("segment", "why", shop.ann, "--as", "ann").code == 2, "one of the three is needed"

@@ -15,6 +15,7 @@ from typing import Any, LiteralString
 from psycopg import sql
 from sqlalchemy import Connection, CursorResult
 
+from db import basket_rebuild
 from db.rules import MOST_TEXT
 
 MOST_CATEGORIES = 60
@@ -104,16 +105,6 @@ INSERT INTO basket_categories (code, category)
 SELECT code, category FROM bought JOIN free USING (n)
 """
 
-_REBUILD = """
-INSERT INTO customer_baskets (customer_id, rolled_owner_id, months, baskets)
-SELECT customer_id, rolled_owner_id, months, baskets FROM ({made}) AS made
-"""
-
-_ADD_ALL = """
-INSERT INTO basket_sums (owner_id, month, first, second, orders)
-SELECT owner_id, month, first, second, orders FROM ({counted_all}) AS counted
-"""
-
 _REFRESH = """
 WITH made AS MATERIALIZED ({made}),
 before AS MATERIALIZED (SELECT * FROM customer_baskets WHERE customer_id = ANY(%(ids)s)),
@@ -189,8 +180,7 @@ def rebuild(conn: Connection) -> None:
     _run(conn, "DELETE FROM customer_baskets")
     _run(conn, "DELETE FROM basket_categories")
     _learn(conn)
-    _run(conn, _REBUILD)
-    _run(conn, _ADD_ALL)
+    basket_rebuild.make(conn, everybody=EVERYBODY, all_orders=ALL_ORDERS)
 
 
 def refresh(conn: Connection, customer_ids: Sequence[int]) -> None:

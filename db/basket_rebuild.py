@@ -30,6 +30,7 @@ MOST_KEYS = 4_000_000
 _WITHIN = (1 << PIECE_BITS) - 1
 _MONTH_AT = 2 * CODE_BITS
 _OWNER_AT = _MONTH_AT + MONTH_BITS
+_RANK_BITS = 63 - PIECE_BITS - MONTH_BITS
 _OF_DATES, _FIRST_MONTH = np.datetime64("2000-01-01", "D"), np.datetime64("0001-01", "M")
 
 _READ = """
@@ -156,7 +157,7 @@ def _piece(
     baskets = np.bitwise_or.reduceat(bits, first) if len(lines) else bits
 
     known = _bigints(order_keys)
-    sorting = np.argsort(known, kind="stable")
+    sorting = np.argsort(known)
     placed = np.frombuffer(days, ">i4").astype(np.int64)[sorting[np.searchsorted(known[sorting], keys)]]
     months = ((_OF_DATES + placed).astype("M8[M]") - _FIRST_MONTH).astype(np.int64)
     who = keys >> ORDER_BITS
@@ -169,7 +170,7 @@ def _piece(
 def _write(cursor: Any, number: Numbers, owner: Numbers, who: Numbers, months: Numbers, baskets: Numbers) -> None:
     if not len(who):
         return
-    order = np.lexsort((baskets, who << MONTH_BITS | months))
+    order = _by(who << MONTH_BITS | months, baskets)
     who, months = who[order], months[order]
     starts = np.flatnonzero(np.append(True, who[1:] != who[:-1]))
     given = {
@@ -202,7 +203,7 @@ def _counted(orders: Numbers, codes: Numbers, base: Numbers, of: Numbers) -> tup
 def _added(counts: list[tuple[Numbers, Numbers]]) -> tuple[Numbers, Numbers]:
     """Equal keys as one."""
     keys, numbers = (np.concatenate([each[i] for each in counts]) for i in range(2))
-    order = np.argsort(keys, kind="stable")
+    order = np.argsort(keys)
     keys = keys[order]
     first = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])) if len(keys) else np.zeros(0, np.int64)
     return keys[first], np.add.reduceat(numbers[order], first) if len(keys) else numbers
@@ -224,6 +225,16 @@ def _write_sums(cursor: Any, keys: Numbers, orders: Numbers, *, everybody: int, 
         "orders": _Bigints(np.append(orders, all_counts)),
     }
     cursor.execute(_WRITE_SUMS, given)
+
+
+def _by(keys: Numbers, then: Numbers) -> Numbers:
+    """The order by keys of few bits and, where they are alike, by others of any: several times as fast as lexsort."""
+    order = np.argsort(then)
+    ranked = np.empty(len(order), np.int64)
+    ranked[order] = np.arange(len(order))
+    both = keys << _RANK_BITS | ranked
+    both.sort()
+    return order[both & ((1 << _RANK_BITS) - 1)]
 
 
 def _first_days(months: Numbers) -> Numbers:

@@ -6,14 +6,12 @@ some thousand customers at a time: grouping ten million orders by SQL takes over
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import psycopg
-from psycopg.adapt import Dumper
-from psycopg.pq import Format
 from sqlalchemy import Connection
 
+from db.array_bytes import Bigints, Days, cursor_of
 from db.held_columns import Numbers
 
 WORK_MEMORY = "256MB"
@@ -82,59 +80,23 @@ FROM unnest(
 """
 
 
-class _Bigints:
-    """Numbers on their way to PostgreSQL as a bigint[], without a Python number for each."""
-
-    def __init__(self, values: Numbers) -> None:
-        self.values = values
-
-
-class _Days(_Bigints):
-    """Days from 2000 on, on their way as a date[]."""
-
-
-class _BigintsDumper(Dumper):
-    """As PostgreSQL receives an array: one dimension from 1 without nulls, and before each value its length."""
-
-    format = Format.BINARY
-    oid = psycopg.postgres.types["int8"].array_oid
-    of, kind, size = psycopg.postgres.types["int8"].oid, ">i8", 8
-
-    def dump(self, obj: Any) -> bytes:
-        """What is sent for one array that is not empty."""
-        told = np.empty(len(obj.values), [("size", ">i4"), ("value", self.kind)])
-        told["size"], told["value"] = self.size, obj.values
-        return np.array([1, 0, self.of, len(told), 1], ">i4").tobytes() + told.tobytes()
-
-
-class _DaysDumper(_BigintsDumper):
-    """The same of days."""
-
-    oid = psycopg.postgres.types["date"].array_oid
-    of, kind, size = psycopg.postgres.types["date"].oid, ">i4", 4
-
-
 def make(conn: Connection, *, everybody: int, all_orders: int) -> None:
     """Fill customer_baskets and basket_sums, both of which must be empty, by the categories that there are."""
     conn.exec_driver_sql(f"SET LOCAL work_mem = '{WORK_MEMORY}'")
     given = {"piece": PIECE_BITS, "within": _WITHIN, "order": ORDER_BITS, "code": CODE_BITS, "no_code": NO_CODE}
-    rows = conn.exec_driver_sql(_READ, given).all()
+    rows = [*conn.exec_driver_sql(_READ, given)]
     conn.exec_driver_sql("SET LOCAL work_mem TO DEFAULT")
-    # The cursor's own adapters: nothing else on this connection sends numbers so.
-    cursor = cast(Any, conn.connection.cursor())
-    cursor.adapters.register_dumper(_Bigints, _BigintsDumper)
-    cursor.adapters.register_dumper(_Days, _DaysDumper)
     counts: list[tuple[Numbers, Numbers]] = []
     waiting = 0
-    while rows:
-        counts.append(_piece(cursor, *rows.pop()))
-        waiting += len(counts[-1][0])
-        if waiting > MOST_KEYS:
-            counts = [_added(counts)]
-            waiting = 0
-    if counts:
-        _write_sums(cursor, *_added(counts), everybody=everybody, all_orders=all_orders)
-    cursor.close()
+    with cursor_of(conn) as cursor:
+        while rows:
+            counts.append(_piece(cursor, *rows.pop()))
+            waiting += len(counts[-1][0])
+            if waiting > MOST_KEYS:
+                counts = [_added(counts)]
+                waiting = 0
+        if counts:
+            _write_sums(cursor, *_added(counts), everybody=everybody, all_orders=all_orders)
 
 
 def _piece(
@@ -174,12 +136,12 @@ def _write(cursor: Any, number: Numbers, owner: Numbers, who: Numbers, months: N
     who, months = who[order], months[order]
     starts = np.flatnonzero(np.append(True, who[1:] != who[:-1]))
     given = {
-        "ids": _Bigints(number[who[starts]]),
-        "owners": _Bigints(owner[who[starts]]),
-        "starts": _Bigints(starts + 1),
-        "stops": _Bigints(np.append(starts[1:], len(who))),
-        "months": _Days(_first_days(months)),
-        "baskets": _Bigints(baskets[order]),
+        "ids": Bigints(number[who[starts]]),
+        "owners": Bigints(owner[who[starts]]),
+        "starts": Bigints(starts + 1),
+        "stops": Bigints(np.append(starts[1:], len(who))),
+        "months": Days(_first_days(months)),
+        "baskets": Bigints(baskets[order]),
     }
     cursor.execute(_WRITE, given)
 
@@ -218,23 +180,27 @@ def _write_sums(cursor: Any, keys: Numbers, orders: Numbers, *, everybody: int, 
     both = np.append(keys & below, all_keys)
     first, second = both >> CODE_BITS & NO_CODE, both & NO_CODE
     given = {
-        "owners": _Bigints(owners),
-        "months": _Days(_first_days(both >> _MONTH_AT)),
-        "first": _Bigints(np.where(first == NO_CODE, all_orders, first)),
-        "second": _Bigints(np.where(second == NO_CODE, all_orders, second)),
-        "orders": _Bigints(np.append(orders, all_counts)),
+        "owners": Bigints(owners),
+        "months": Days(_first_days(both >> _MONTH_AT)),
+        "first": Bigints(np.where(first == NO_CODE, all_orders, first)),
+        "second": Bigints(np.where(second == NO_CODE, all_orders, second)),
+        "orders": Bigints(np.append(orders, all_counts)),
     }
     cursor.execute(_WRITE_SUMS, given)
 
 
 def _by(keys: Numbers, then: Numbers) -> Numbers:
-    """The order by keys of few bits and, where they are alike, by others of any: several times as fast as lexsort."""
+    """The order by keys of few bits (customer and month) and, where they are alike, by others of any.
+
+    Several times as fast as lexsort.
+    """
     order = np.argsort(then)
     ranked = np.empty(len(order), np.int64)
     ranked[order] = np.arange(len(order))
     both = keys << _RANK_BITS | ranked
     both.sort()
-    return order[both & ((1 << _RANK_BITS) - 1)]
+    found: Numbers = order[both & ((1 << _RANK_BITS) - 1)]
+    return found
 
 
 def _first_days(months: Numbers) -> Numbers:

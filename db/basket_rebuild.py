@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from psycopg import sql
 from sqlalchemy import Connection
 
 from db.array_bytes import Bigints, Days, cursor_of
@@ -82,7 +83,7 @@ FROM unnest(
 
 def make(conn: Connection, *, everybody: int, all_orders: int) -> None:
     """Fill customer_baskets and basket_sums, both of which must be empty, by the categories that there are."""
-    conn.exec_driver_sql(f"SET LOCAL work_mem = '{WORK_MEMORY}'")
+    conn.exec_driver_sql(sql.SQL("SET LOCAL work_mem = {}").format(sql.Literal(WORK_MEMORY)).as_string())
     given = {"piece": PIECE_BITS, "within": _WITHIN, "order": ORDER_BITS, "code": CODE_BITS, "no_code": NO_CODE}
     rows = [*conn.exec_driver_sql(_READ, given)]
     conn.exec_driver_sql("SET LOCAL work_mem TO DEFAULT")

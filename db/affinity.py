@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import Connection, Date, LargeBinary, Select, func, literal, select
 
-from db import schema, segments
+from db import baskets, schema, segments
 from db.baskets import ALL_ORDERS, EVERYBODY, MOST_CATEGORIES
 from db.errors import Invalid
 from db.explorer import last_of, month_before
@@ -31,7 +31,8 @@ class Affinity:
     """`rows` (COLUMNS): two categories, the orders that hold both, and those that hold each; no pair twice.
 
     Of `orders` orders from the day `start` to `end`. `categories` are those that are told apart, with the orders that
-    hold each; `others` are left out for want of room. `waiting_since` is the oldest change that is not added up yet.
+    hold each; `others` are left out for want of room. `waiting_since` is the oldest change that is not added up yet;
+    `missing`: none has been yet, since the worker has still to make the baskets.
     """
 
     rows: pd.DataFrame
@@ -41,6 +42,7 @@ class Affinity:
     start: date
     end: date
     waiting_since: datetime | None
+    missing: bool
 
 
 def affinity(conn: Connection, *, viewer: Viewer, today: date, months: int = 12, rule: str = "") -> Affinity:
@@ -73,6 +75,7 @@ def affinity(conn: Connection, *, viewer: Viewer, today: date, months: int = 12,
         start,
         end,
         conn.scalar(select(func.waiting_since())),
+        baskets.missing(conn),
     )
 
 

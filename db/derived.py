@@ -146,6 +146,14 @@ def retake(conn: Connection) -> None:
     bump(conn, ["metrics"])
 
 
+def fill(conn: Connection) -> None:
+    """Make the baskets where there are none yet, as after their migration; needs a write transaction."""
+    _lock(conn)
+    if baskets.missing(conn):
+        baskets.rebuild(conn)
+        bump(conn, ["metrics"])
+
+
 def check(conn: Connection, *, one_in: int = 1, turn: int = 0) -> Drift:
     """Compare the derived tables with the raw ones: all of them, or one customer and one day in `one_in`.
 

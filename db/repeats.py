@@ -16,18 +16,18 @@ from sqlalchemy import (
     Integer,
     Select,
     and_,
+    case,
     column,
-    delete,
     func,
-    insert,
     literal,
     select,
     true,
 )
 
-from db import clock, schema, segments
+from db import repeat_sums, schema, segments
 from db.errors import Invalid
 from db.explorer import month_before
+from db.fields import EPOCH
 from db.overview import known_from
 from db.permissions import Permission, Viewer
 from db.words import _
@@ -42,13 +42,14 @@ class Waits:
     """`rows`: days, happened, customers: how long after the purchase the next one came, or has not come until today.
 
     `unknown` customers are left out: their first purchase lies before the day `known_from`, from which it is known to
-    be the first.
+    be the first. `made_at` is when they were added up, None where that was just now.
     """
 
     rows: pd.DataFrame
     known_from: date | None
     unknown: int
     waiting_since: datetime | None
+    made_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,17 @@ def waits(conn: Connection, *, viewer: Viewer, today: date, step: int = 1, month
         raise Invalid(_("Choose 1 to {n} months.").format(n=MOST_MONTHS))
     start = month_before(today, months - 1)
     known = known_from(conn.scalar(select(func.data_since())))
+    kept = None if rule or viewer.scoped else _kept(conn, known, start, today, step)
+    found, unknown, made = kept or (*_live(conn, viewer, known, start, today, step, rule), None)
+    frame = pd.DataFrame(found, columns=["days", "happened", "customers"]).astype(
+        {"days": int, "happened": bool, "customers": int}
+    )
+    return Waits(frame.sort_values(["days", "happened"], ignore_index=True), known, unknown, _waiting(conn), made)
+
+
+def _live(
+    conn: Connection, viewer: Viewer, known: date | None, start: date, today: date, step: int, rule: str
+) -> tuple[list[tuple[int, bool, int]], int]:
     days = schema.order_days.c.days
     first = days[1]
     this = first
@@ -93,12 +105,7 @@ def waits(conn: Connection, *, viewer: Viewer, today: date, step: int = 1, month
         .where(each.this.is_not(None) | ~late)
         .group_by(late, waited, each.following.is_not(None))
     ).all()
-    found = [tuple(row[1:]) for row in rows if row[0]]
-    frame = pd.DataFrame(found, columns=["days", "happened", "customers"]).astype(
-        {"days": int, "happened": bool, "customers": int}
-    )
-    unknown = sum(row[3] for row in rows if not row[0])
-    return Waits(frame.sort_values(["days", "happened"], ignore_index=True), known, unknown, _waiting(conn))
+    return [(row[1], row[2], row[3]) for row in rows if row[0]], sum(row[3] for row in rows if not row[0])
 
 
 def intervals(conn: Connection, *, viewer: Viewer, today: date, rule: str = "") -> Intervals:
@@ -117,14 +124,27 @@ def intervals(conn: Connection, *, viewer: Viewer, today: date, rule: str = "") 
 
 
 def add_up(conn: Connection) -> None:
-    """Make the sums of all intervals anew; a few seconds for ten million orders. Needs a write transaction."""
-    c = schema.customers.c
-    of = schema.order_days.join(schema.customers, c.id == schema.order_days.c.customer_id)
-    gaps = _gaps(of, c.owner_id).where(c.archived_at.is_(None)).subquery().c
-    now = clock.now()
-    conn.execute(delete(schema.interval_sums))
-    sums = select(gaps.owner_id, gaps.days, func.count(), literal(now)).group_by(gaps.owner_id, gaps.days)
-    conn.execute(insert(schema.interval_sums).from_select(["owner_id", "days", "intervals", "made_at"], sums))
+    """Make everybody's sums anew; some seconds for ten million orders. Needs a write transaction."""
+    known = known_from(conn.scalar(select(func.data_since())))
+    repeat_sums.add_up(conn, known=known or date.max, steps=MOST_STEPS)
+
+
+def _kept(
+    conn: Connection, known: date | None, start: date, today: date, step: int
+) -> tuple[list[tuple[int, bool, int]], int, datetime] | None:
+    """Everybody's from the sums: rows, how many are unknown, when they were made; None where they cannot be used."""
+    w = schema.wait_sums.c
+    whose = w.owner_id == repeat_sums.EVERYBODY
+    made = conn.execute(select(w.known_from, w.made_at).where(whose).limit(1)).first()
+    if not made or made.known_from != known:
+        return None
+    since = (today - EPOCH).days
+    waited = case((w.happened, w.days), else_=func.greatest(literal(since) - w.days, 0))
+    counted = func.sum(w.customers)
+    own = whose & (w.month >= start)
+    rows = conn.execute(select(waited, w.happened, counted).where(own, w.step == step).group_by(waited, w.happened))
+    found = [(row[0], row[1], int(row[2])) for row in rows]
+    return found, int(conn.scalar(select(counted).where(own, w.step == 0)) or 0), made.made_at
 
 
 def _next(days, this):  # type: ignore[no-untyped-def]  # an array's element has no public type

@@ -464,6 +464,7 @@ basket_categories = schema_explorer.basket_categories
 customer_baskets = schema_explorer.customer_baskets
 basket_sums = schema_explorer.basket_sums
 interval_sums = schema_explorer.interval_sums
+wait_sums = schema_explorer.wait_sums
 class_days = schema_explorer.class_days
 customer_classes = schema_explorer.customer_classes
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Date,
     DateTime,
@@ -58,6 +59,25 @@ interval_sums = Table(
     Column("intervals", BigInteger, nullable=False),
     Column("made_at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("owner_id", "days"),
+    info={"rule": "rollup", "area": "metrics"},
+)
+
+# How long everybody's customers took from one purchase to the next, of those who first bought in a month, under the
+# owner -1, whom no scope has. `days` are those of the wait, and of one that has not ended those from 1970 to the
+# purchase. Of customers whose first purchase lies before `known_from`, from which it is known to be the first, only the
+# number, as step 0.
+wait_sums = Table(
+    "wait_sums",
+    metadata,
+    Column("owner_id", BigInteger, nullable=False, autoincrement=False),
+    Column("month", Date, nullable=False),
+    Column("step", SmallInteger, nullable=False, autoincrement=False),
+    Column("happened", Boolean, nullable=False),
+    Column("days", Integer, nullable=False, autoincrement=False),
+    Column("customers", Integer, nullable=False),
+    Column("known_from", Date, nullable=False),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("owner_id", "month", "step", "happened", "days"),
     info={"rule": "rollup", "area": "metrics"},
 )
 

@@ -137,6 +137,8 @@ ALSO = {
     "db/terminal/segment_why.py": {"analytics"},  # as on the screen
     "db/terminal/explorer.py": {"analytics"},  # the same arithmetic as on the screens
     "db/affinity.py": {"numpy"},  # bits of all orders of a segment at once
+    "db/array_bytes.py": {"numpy"},  # many numbers to PostgreSQL
+    "db/basket_rebuild.py": {"numpy"},  # all lines of all orders
     "db/bench_around.py": {"numpy", "pyarrow"},
     "db/bench_data.py": {"numpy", "pyarrow"},  # millions of rows as columns, not one by one
     "db/bench_people.py": {"numpy", "pyarrow"},
@@ -148,6 +150,7 @@ ALSO = {
     "db/held_rules.py": {"numpy"},
     "db/held_stages.py": {"numpy"},
     "db/past_classes.py": {"numpy"},  # everybody's figures, a day at a time
+    "db/repeat_sums.py": {"numpy"},  # the days of all orders
     "db/segments.py": {"numpy"},  # asks them
     "db/bulk.py": {"pyarrow"},  # the fastest way to a CSV for COPY
     "db/customer.py": {"email_validator", "phonenumbers"},  # canonical forms

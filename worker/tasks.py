@@ -17,6 +17,7 @@ from psycopg.conninfo import make_conninfo
 
 from db import (
     attachments,
+    baskets,
     clock,
     connection,
     derived,
@@ -91,7 +92,10 @@ def keep_current() -> None:
     Raises Unavailable.
     """
     with begin(WORKER) as conn:
-        due = past_classes.outdated(conn)
+        due, missing = past_classes.outdated(conn), baskets.missing(conn)
+    if missing:
+        with begin(WORKER, write=True, timeout_ms=CHECK_TIMEOUT_MS) as conn:
+            derived.fill(conn)
     if due:
         with begin(WORKER, write=True, timeout_ms=CHECK_TIMEOUT_MS) as conn:
             derived.retake(conn)
@@ -169,7 +173,7 @@ def refresh_scores(timestamp: int) -> None:
 @app.periodic(cron="32 * * * *", queueing_lock="add_up_intervals")
 @app.task(name="add_up_intervals", queue="default", retry=again)
 def add_up_intervals(timestamp: int) -> None:
-    """Hourly: everybody's intervals between purchases."""
+    """Hourly: everybody's waits for the next purchase and intervals between purchases."""
     with begin(WORKER, write=True, timeout_ms=CHECK_TIMEOUT_MS) as conn:
         repeats.add_up(conn)
         bump(conn, ["metrics"])

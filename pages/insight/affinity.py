@@ -46,6 +46,9 @@ with top, page.heading(_("Bought together"), context):
     explain.about(AFFINITY_METRICS.values(), filters=filters, fresh=fresh, rows=below)
 
 if not any(len(each.rows) for each in groups.values()):
+    if any(each.missing for each in groups.values()):
+        st.info(_("The orders are being gone through for what stands in them together. Look again in a few minutes."))
+        st.stop()
     st.info(_("No order of these months holds two categories yet. Pairs appear with the first one that does."))
     st.stop()
 whose = explorer_view.side("affinity", of, against)

@@ -49,6 +49,9 @@ with st.container(border=True):
     view.curve(told, {name: int(each.rows["customers"].sum()) for name, each in waits.items()}, least=LEAST)
     if found.unknown and found.known_from:
         st.caption(view.left_out(found.unknown, found.known_from))
+    if found.made_at:
+        counted = _("Everyone's waits are as of {time}; they are added up anew every hour.")
+        st.caption(counted.format(time=format.instant(found.made_at, settings.time_zone)))
 with st.container(border=True):
     st.markdown("**" + _("Days between two purchases · share of all intervals · of all time") + "**")
     made = gaps[of.name].made_at

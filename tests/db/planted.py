@@ -105,6 +105,11 @@ def plant(people: make.People) -> dict[str, Planted]:
         # Each has ordered on one day: an interval for each owner stands in for those that nobody has.
         added_up = "INSERT INTO interval_sums SELECT DISTINCT owner_id, 7, 1, timestamptz '2026-1-1' FROM customers"
         conn.execute(text(added_up))
+        waited = (
+            "INSERT INTO wait_sums SELECT DISTINCT owner_id, date '2026-1-1', 1, true, 7, 1, date '2026-1-1', "
+            "timestamptz '2026-1-1' FROM customers"
+        )
+        conn.execute(text(waited))
         conn.execute(text("ANALYZE"))
     return found
 

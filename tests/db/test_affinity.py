@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from db import affinity, baskets, clock, connection, derived, rules, schema, segments
+from db import affinity, basket_rebuild, baskets, clock, connection, derived, rules, schema, segments
 from db.connection import begin
 from db.embedded import Server
 from db.errors import Invalid, Refused
 from db.explorer import of_pair
 from db.permissions import WORKER, Viewer
 from tests import conftest, make
+from worker.tasks import keep_current
 
 TODAY = date(2026, 11, 20)
 EVERYONE = '{"all":[]}'
@@ -257,6 +258,9 @@ def test_after_any_changes_all_is_as_counted_from_the_lines(people: make.People,
                         bought(conn, who, on, random.sample(goods, random.randrange(1, 5)))
                 touched(conn, who)
         refreshed()
+        with begin(WORKER, write=True) as conn:
+            baskets.rebuild(conn)
+            assert derived.check(conn) == derived.Drift((), (), 0)
         for viewer, of in ((people.root, tuple(owners)), (people.mia, tuple(owners[:2])), (people.cho, (owners[2],))):
             for months, start in ((24, date(2024, 1, 1)), (3, date(2026, 9, 1))):
                 with connection.begin_owner() as conn:
@@ -265,6 +269,49 @@ def test_after_any_changes_all_is_as_counted_from_the_lines(people: make.People,
                     found = asked(viewer, months=months, rule=rule)
                     assert {key: n for key, (n, *_alone) in pairs(found).items()} == dict(expected)
                     assert found.orders == orders
+
+
+def test_all_made_at_once_is_what_one_customer_after_the_other_makes(
+    people: make.People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(basket_rebuild, "PIECE_BITS", 2)
+    monkeypatch.setattr(basket_rebuild, "_WITHIN", 3)
+    monkeypatch.setattr(basket_rebuild, "MOST_KEYS", 50)
+    random = Random(5)
+    owners = [getattr(people, name).user_id for name in ("ann", "bo")]
+    with connection.begin_owner() as conn:
+        goods = [product(conn, name) for name in ("", *(f"c{n:02}" for n in range(baskets.MOST_CATEGORIES + 3)))]
+        for n in range(14):
+            archived = clock.now() if n == 3 else None
+            who = make.customer(conn, random.choice(owners), archived_at=archived)
+            for _order in range(random.randrange(6)):
+                on = random.choice((date(1969, 12, 31), date(2026, 10, 31), date(2026, 11, 1)))
+                bought(conn, who, on, random.sample(goods, random.choice((0, 1, 3, 64))))
+    with begin(WORKER, write=True) as conn:
+        derived.rebuild(conn)
+        assert derived.check(conn) == derived.Drift((), (), 0)
+        assert max(conn.scalars(select(func.max(schema.basket_categories.c.code)))) == baskets.MOST_CATEGORIES - 1
+
+
+def test_after_the_migration_the_worker_makes_all_baskets_and_until_then_the_screen_is_told(
+    people: make.People,
+) -> None:
+    ids = company(people)
+    before = asked(people.root)
+    with connection.begin_owner() as conn:
+        for each in (schema.customer_baskets, schema.basket_sums, schema.basket_categories):
+            conn.execute(delete(each))
+    assert asked(people.root).missing
+    keep_current()
+    after = asked(people.root)
+    assert not after.missing
+    assert (pairs(after), after.orders) == (pairs(before), before.orders)
+    with connection.begin_owner() as conn:
+        for each in (schema.customer_baskets, schema.basket_sums, schema.basket_categories):
+            conn.execute(delete(each))
+        touched(conn, ids["B"])
+    refreshed()
+    assert pairs(asked(people.root)) == pairs(before)
 
 
 def test_both_ways_of_counting_bits_give_the_same() -> None:

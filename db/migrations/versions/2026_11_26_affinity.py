@@ -1,4 +1,4 @@
-"""Which categories stand in each order, and how often two stand in one. The SQL beside is frozen."""
+"""Which categories stand in each order, and how often two do; the worker fills it. The SQL beside is frozen."""
 
 from __future__ import annotations
 

@@ -15,9 +15,10 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection, Select, func, select
 
-from db import customers, past_classes, schema, segments
+from db import customers, past_classes, rfm, schema, segments
 from db.customers import Page
 from db.errors import Invalid
+from db.metrics import STAGE_NAMES
 from db.overview import known_from
 from db.past_classes import MEASURES, STATES
 from db.permissions import Permission, Viewer
@@ -75,6 +76,18 @@ def states(by: str) -> tuple[str, ...]:
         known = ", ".join(BY)
         raise Invalid(_("“{value}” is none of: {known}").format(value=by, known=known))
     return STATES[BY[by]]
+
+
+def named(by: str, state: str) -> str:
+    """A class in words, in the reader's language."""
+    if state == NONE:
+        return _("Not there yet") if by == "stage" else _("No order yet")
+    words: Mapping[str, str] = {
+        "stage": {str(stage): name for stage, name in STAGE_NAMES.items()},
+        "rfm_class": rfm.CLASSES,
+        "rfm_value": rfm.VALUE_CLASSES,
+    }.get(by, {})
+    return _(words[state]) if state in words else _("Part {n}").format(n=state)
 
 
 def days(conn: Connection, *, viewer: Viewer) -> Days:

@@ -73,11 +73,14 @@ def every_chart(actor: Viewer) -> int:
         "cohorts_curve": {"cohorts_against": code, "cohorts_measure": "revenue"},
         "repeats": {"repeats_segment": code, "repeats_span": "nonsense"},
         "repeats_intervals": {},
+        "affinity": {"affinity_segment": code, "affinity_against": "everyone", "affinity_category": "<b>"},
+        "flows": {"flows_days": "now,2026-08-31,2020-01-31"},
+        "flows_moves": {"flows_against": code, "flows_by": "value_decile"},
         "clusters": {"clusters_kept": str(model)},
-        "segment_spread": {"segment_ready": "stage_active", "segment_by": "city"},
+        "segment_spread": {"segment_ready": "stage_repeat", "segment_by": "city"},
         "segment_size": {"id": str(number)},
-        "segments_overlap": {"segments_sets": f"{code},stage_active"},
-        "segments_compare": {"segments_sets": f"{code},stage_active"},
+        "segments_overlap": {"segments_sets": f"{code},stage_repeat"},
+        "segments_compare": {"segments_sets": f"{code},stage_repeat"},
     }
     assert params.keys() <= board_charts.CHARTS.keys()
     card, board_id = kept(actor, "cohorts", params.pop("cohorts"), wide=True)
@@ -120,7 +123,7 @@ def test_a_failing_card_and_one_without_its_segment_leave_the_others_alone(
     number = segment(people.ana)
     _card, board_id = kept(people.ana, "cohorts", {"cohorts_segment": f"s{number}"})
     kept(people.ana, "repeats", {}, board_id=board_id)
-    kept(people.ana, "segment_spread", {"segment_ready": "stage_active"}, board_id=board_id)
+    kept(people.ana, "segment_spread", {"segment_ready": "stage_repeat"}, board_id=board_id)
     with begin(people.ana, write=True) as conn:
         boards.save(conn, actor=people.ana, board_id=board_id, version=1, values={"visibility": "shared"})
 

@@ -88,7 +88,7 @@ def test_why_in_and_why_not(run: Run, shop: Shop, tmp_path: Path) -> None:
 
 
 def test_why_tells_masked_roles_no_contacts(run: Run, shop: Shop, tmp_path: Path) -> None:
-    told = run("segment", "why", shop.ann, "--ready", "stage_active", "--as", "ana").out
+    told = run("segment", "why", shop.ann, "--ready", "stage_first", "--as", "ana").out
     assert f"#{shop.ann} is in." in told
     assert EMAIL not in told
     rule = tmp_path / "rule.json"

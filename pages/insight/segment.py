@@ -34,8 +34,8 @@ from db.permissions import Permission
 from db.words import _
 
 viewer = page.require(Permission.SEGMENTS_READ)
-
-PAGE, settings, today = 20, page.settings(), page.today()
+PAGE = 20
+settings, today = page.settings(), page.today()
 asked, code = st.query_params.get("id", ""), st.query_params.get("segment_ready", "")
 one, ready, notes = None, saved_segments.ready().get(code), []
 places.link("segments", _("Segments"), icon=":material/arrow_back:")

@@ -186,7 +186,7 @@ RULES: dict[str, Rule] = {
     "repeats.waits": _rule(P.SEGMENTS_READ, today=TODAY),
     "flows.days": _rule(P.SEGMENTS_READ),
     "flows.flows": _rule(P.SEGMENTS_READ, today=TODAY, by="stage", days=kept_days(TODAY)[-2:]),
-    "flows.people": _rule(P.CUSTOMERS_READ, today=TODAY, by="stage", way=dict.fromkeys(kept_days(TODAY)[-3:-1], "")),
+    "flows.people": _rule(P.SEGMENTS_READ, today=TODAY, by="stage", way=dict.fromkeys(kept_days(TODAY)[-3:-1], "")),
     "flows.who": _rule(
         P.CUSTOMERS_READ, today=TODAY, by="stage", way=dict.fromkeys(kept_days(TODAY)[-3:-1], ""), limit=9
     ),

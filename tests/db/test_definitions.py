@@ -35,7 +35,8 @@ from db import (
 from db.connection import begin
 from db.embedded import Server
 from db.errors import Conflict, Invalid, NotFound, Refused
-from db.held_rules import STAGES, Asked
+from db.held_rules import Asked
+from db.held_stages import STAGES
 from db.lifecycle import StageRules
 from db.metrics import Stage
 from db.permissions import WORKER, Viewer

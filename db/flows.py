@@ -133,11 +133,10 @@ def people(
     them, by number. Raises Invalid and Refused."""
     viewer.require(Permission.SEGMENTS_READ)
     viewer.require(Permission.CUSTOMERS_READ)
-    asked = _taking(conn, viewer, by, way, rule, today, func.count())
-    total = conn.scalar(asked) or 0
     number = schema.customer_classes.c.customer_id
-    query = _taking(conn, viewer, by, way, rule, today, number).order_by(number)
-    ids = conn.scalars(query.offset(max(0, offset)).limit(max(1, min(limit, 500)))).all()
+    query = _taking(conn, viewer, by, way, rule, today, number)
+    total = conn.scalar(select(func.count()).select_from(query.subquery())) or 0
+    ids = conn.scalars(query.order_by(number).offset(max(0, offset)).limit(max(1, min(limit, 500)))).all()
     return Page(customers.rows_of(conn, today, ids, viewer=viewer), total)
 
 

@@ -74,6 +74,10 @@ SHOWN = {
         "A board keeps charts of segments, clusters and all screens of the explorer, always as of now.",
         "A board keeps charts of segments, clusters and all screens of the explorer, always as of now.",
     ),
+    "lifecycle": (
+        "To bring one back, begin a draft with it. An undo puts the version before into force again.",
+        "To bring one back, begin a draft with it. An undo puts the version before into force again.",
+    ),
     "customers": ("Descending", "No customers yet."),
     "customer": ("About the customer", "No customer is chosen. Open one from the list."),
     "said": (

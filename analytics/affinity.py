@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import pandas as pd
+
 from analytics.intervals import wilson
 
 Z95 = 1.959963984540054
@@ -64,6 +66,11 @@ class Pair:
     def lift_interval(self) -> tuple[float, float]:
         """As `lift_interval`, at 95 %."""
         return lift_interval(self.together, self.first_orders, self.second_orders, self.orders)
+
+
+def pairs(rows: pd.DataFrame, orders: int) -> list[Pair]:
+    """Those of `rows` (first, second, together, first_orders, second_orders), of so many orders."""
+    return [Pair(a, b, n, of_a, of_b, orders) for a, b, n, of_a, of_b in rows.itertuples(index=False, name=None)]
 
 
 def lift(together: int, first: int, second: int, orders: int) -> float:

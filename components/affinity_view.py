@@ -18,6 +18,9 @@ LISTED = 200
 """Pairs of the table."""
 LONGEST = 26
 """Characters of a category beside the chart; hovering and the table tell it whole."""
+LEAST = 10
+"""Orders with both that a pair is in at least."""
+USUAL_SPAN = "12"
 _BETWEEN = "\x1f"
 
 
@@ -36,6 +39,17 @@ def _short(pair: Any) -> str:
     return " +\n".join(
         n if len(n) <= LONGEST else f"{n[: LONGEST - 1]}…" for n in (pair.first.title(), pair.second.title())
     )
+
+
+def spans() -> dict[str, str]:
+    """Months of orders to choose from, in words."""
+    return {
+        "1": _("this month"),
+        "3": _("3 months"),
+        "6": _("6 months"),
+        "12": _("12 months"),
+        "24": _("24 months"),
+    }
 
 
 def orders() -> dict[str, str]:
@@ -58,7 +72,9 @@ def percent(thousandths: str) -> str:
     return f"{int(thousandths) / 10:g}%"
 
 
-def chart(pairs: Sequence[Any], others: Mapping[str, Any], *, of: str, against: str) -> None:
+def chart(
+    pairs: Sequence[Any], others: Mapping[str, Any], *, of: str, against: str, key: str = "affinity_chart"
+) -> None:
     """Lift of the first pairs with its interval, and of another group in grey; a line at 1."""
     shown = pairs[:DRAWN]
     beside = [others.get(code(p)) for p in shown] if against else []
@@ -67,7 +83,7 @@ def chart(pairs: Sequence[Any], others: Mapping[str, Any], *, of: str, against: 
         [p.lift for p in shown],
         [p.lift_interval for p in shown],
         [f"{name(p)}: {_lift(p)}" for p in shown],
-        key="affinity_chart",
+        key=key,
         alt=_("Lift of the pairs"),
         written=lambda mark: f"{mark:g}",
         others=[(p.lift, p.lift_interval) if p else None for p in beside],

@@ -10,13 +10,17 @@ from typing import Any
 
 import streamlit as st
 
+from analytics import affinity as pairing
 from analytics import cohorts as arithmetic
+from analytics import flows as flowing
 from analytics import survival
 from components import (
+    affinity_view,
     cluster_view,
     cohorts_view,
     data,
     explorer_view,
+    flows_view,
     format,
     page,
     repeats_view,
@@ -27,12 +31,14 @@ from components import (
 )
 from components.explorer_view import Whose
 from db import (
+    affinity,
     board_charts,
     campaigns,
     cluster_figures,
     cluster_values,
     clusters,
     cohorts,
+    flows,
     repeats,
     segment_moves,
     segment_sets,
@@ -69,8 +75,9 @@ class Asked:
         """Everyone or the segments, in their order. Raises NotFound for what is not the viewer's."""
         chart, known = board_charts.CHARTS[self.chart], explorer_view.known(self.viewer)
         codes = list(board_charts.codes(chart, self.params))
-        if chart.segments and not chart.must and not self.params.get(chart.segments[0]):
-            codes = [board_charts.EVERYONE, *codes]
+        if chart.segments and not chart.must:
+            of, *against = (self.params.get(name, "") for name in chart.segments)
+            codes = list(dict.fromkeys([of or board_charts.EVERYONE, *filter(None, against)]))
         if any(code not in known for code in codes):
             raise NotFound(
                 _("A segment of this chart cannot be counted with your rights, or its rule cannot be read any more.")
@@ -171,6 +178,83 @@ def _intervals(asked: Asked) -> list[str]:
     return [_whose(asked), _("of all time"), _("as of {time}").format(time=format.instant(made, zone)) if made else ""]
 
 
+# --- pairs and flows -------------------------------------------------------------------------------------------------
+
+
+def _turned(asked: Asked, screen: str) -> list[Whose]:
+    """The groups, the one first whose table is chosen."""
+    groups = list(asked.groups)
+    return groups[::-1] if asked.choice(f"{screen}_side", ("of", "against"), "of") == "against" else groups
+
+
+def _affinity(asked: Asked) -> list[str]:
+    spans, shares, orders = affinity_view.spans(), affinity_view.shares(), affinity_view.orders()
+    span = asked.choice("affinity_span", list(spans), affinity_view.USUAL_SPAN)
+    share = asked.choice("affinity_least", list(shares), next(iter(shares)))
+    by = asked.choice("affinity_by", list(orders), next(iter(orders)))
+    groups = _turned(asked, "affinity")
+    found = [data.read(affinity.affinity, rule=each.rule, months=int(span), **asked.question) for each in groups]
+    category = asked.choice("affinity_category", list(found[0].categories), "")
+    pairs, *others = [pairing.pairs(each.rows, each.orders) for each in found]
+    of_category = [p for p in pairs if category in ("", p.first, p.second)]
+    kept = pairing.kept(of_category, support=int(share) / 1000, together=affinity_view.LEAST)
+    if kept:
+        beside = {affinity_view.code(p): p for p in others[0]} if others else {}
+        names = [wording.plain(each.name) for each in groups]
+        against = names[1] if others else ""
+        affinity_view.chart(pairing.ranked(kept, by), beside, of=names[0], against=against, key=asked.key)
+    else:
+        st.caption(_("No pair is in so many orders: choose a smaller share."))
+    with_category = _("with {category}").format(category=wording.plain(category.title())) if category else ""
+    said = [shares[share], orders[by], with_category, wording.freshness(found[0].waiting_since)]
+    return [explorer_view.named(groups[0], groups[1] if others else None), spans[span], *said]
+
+
+def _flowing(asked: Asked) -> tuple[str, tuple[date, ...], list[str]]:
+    """The kind of class, the days (none where none are known yet), and what the line above says of them."""
+    kinds = flows_view.kinds()
+    by = asked.choice("flows_by", list(kinds), "stage")
+    known = data.read(flows.days, viewer=asked.viewer)
+    days, _few = flows_view.days_of(known, asked.params.get("flows_days", "").split(","))
+    named = " → ".join(flows_view.day_name(day, asked.today) for day in days)
+    said = [kinds[by], named, wording.freshness(known.waiting_since)]
+    if len(days) < 2:
+        st.caption(flows_view.none_yet())
+        return by, (), said
+    return by, days, said
+
+
+def _flows(asked: Asked) -> list[str]:
+    by, days, said = _flowing(asked)
+    whose = _turned(asked, "flows")[0]
+    if days:
+        found = data.read(flows.flows, by=by, days=days, rule=whose.rule, **asked.question)
+        states, last = ("", *flows.states(by)), len(days) - 1
+        with st.container(key=f"kehu_wide_{asked.key}"):
+            steps = flowing.steps(found.rows, len(days), states)
+            flows_view.picture(by, steps, days, asked.today, key=f"{asked.key}_picture")
+            st.caption(_("Grey: stayed."))
+        with st.container(key=f"kehu_narrow_{asked.key}"):
+            whole = flowing.step(found.rows, "day_0", f"day_{last}", states)
+            flows_view.matrix(by, whole, key=f"{asked.key}_matrix", clickable=False)
+            between = " → ".join(flows_view.day_name(days[at], asked.today) for at in (0, last))
+            heading = _("From (rows) to (columns) · customers and share of the row · {between}")
+            st.caption(heading.format(between=between))
+    return [wording.plain(whose.name), *said]
+
+
+def _flows_moves(asked: Asked) -> list[str]:
+    by, days, said = _flowing(asked)
+    if days:
+        states, steps = ("", *flows.states(by)), {}
+        for each in asked.groups:
+            found = data.read(flows.flows, by=by, days=(days[0], days[-1]), rule=each.rule, **asked.question)
+            steps[each.name] = flowing.step(found.rows, "day_0", "day_1", states)
+        flows_view.said(by, steps)
+        said[1] = " → ".join(flows_view.day_name(day, asked.today) for day in (days[0], days[-1]))
+    return [_whose(asked), *said]
+
+
 # --- clusters and segments -------------------------------------------------------------------------------------------
 
 
@@ -241,6 +325,9 @@ DRAWN: Mapping[str, Callable[[Asked], list[str]]] = {
     "cohorts_curve": _cohorts_curve,
     "repeats": _repeats,
     "repeats_intervals": _intervals,
+    "affinity": _affinity,
+    "flows": _flows,
+    "flows_moves": _flows_moves,
     "clusters": _clusters,
     "segment_spread": _spread,
     "segment_size": _size,

@@ -230,7 +230,7 @@ def empty(*, mine: bool) -> None:
     if not mine:
         st.info(_("Nothing is kept on this board yet."))
         return
-    said = _("A board keeps charts of cohorts, repeat purchases, clusters and segments side by side, always as of now.")
+    said = _("A board keeps charts of segments, clusters and all screens of the explorer, always as of now.")
     how = _("Open one of these screens, choose what it shows, and press “Keep on my board”.")
     st.info(wording.run_on(said, how))
     with st.container(horizontal=True, gap="small", key="board_ways"):

@@ -11,9 +11,8 @@ import pandas as pd
 import streamlit as st
 
 from components import charts, controls, format, sankey, tables, wording
-from db import flows, rfm
+from db import flows
 from db.flows import NONE
-from db.metrics import STAGE_NAMES
 from db.words import _, ngettext
 
 MOST_SAID = 5
@@ -34,6 +33,8 @@ _COLOURS = {
     "hibernating": "#9333EA",
 }
 _NONE_CODE = "none"
+NOW = "now"
+"""The present in the address: a link and a board mean the day on which they are looked at."""
 
 
 def kinds() -> dict[str, str]:
@@ -48,14 +49,7 @@ def kinds() -> dict[str, str]:
 
 def named(by: str, state: str) -> str:
     """A class in words."""
-    if state == NONE:
-        return _("Not there yet") if by == "stage" else _("No order yet")
-    words: Mapping[str, str] = {
-        "stage": {str(stage): name for stage, name in STAGE_NAMES.items()},
-        "rfm_class": rfm.CLASSES,
-        "rfm_value": rfm.VALUE_CLASSES,
-    }.get(by, {})
-    return _(words[state]) if state in words else _("Part {n}").format(n=state)
+    return flows.named(by, state)
 
 
 def day_name(day: date, today: date) -> str:
@@ -63,9 +57,14 @@ def day_name(day: date, today: date) -> str:
     return _("today") if day == today else format.day(day)
 
 
+def none_yet() -> str:
+    """Why there is nothing to show."""
+    return _("No month end is known yet. Flows appear with the first one, within an hour; the worker tells them.")
+
+
 def choose_days(found: flows.Days, today: date) -> tuple[tuple[date, ...], str]:
     """Two to MOST_DAYS of the days that are kept, in the address; and a note where fewer were chosen."""
-    codes = {each.day.isoformat(): each.day for each in reversed(found.days)}
+    codes = _codes(found)
     usual = flows.usual(found)
     chosen = controls.several(
         "flows_days",
@@ -75,10 +74,22 @@ def choose_days(found: flows.Days, today: date) -> tuple[tuple[date, ...], str]:
         most=flows.MOST_DAYS,
         placeholder=" → ".join(day_name(day, today) for day in usual),
     )
-    days = tuple(sorted(codes[code] for code in chosen))
+    return days_of(found, chosen)
+
+
+def days_of(found: flows.Days, chosen: Sequence[str]) -> tuple[tuple[date, ...], str]:
+    """The days of these codes, as `choose_days` gives them; what is not kept any more is left out."""
+    codes = _codes(found)
+    days = tuple(sorted(codes[code] for code in dict.fromkeys(chosen) if code in codes))[-flows.MOST_DAYS :]
     if len(days) > 1:
         return days, ""
-    return usual, _("one day alone has no flow; the usual days are shown") if days else ""
+    return flows.usual(found), _("one day alone has no flow; the usual days are shown") if days else ""
+
+
+def _codes(found: flows.Days) -> dict[str, date]:
+    """Code → day, the latest first."""
+    present = [each.day for each in found.days[-1:]]
+    return {NOW if each.day in present else each.day.isoformat(): each.day for each in reversed(found.days)}
 
 
 def choose_step(days: Sequence[date], today: date) -> tuple[int, int]:
@@ -137,7 +148,7 @@ def _rate(part: int, whole: int, interval: tuple[float, float]) -> str:
     return f"{counted} · {tables.rate(part, whole, interval)}"
 
 
-def picture(by: str, steps: Sequence[Any], days: Sequence[date], today: date) -> None:
+def picture(by: str, steps: Sequence[Any], days: Sequence[date], today: date, *, key: str = "flows_picture") -> None:
     """The way of all customers through the days, in steps; those who stay are muted."""
     states = steps[0].states
     columns = [[int(n) for n in step.before] for step in steps] + [[int(n) for n in steps[-1].after]]
@@ -147,7 +158,7 @@ def picture(by: str, steps: Sequence[Any], days: Sequence[date], today: date) ->
         titles=[day_name(day, today) for day in days],
         colours=[_colour(i, state) for i, state in enumerate(states)],
         count=format.number,
-        key="flows_picture",
+        key=key,
         alt=_("Customers by class on each day, and from which class to which they went"),
     )
 
@@ -156,7 +167,7 @@ def _colour(place: int, state: str) -> str:
     return _COLOURS.get(state, charts.SERIES[place % len(charts.SERIES)])
 
 
-def matrix(by: str, found: Any, *, key: str) -> tuple[str, str] | None:
+def matrix(by: str, found: Any, *, key: str, clickable: bool = True) -> tuple[str, str] | None:
     """A row for each class before, a column for each after: how many, and the share of the row; gives the classes of a
     clicked cell."""
     before = [i for i, n in enumerate(found.before) if n]
@@ -174,7 +185,7 @@ def matrix(by: str, found: Any, *, key: str) -> tuple[str, str] | None:
             colours.loc[row, str(j)] = f"background-color: rgba({rgb}, {STRONGEST * share:.2f})" if share else ""
     frame = pd.DataFrame(columns)
     label = st.column_config.TextColumn
-    state = st.dataframe(
+    state: Any = st.dataframe(
         frame.style.apply(lambda _frame: colours, axis=None),
         column_config={
             "before": label(_("Before"), pinned=True, width=120),
@@ -183,13 +194,13 @@ def matrix(by: str, found: Any, *, key: str) -> tuple[str, str] | None:
         },
         hide_index=True,
         key=key,
-        on_select="rerun",
+        on_select="rerun" if clickable else "ignore",
         selection_mode="single-cell",
         row_height=32,
         height=32 * (len(frame) + 1) + 3,
         alt=_("Customers by class before and after"),
     )
-    cells = state["selection"]["cells"] if state else []
+    cells = state["selection"]["cells"] if clickable and state else []
     if not cells or cells[0][0] >= len(frame) or not str(cells[0][1]).isdecimal():
         return None
     row, column = cells[0]

@@ -80,6 +80,8 @@ _CSS = """
   }
   .st-key-kehu_matrix :is(th, td):not(:first-child) { text-align: center !important; }
   @media (min-width: 641px) {
+    /* What stands in for it on a phone. */
+    [data-testid="stLayoutWrapper"]:has(> [class*="st-key-kehu_narrow"]) { display: none !important; }
     /* A long line under the title folds; the actions stay beside it. */
     .st-key-kehu_heading { flex-wrap: nowrap !important; }
     .st-key-kehu_heading > :first-child { min-width: 0; flex: 0 1 auto; }

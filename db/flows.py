@@ -15,9 +15,10 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection, Select, func, select
 
-from db import customers, past_classes, schema, segments
+from db import customers, past_classes, rfm, schema, segments
 from db.customers import Page
 from db.errors import Invalid
+from db.metrics import STAGE_NAMES
 from db.overview import known_from
 from db.past_classes import MEASURES, STATES
 from db.permissions import Permission, Viewer
@@ -77,6 +78,18 @@ def states(by: str) -> tuple[str, ...]:
     return STATES[BY[by]]
 
 
+def named(by: str, state: str) -> str:
+    """A class in words, in the reader's language."""
+    if state == NONE:
+        return _("Not there yet") if by == "stage" else _("No order yet")
+    words: Mapping[str, str] = {
+        "stage": {str(stage): name for stage, name in STAGE_NAMES.items()},
+        "rfm_class": rfm.CLASSES,
+        "rfm_value": rfm.VALUE_CLASSES,
+    }.get(by, {})
+    return _(words[state]) if state in words else _("Part {n}").format(n=state)
+
+
 def days(conn: Connection, *, viewer: Viewer) -> Days:
     """The days that flows can be between."""
     viewer.require(Permission.SEGMENTS_READ)
@@ -120,11 +133,10 @@ def people(
     them, by number. Raises Invalid and Refused."""
     viewer.require(Permission.SEGMENTS_READ)
     viewer.require(Permission.CUSTOMERS_READ)
-    asked = _taking(conn, viewer, by, way, rule, today, func.count())
-    total = conn.scalar(asked) or 0
     number = schema.customer_classes.c.customer_id
-    query = _taking(conn, viewer, by, way, rule, today, number).order_by(number)
-    ids = conn.scalars(query.offset(max(0, offset)).limit(max(1, min(limit, 500)))).all()
+    query = _taking(conn, viewer, by, way, rule, today, number)
+    total = conn.scalar(select(func.count()).select_from(query.subquery())) or 0
+    ids = conn.scalars(query.order_by(number).offset(max(0, offset)).limit(max(1, min(limit, 500)))).all()
     return Page(customers.rows_of(conn, today, ids, viewer=viewer), total)
 
 

@@ -53,8 +53,8 @@ ALSO = {
     "analytics/clusters.py": {"threadpoolctl"},  # the library's threads
     "app.py": {"pages"},  # the address of the first screen
     "components/board_drawings.py": {  # hands their functions to read; the same arithmetic as on the screens
-        *("analytics", "db.campaigns", "db.cluster_figures", "db.clusters", "db.cohorts", "db.repeats"),
-        *("db.segment_moves", "db.segment_sets", "db.segment_spread", "db.segments"),
+        *("analytics", "db.affinity", "db.campaigns", "db.cluster_figures", "db.clusters", "db.cohorts"),
+        *("db.flows", "db.repeats", "db.segment_moves", "db.segment_sets", "db.segment_spread", "db.segments"),
     },
     "components/board_keep.py": {"db.boards"},  # hands its functions to read and write
     "components/board_view.py": {"db.boards"},  # hands its functions to read and write
@@ -107,7 +107,7 @@ ALSO = {
     "components/explorer_view.py": {  # hands their functions to read
         *("db.customers", "db.saved_segments", "db.segments")
     },
-    "components/flows_view.py": {"db.flows", "db.rfm"},  # days that can be chosen, names of classes
+    "components/flows_view.py": {"db.flows"},  # days that can be chosen, names of classes
     "components/page.py": {"db.sessions", "db.settings"},  # the run's session
     "components/places.py": {"pages"},  # addresses of screens
     "components/reach.py": {"db.addresses", "db.contacts"},  # hands their functions to read and write
@@ -136,6 +136,8 @@ ALSO = {
     "db/terminal/clusters.py": {"analytics"},  # as on the screen
     "db/terminal/segment_why.py": {"analytics"},  # as on the screen
     "db/terminal/explorer.py": {"analytics"},  # the same arithmetic as on the screens
+    "db/terminal/affinity.py": {"analytics"},  # the same arithmetic as on the screen
+    "db/terminal/flows.py": {"analytics"},  # the same arithmetic as on the screen
     "db/affinity.py": {"numpy"},  # bits of all orders of a segment at once
     "db/array_bytes.py": {"numpy"},  # many numbers to PostgreSQL
     "db/basket_rebuild.py": {"numpy"},  # all lines of all orders

@@ -129,7 +129,7 @@ LIMITS: dict[str, tuple[int, ...]] = {
     "board": (boards.MOST_CARDS, boards.MOST_BOARDS, boards.MOST_NAME, boards.MOST_TITLE, boards.MOST_DELETED),
     "affinity": (
         *(affinity_view.DRAWN, affinity_view.LISTED, affinity.MOST_MONTHS, explorer_view.PAGE),
-        *(baskets.MOST_CATEGORIES, of_page("affinity", "LEAST")),
+        *(baskets.MOST_CATEGORIES, affinity_view.LEAST),
     ),
     "cohorts": (cohorts.MOST_MONTHS, metrics.NOT_KNOWN_DAYS, explorer_view.PAGE),
     "lifecycle": (

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from db import rules, saved_segments
+from db import rules, saved_segments, text
+from db.board_charts import EVERYONE, number_of
 from db.cluster_values import SAVED
 from db.errors import Invalid, NotFound
 from db.permissions import Viewer
@@ -24,6 +25,11 @@ class Source:
     name: str = ""
     rule: str = ""
 
+    @property
+    def called(self) -> str:
+        """Its name, for people."""
+        return self.name or (_("The rule in the file") if self.rule else _("Everyone"))
+
 
 def options(parser: ArgumentParser, *, file: bool = False, required: bool = False) -> None:
     """`--segment`, `--ready`, and with `file` `--rule`, one of which may be given."""
@@ -35,17 +41,46 @@ def options(parser: ArgumentParser, *, file: bool = False, required: bool = Fals
         which.add_argument("--rule", metavar="FILE", help=said)
 
 
+def against_option(parser: ArgumentParser) -> None:
+    """`--against`: a second group beside the one that `options` name."""
+    said = _("and another group beside it: everyone, s12 for the saved segment 12, or the code of a ready-made one")
+    parser.add_argument("--against", metavar="CODE", help=said)
+
+
+def groups(conn: Connection, asking: Viewer, args: Namespace) -> list[Source]:
+    """The one that the options name, and the other one of `--against` if it is given. Raises NotFound and Invalid."""
+    found = [read(conn, asking, args)]
+    if args.against is not None:
+        found.append(_of_code(conn, asking, args.against))
+    return found
+
+
+def _of_code(conn: Connection, asking: Viewer, code: str) -> Source:
+    if code == EVERYONE:
+        return Source()
+    saved = number_of(code)
+    return _ready(code) if saved is None else _saved(conn, asking, saved)
+
+
 def read(conn: Connection, asking: Viewer, args: Namespace) -> Source:
     """What the options say. Raises NotFound, and Invalid for a rule that cannot be read."""
     if args.segment is not None:
-        one = saved_segments.get(conn, viewer=asking, segment_id=args.segment)
-        if one.problem:
-            raise Invalid(one.problem)
-        return Source(f"{SAVED}{one.id}", one.name, rules.written(one.rule))
+        return _saved(conn, asking, args.segment)
     if args.ready is not None:
-        found = saved_segments.ready().get(args.ready)
-        if found is None:
-            raise NotFound(_("There is no ready-made segment “{code}”.").format(code=args.ready))
-        return Source(args.ready, found[0], rules.written(found[1]))
+        return _ready(args.ready)
     file = getattr(args, "rule", None)
     return Source(rule=rule_of(file)) if file else Source()
+
+
+def _saved(conn: Connection, asking: Viewer, segment_id: int) -> Source:
+    one = saved_segments.get(conn, viewer=asking, segment_id=segment_id)
+    if one.problem:
+        raise Invalid(one.problem)
+    return Source(f"{SAVED}{one.id}", one.name, rules.written(one.rule))
+
+
+def _ready(code: str) -> Source:
+    found = saved_segments.ready().get(code)
+    if found is None:
+        raise NotFound(_("There is no ready-made segment “{code}”.").format(code=text.clean(code)))
+    return Source(code, found[0], rules.written(found[1]))

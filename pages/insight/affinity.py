@@ -6,7 +6,7 @@ import streamlit as st
 
 from analytics import affinity as arithmetic
 from components import affinity_view as view
-from components import controls, data, explain, explorer_view, page, wording
+from components import board_keep, controls, data, explain, explorer_view, page, wording
 from db import affinity, explorer
 from db.metrics import AFFINITY_METRICS
 from db.permissions import Permission
@@ -14,20 +14,13 @@ from db.words import _
 
 viewer = page.require(Permission.SEGMENTS_READ)
 
-LEAST = 10
 settings, today = page.settings(), page.today()
 top = st.container()
-spans = {
-    "1": _("this month"),
-    "3": _("3 months"),
-    "6": _("6 months"),
-    "12": _("12 months"),
-    "24": _("24 months"),
-}
-shares, orders = view.shares(), view.orders()
+spans, shares, orders = view.spans(), view.shares(), view.orders()
 bar = st.container(horizontal=True, vertical_alignment="bottom", key="kehu_filters")
 with bar:
-    span = controls.switch("affinity_span", _("Orders of the last"), list(spans), spans.__getitem__, default="12")
+    label = _("Orders of the last")
+    span = controls.switch("affinity_span", label, list(spans), spans.__getitem__, default=view.USUAL_SPAN)
     of, against, note = explorer_view.choose("affinity", viewer)
     share = controls.order("affinity_least", _("In at least"), list(shares), shares.__getitem__)
     by = controls.order("affinity_by", _("Sorted by"), list(orders), orders.__getitem__)
@@ -41,6 +34,7 @@ filters = wording.line(spans[span], explorer_view.named(of, against), note)
 fresh = wording.freshness(groups[of].waiting_since)
 context = explain.context(viewer, filters, fresh, wording.demo(settings.demo_days))
 with top, page.heading(_("Bought together"), context):
+    board_keep.button(viewer, "affinity")
     explain.share(viewer)
     below = _("The people behind a pair are listed below.")
     explain.about(AFFINITY_METRICS.values(), filters=filters, fresh=fresh, rows=below)
@@ -53,15 +47,12 @@ if not any(len(each.rows) for each in groups.values()):
     st.stop()
 whose = explorer_view.side("affinity", of, against)
 found = groups[whose]
-pairs = {
-    each.name: [arithmetic.Pair(*row, orders=shown.orders) for row in shown.rows.itertuples(index=False, name=None)]
-    for each, shown in groups.items()
-}
+pairs = {each.name: arithmetic.pairs(shown.rows, shown.orders) for each, shown in groups.items()}
 known = {each: {view.code(p): p for p in made} for each, made in pairs.items()}
 with bar:
     category = controls.select("affinity_category", _("With category"), list(found.categories), _("any"), str.title)
 asked = [p for p in pairs[whose.name] if category in ("", p.first, p.second)]
-kept = arithmetic.kept(asked, support=int(share) / 1000, together=LEAST)
+kept = arithmetic.kept(asked, support=int(share) / 1000, together=view.LEAST)
 listed = arithmetic.ranked(kept, by)
 other = next((each for each in groups if each is not whose), None)
 
@@ -80,7 +71,7 @@ with st.container(border=True):
         others=found.others,
         orders=found.orders,
         share=view.percent(share),
-        least=LEAST,
+        least=view.LEAST,
     )
     chance = _("Each interval is of its pair alone: among many pairs some stand out by chance.")
     st.caption(wording.run_on(*told, chance))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from analytics import flows as arithmetic
-from components import controls, data, explain, explorer_view, page, segment_actions, segment_life, wording
+from components import board_keep, controls, data, explain, explorer_view, page, segment_actions, segment_life, wording
 from components import flows_view as view
 from db import flows
 from db.errors import Invalid
@@ -30,12 +30,13 @@ filters = wording.line(
 )
 fresh = wording.freshness(known.waiting_since)
 with top, page.heading(_("Flows"), explain.context(viewer, filters, fresh, wording.demo(settings.demo_days))):
+    board_keep.button(viewer, "flows")
     explain.share(viewer)
     below = _("The people of a flow are listed below.")
     explain.about(FLOW_METRICS.values(), filters=filters, fresh=fresh, rows=below)
 
 if len(days) < 2:
-    st.info(_("No month end is known yet. Flows appear with the first one, within an hour; the worker tells them."))
+    st.info(view.none_yet())
     st.stop()
 question = {"viewer": viewer, "today": today, "by": by}
 groups = {each: data.read(flows.flows, **question, days=days, rule=each.rule) for each in (of, against) if each}

@@ -274,7 +274,7 @@ def test_segments_are_named_by_codes() -> None:
     cohorts = {"cohorts_segment": "everyone", "cohorts_against": "s4"}
     assert board_charts.codes(board_charts.CHARTS["cohorts"], cohorts) == ("s4",)
     assert [board_charts.number_of(code) for code in ("s12", "lost", "s", "s٣", "12")] == [12, None, None, None, None]
-    assert board_charts.taking_segments()[:2] == ("cohorts", "repeats")
+    assert board_charts.taking_segments() == ("cohorts", "repeats", "affinity", "flows")
 
 
 # --- two editors, limits, hostile values -----------------------------------------------------------------------------

@@ -71,8 +71,12 @@ SHOWN = {
         "No month end is known yet. Flows appear with the first one, within an hour; the worker tells them.",
     ),
     "board": (
-        "A board keeps charts of cohorts, repeat purchases, clusters and segments side by side, always as of now.",
-        "A board keeps charts of cohorts, repeat purchases, clusters and segments side by side, always as of now.",
+        "A board keeps charts of segments, clusters and all screens of the explorer, always as of now.",
+        "A board keeps charts of segments, clusters and all screens of the explorer, always as of now.",
+    ),
+    "lifecycle": (
+        "To bring one back, begin a draft with it. An undo puts the version before into force again.",
+        "To bring one back, begin a draft with it. An undo puts the version before into force again.",
     ),
     "customers": ("Descending", "No customers yet."),
     "customer": ("About the customer", "No customer is chosen. Open one from the list."),

@@ -62,9 +62,8 @@ class Narrowed:
     @property
     def said(self) -> str:
         """In words, "" for nothing."""
-        folder = wording.labelled(_("Folder"), self.folder) if self.folder else ""
-        tag = wording.labelled(_("Tag"), self.tag) if self.tag else ""
-        return wording.line(wording.labelled(_("Name"), self.words) if self.words else "", folder, tag)
+        named = {_("Name"): self.words, _("Folder"): self.folder, _("Tag"): self.tag}
+        return wording.line(*(wording.labelled(name, wording.plain(value)) for name, value in named.items() if value))
 
 
 NOTHING = Narrowed()

@@ -188,7 +188,7 @@ RULES: dict[str, Rule] = {
     "flows.flows": _rule(P.SEGMENTS_READ, today=TODAY, by="stage", days=kept_days(TODAY)[-2:]),
     "flows.people": _rule(P.SEGMENTS_READ, today=TODAY, by="stage", way=dict.fromkeys(kept_days(TODAY)[-3:-1], "")),
     "flows.who": _rule(
-        P.CUSTOMERS_READ, today=TODAY, by="stage", way=dict.fromkeys(kept_days(TODAY)[-3:-1], ""), limit=9
+        P.SEGMENTS_READ, today=TODAY, by="stage", way=dict.fromkeys(kept_days(TODAY)[-3:-1], ""), limit=9
     ),
     "funnel.people": _rule(P.CAMPAIGNS_READ, campaign_id=1, step="received"),
     "funnel.steps": _rule(P.CAMPAIGNS_READ, campaign_id=1),

@@ -16,7 +16,7 @@ from db.permissions import Viewer
 from tests import make
 from tests.pages.visits import HOSTILE, click, count, database, markup_of, said, signed_in, sound, words
 
-MOST_QUERIES = 12
+MOST_QUERIES = 14
 TABLES = ("contacts", "addresses", "consents", "attachments", "attachment_contents", "change_sets")
 
 

@@ -107,10 +107,11 @@ def _segments(users: list[str], rules: int, exact: int) -> int:
     wrong = 0
     sessions_of = {name: _session(name) for name in users}
     widest = max(sessions_of.values(), key=lambda session: not session.viewer.scoped)
+    load = segments.loaded()
     drawn = segments.drawn(widest, rules)
     for name, session in sessions_of.items():
         if session.viewer.can(Permission.SEGMENTS_READ) and session.viewer.can(Permission.CUSTOMERS_READ):
-            found = segments.measure(session, drawn, exact=exact)
+            found = segments.measure(session, drawn, load=load, exact=exact)
             segments.show(name, found)
             wrong += len(found.wrong)
     return 1 if wrong else 0

@@ -73,9 +73,9 @@ def drawn(session: Session, n: int, seed: int = SEED) -> list[Rule]:
     return found
 
 
-def measure(session: Session, rules: Sequence[Rule], *, exact: int) -> Found:
+def measure(session: Session, rules: Sequence[Rule], *, load: tuple[float, int], exact: int) -> Found:
     """Time each rule as this user; `exact` of them are counted by the second opinion too, where the user sees all."""
-    seconds, size = loaded()
+    seconds, size = load
     viewer = session.viewer
     found = Found(0, round(seconds, 1), size, len(rules), once_over_ms=_once_over())
     counts: list[int] = []

@@ -48,6 +48,8 @@ def empty(people: make.People) -> Iterator[None]:
     with connection.begin_owner() as conn:
         for table in (schema.board_cards, schema.boards, schema.segments, schema.cluster_models):
             conn.execute(delete(table))
+        # What was read of them before is not to be had from the cache.
+        conn.execute(schema.generations.update().values(n=schema.generations.c.n + 1))
 
 
 def segment(actor: Viewer, name: str = "My <West>", **more: Any) -> int:

@@ -20,7 +20,7 @@ from db import clock, derived, schema
 from db.permissions import Role, Viewer
 from pages import SCREENS
 from tests import make
-from tests.browser.conftest import Site, sign_in
+from tests.browser.conftest import Site, click_first_row, sign_in
 
 PHONE = "+86 138 0013 8000"
 WANG, OTTO, FIRST = "王小明", "Otto Normal", "Customer 01"
@@ -100,11 +100,6 @@ def _probing(text: str, url: str) -> bool:
     return "404" in text and bool(re.search(r"/[a-z]+/_stcore/(health|host-config)$", url))
 
 
-def click_first_row(page: Page) -> None:
-    """The grid is drawn on a canvas: there is no row to point at, only a place under the header."""
-    page.get_by_test_id("stDataFrame").last.click(position={"x": 60, "y": 54})  # waits while the grid is drawn anew
-
-
 def text_of(page: Page, label: str) -> Locator:
     return page.get_by_role("textbox", name=label, exact=True)
 
@@ -121,8 +116,7 @@ def test_find_by_pinyin_look_open_edit_and_take_back(site: Site, ids: dict[str, 
     expect(page.get_by_text("1–1 of 1")).to_be_visible()
     expect(page).to_have_url(re.compile(r"customers_search=wangx$"))
     expect(page.get_by_test_id("glide-cell-1-0")).to_have_text(WANG)
-    click_first_row(page)
-    expect(page.get_by_role("heading", name=WANG)).to_be_visible()
+    click_first_row(page, page.get_by_role("heading", name=WANG))
     page.get_by_role("link", name="Open").click()
     expect(page).to_have_url(f"{site.address}/customer?id={ids[WANG]}")
 

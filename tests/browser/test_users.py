@@ -5,19 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, expect
 from sqlalchemy import insert, select
 
 from db import clock, schema
-from tests.browser.conftest import Site, sign_in
+from tests.browser.conftest import Site, click_first_row, sign_in
 
 PASSWORD = "Zoe chose this herself"
-
-
-def click_first_row(page: Page) -> None:
-    """The grid is drawn on a canvas: there is no row to point at, only a place under the header."""
-    expect(page.get_by_test_id("glide-cell-1-0")).to_be_attached()
-    page.get_by_test_id("stDataFrame").last.click(position={"x": 60, "y": 54})  # waits while the grid is drawn anew
 
 
 def administrator(site: Site, name: str) -> None:
@@ -62,8 +56,9 @@ def test_invited_signed_in_and_shut_out(site: Site, new_context: Callable[..., B
 
     page.get_by_role("button", name="Done").click()
     expect(page.get_by_test_id("stCode")).to_have_count(0)
-    click_first_row(page)
-    page.get_by_role("button", name="Deactivate", exact=True).click()
+    deactivate = page.get_by_role("button", name="Deactivate", exact=True)
+    click_first_row(page, deactivate)
+    deactivate.click()
     page.get_by_role("button", name="Deactivate this user").click()
     bar = page.locator(".st-key-kehu_undo_bar")
     expect(bar).to_contain_text("Zoe is signed out and can no longer sign in.")
@@ -88,8 +83,7 @@ def test_on_a_phone(site: Site, new_context: Callable[..., BrowserContext]) -> N
     page = new_context(viewport={"width": 390, "height": 844}, has_touch=True).new_page()
     page.goto(f"{site.address}/users?users_search=abe")
     sign_in(page, "abe")
-    click_first_row(page)
-    expect(page.get_by_text("This is you")).to_be_visible()
+    click_first_row(page, page.get_by_text("This is you"))
     wide = "[document.documentElement, document.querySelector('[data-testid=stMain]')].map(e => e.scrollWidth)"
     for part, shown in {
         "Roles and rights": "hand customers over to another owner",

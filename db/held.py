@@ -40,6 +40,8 @@ MOST_AT_ONCE = 5_000
 MOST_CHANGED = 100_000
 """Customers whose pairs stand apart; then they are put among the rest."""
 STEP = 20_000
+MOST_SIGHTS, MOST_MET = 4, 64
+"""Viewers whose last questions are remembered, and bytes for each customer that this may take for each of them."""
 FEW = 0.2
 """A part of all rows that is picked out before it is asked; of more, all are asked."""
 LOAD_MS = 900_000
@@ -65,6 +67,18 @@ class _Held:
     heard: dict[int, int] = field(default_factory=dict)
     at: float = field(default_factory=time.monotonic)
     late: bool = False
+    sights: list[Sight] = field(default_factory=list)
+    """Of the last few who asked: what one question needed is there for the next, until something moves."""
+
+    def sight(self, viewer: Viewer, today: date, bounds: Bounds, looked_up: Mapping[Condition, Numbers]) -> Sight:
+        """What this viewer sees; as long as nothing has moved it is the same as the last time."""
+        owners = frozenset(viewer.owner_ids) if viewer.scoped else None
+        known = next((s for s in self.sights if (s.owners, s.today, s.bounds) == (owners, today, bounds)), None)
+        if known is None or known.full:
+            known = Sight(self.columns, viewer, today, bounds, looked_up)
+        known.look_up(looked_up)
+        self.sights = [known, *(s for s in self.sights if s is not known and s.owners != owners)][:MOST_SIGHTS]
+        return known
 
 
 _held: _Held | None = None
@@ -128,6 +142,7 @@ def _catch_up(conn: Connection, held: _Held, most: int) -> bool:
     known = {part: sorted({i for row in said if row.part == part for i in row.customer_ids}) for part in PAIRS}
     if sum(map(len, known.values())) > most:
         return False
+    held.sights = []
     # The customers first: what belongs to new ones finds them there.
     for part, ids in known.items():
         for start in range(0, len(ids), STEP):
@@ -153,6 +168,8 @@ class Sight:
         bounds: Bounds,
         looked_up: Mapping[Condition, Numbers] = MappingProxyType({}),
     ) -> None:
+        self.owners = frozenset(viewer.owner_ids) if viewer.scoped else None
+        self.today, self.bounds = today, bounds
         seen = columns.of("listed")
         if viewer.scoped:
             seen = seen & np.isin(columns.of("owner_id"), viewer.owner_ids)
@@ -160,6 +177,15 @@ class Sight:
         self._asked = Asked(columns, today, bounds, looked_up, rows)
         self._seen = seen if rows is None else np.ones(len(rows), np.bool_)
         self.everyone = int(self._seen.sum())
+
+    @property
+    def full(self) -> bool:
+        """Whether what was met takes as much memory as it may."""
+        return self._asked.bytes > MOST_MET * len(self._seen)
+
+    def look_up(self, looked_up: Mapping[Condition, Numbers]) -> None:
+        """Who fits conditions that are not held, by now; what was known of them is forgotten."""
+        self._asked.look_up(looked_up)
 
     def fits(self, rule: Condition | Group) -> Bools:
         """Who of those in sight."""
@@ -172,8 +198,11 @@ class Sight:
     def spread(self, dimension: str, fits: Bools) -> Iterator[tuple[str, int, int]]:
         """Value, how many fit, how many there are: for each value that somebody in sight has."""
         codes, words = self._asked.codes(dimension)
-        everyone = np.bincount(codes[self._seen], minlength=len(words))
-        some = np.bincount(codes[fits], minlength=len(words))
+
+        def each(who: Bools) -> Numbers:
+            return np.bincount(codes[np.flatnonzero(who)], minlength=len(words))
+
+        everyone, some = self._asked.once(("everyone", dimension), lambda: each(self._seen)), each(fits)
         return ((words[i], int(some[i]), int(n)) for i, n in enumerate(everyone) if n)
 
     def first(self, fits: Bools, figure: str, offset: int, limit: int) -> list[int]:
@@ -217,7 +246,7 @@ def ask(
             with begin(WORKER) as own:
                 if not _catch_up(own, held, MOST_AT_ONCE):
                     return None
-        return answer(Sight(held.columns, viewer, today, bounds, looked_up))
+        return answer(held.sight(viewer, today, bounds, looked_up))
     except (KehuError, NoConnection):
         log.warning("columns in memory cannot catch up", exc_info=True)
         return None

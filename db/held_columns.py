@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -50,8 +51,34 @@ PAIRS: Mapping[str, tuple[str, ...]] = {
 """What changes together (db/moved.py), and the pairs of it; '' is the customer's own row, too."""
 NAMED = ("category", "tag")
 """Pairs whose keys are numbers of `Columns.named`."""
+BLOCK = 30
+"""Days."""
 SPARE = 0.02
 """Room for new customers, as a share; more is made when it is used up."""
+
+
+class Blocks:
+    """On which of up to 64 stretches of BLOCK days, as bits of a number, each row has something.
+
+    So a long period is answered by one look at each row, and only what is left of it at its ends by looking at days.
+    """
+
+    def __init__(self, row: Numbers, day: Numbers, rows: int) -> None:
+        """Of rows and days in the order of days, which are known."""
+        self.first = max(int(day[0]), int(day[-1]) + 1 - 64 * BLOCK)
+        self.bits = np.zeros(rows, np.uint64)
+        for i in range(64):
+            start, end = day.searchsorted(np.asarray([self.first + i * BLOCK, self.first + (i + 1) * BLOCK], np.int32))
+            self.bits[row[start:end]] |= np.uint64(1 << i)
+
+    def hold(self, low: int, high: int) -> tuple[Bools, list[tuple[int, int]]]:
+        """Which rows have something in the stretches that lie between, and the periods that are left."""
+        start = max(0, -((self.first - low) // BLOCK))
+        end = min(64, (high + 1 - self.first) // BLOCK)
+        if start >= end:
+            return np.zeros(len(self.bits), np.bool_), [(low, high)]
+        asked = np.uint64(sum(1 << i for i in range(start, end)))
+        return (self.bits & asked) != 0, [(low, self.first + start * BLOCK - 1), (self.first + end * BLOCK, high)]
 
 
 @dataclass
@@ -59,60 +86,73 @@ class Pairs:
     """Many (key, day) for each customer: in the order of keys and days, with the rows of the customers.
 
     What a customer has since the load stands in `new`, and the rows of such customers, `changed`, count only there.
-    Asked without keys all count, and from `low` to `high` the days.
+    Asked without keys all count, and from `low` to `high` the days. `blocks` are there where all have the same key.
     """
 
     starts: dict[int, tuple[int, int]]
     rows: Numbers
     days: Numbers
     changed: Bools
+    blocks: Blocks | None = None
+    anew: bool = False
     new: dict[str, Numbers] = field(default_factory=lambda: {k: np.empty(0, np.int64) for k in ("key", "row", "day")})
 
     def hold(self, keys: Iterable[int] | None, low: int = NEVER, high: int = LATEST) -> Bools:
         """Which rows have one of the keys on one of the days."""
-        found = np.zeros(len(self.changed), np.bool_)
         wanted = None if keys is None else list(keys)
-        for rows, _days in self._spans(wanted, low, high):
-            found[rows] = True
-        found &= ~self.changed
-        found[self._since(wanted, low, high)[0]] = True
+        found = np.zeros(len(self.changed), np.bool_)
+        if self.blocks and low > NEVER and (wanted is None or self.starts.keys() & set(wanted)):
+            found, spans = self.blocks.hold(low, high)
+        else:
+            spans = [(low, high)]
+        for first, last in spans:
+            for start, end in self._spans(wanted, first, last):
+                found[self.rows[start:end]] = True
+        if self.anew:
+            found &= ~self.changed
+            found[self._since(wanted, low, high)[0]] = True
         return found
 
     def count(self, keys: Iterable[int] | None, low: int = NEVER, high: int = LATEST) -> Numbers:
         """How many each row has."""
-        wanted = None if keys is None else list(keys)
-        found = np.zeros(len(self.changed), np.int64)
-        for rows, _days in self._spans(wanted, low, high):
-            found += np.bincount(rows, minlength=len(found))
-        found[self.changed] = 0
-        return found + np.bincount(self._since(wanted, low, high)[0], minlength=len(found))
+        return np.bincount(self.entries(keys, low, high)[0], minlength=len(self.changed))
 
     def latest(self, keys: Iterable[int] | None, low: int = NEVER, high: int = LATEST) -> Numbers:
         """The last of these days of each row; NEVER without one."""
         wanted = None if keys is None else list(keys)
-        found = np.full(len(self.changed), NEVER, np.int64)
-        own = np.empty_like(found)
-        for rows, days in self._spans(wanted, low, high):
-            own[:] = NEVER
-            own[rows] = days  # in the order of days: of several that are written to one row the last one stays
+        found = np.full(len(self.changed), NEVER, np.int32)
+        for i, (start, end) in enumerate(self._spans(wanted, low, high)):
+            own = found if i == 0 else np.full(len(found), NEVER, np.int32)
+            own[self.rows[start:end]] = self.days[start:end]  # in the order of days: of several the last one stays
             np.maximum(found, own, out=found)
-        found[self.changed] = NEVER
-        rows, days = self._since(wanted, low, high)
-        np.maximum.at(found, rows, days)
+        if self.anew:
+            found[self.changed] = NEVER
+            rows, days = self._since(wanted, low, high)
+            np.maximum.at(found, rows, days.astype(np.int32))
         return found
 
-    def _spans(self, keys: Sequence[int] | None, low: int, high: int) -> Iterator[tuple[Numbers, Numbers]]:
+    def entries(self, keys: Iterable[int] | None, low: int = NEVER, high: int = LATEST) -> tuple[Numbers, Numbers]:
+        """Rows and days of all that have one of the keys on one of the days."""
+        wanted = None if keys is None else list(keys)
+        everything = wanted is None and low <= NEVER and high >= LATEST
+        spans = [(0, len(self.rows))] if everything else [*self._spans(wanted, low, high)]
+        rows, days = (_joined([own[start:end] for start, end in spans]) for own in (self.rows, self.days))
+        if not self.anew:
+            return rows, days
+        kept = ~self.changed[rows]
+        since = self._since(wanted, low, high)
+        return np.concatenate([rows[kept], since[0]]), np.concatenate([days[kept], since[1]])
+
+    def _spans(self, keys: Sequence[int] | None, low: int, high: int) -> Iterator[tuple[int, int]]:
         every = low <= NEVER and high >= LATEST
+        first, last = np.int32(low), np.int32(high)  # of another kind, all days would be copied for each look
         for key in self.starts if keys is None else dict.fromkeys(keys):
             start, end = self.starts.get(key, (0, 0))
             if start < end and not every:
                 days = self.days[start:end]
-                start, end = (
-                    start + int(np.searchsorted(days, low, "left")),
-                    start + int(np.searchsorted(days, high, "right")),
-                )
+                start, end = start + int(days.searchsorted(first)), start + int(days.searchsorted(last, "right"))
             if start < end:
-                yield self.rows[start:end], self.days[start:end]
+                yield start, end
 
     def _since(self, keys: Sequence[int] | None, low: int, high: int) -> tuple[Numbers, Numbers]:
         new = self.new
@@ -124,6 +164,7 @@ class Pairs:
     def put(self, rows: Numbers, new: Mapping[str, Numbers]) -> None:
         """These rows have `new` instead of what they had."""
         self.changed[rows] = True
+        self.anew = True
         kept = ~np.isin(self.new["row"], rows)
         self.new = {k: np.concatenate([held[kept], new[k]]) for k, held in self.new.items()}
 
@@ -133,12 +174,7 @@ class Pairs:
         kept = ~self.changed[self.rows]
         key = np.concatenate([keys[kept], self.new["key"]])
         row, day = (np.concatenate([old[kept], self.new[new]]) for old, new in ((self.rows, "row"), (self.days, "day")))
-        order = np.lexsort((day, key))
-        known, at = np.unique(key[order], return_index=True)
-        ends = [*at[1:].tolist(), len(order)]
-        starts = dict(zip(known.tolist(), zip(at.tolist(), ends, strict=True), strict=True))
-        untouched = np.zeros(len(self.changed), np.bool_)
-        return Pairs(starts, row[order].astype(np.int32), day[order].astype(np.int32), untouched)
+        return pairs(key, row, day, len(self.changed))
 
     @property
     def bytes(self) -> int:
@@ -146,18 +182,36 @@ class Pairs:
         return self.rows.nbytes + self.days.nbytes + sum(each.nbytes for each in self.new.values())
 
 
-def pairs(parts: Sequence[tuple[int, Numbers, Numbers]], rows: int) -> Pairs:
-    """Of (key, rows, days) for each key once, among so many rows."""
-    starts, at = {}, 0
-    owners, on = [], []
-    for key, own, days in parts:
-        order = np.argsort(days, kind="stable")
-        owners.append(own[order].astype(np.int32))
-        on.append(days[order].astype(np.int32))
-        starts[key] = (at, at + len(own))
-        at += len(own)
-    empty = [np.empty(0, np.int32)]
-    return Pairs(starts, np.concatenate(owners or empty), np.concatenate(on or empty), np.zeros(rows, np.bool_))
+def pairs(key: Numbers, row: Numbers, day: Numbers, rows: int) -> Pairs:
+    """Of arrays of equal length in any order: key, row of the customer, day; among so many rows."""
+    order = _order(key, day)
+    known, at = np.unique(key[order], return_index=True)
+    ends = [*at.tolist(), len(order)]
+    starts = dict(zip(known.tolist(), pairwise(ends), strict=True))
+    row, day = row[order].astype(np.int32), day[order].astype(np.int32)
+    blocks = Blocks(row, day, rows) if len(starts) == 1 and len(row) > 2 * rows else None
+    return Pairs(starts, row, day, np.zeros(rows, np.bool_), blocks)
+
+
+def _order(key: Numbers, day: Numbers) -> Numbers:
+    """By key and day: as one number where both fit into it, which is several times quicker."""
+    if not len(key):
+        return np.empty(0, np.int64)
+    least, first = int(key.min()), int(day.min())
+    width = int(day.max()) - first + 1
+    if (int(key.max()) - least + 1) * width >= _MOST_TOGETHER:
+        return np.lexsort((day, key))
+    return np.argsort((key.astype(np.int64) - least) * width + (day.astype(np.int64) - first))
+
+
+_MOST_TOGETHER = 2**62
+
+
+def _joined(parts: Sequence[Numbers]) -> Numbers:
+    """One array; the only one as it is, without a copy."""
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts) if parts else np.empty(0, np.int32)
 
 
 class Columns:
@@ -246,6 +300,8 @@ class Columns:
             self.rows += len(unknown)
             for held in self.pairs.values():
                 held.changed = np.concatenate([held.changed, np.zeros(len(unknown), np.bool_)])
+                if held.blocks:
+                    held.blocks.bits = np.concatenate([held.blocks.bits, np.zeros(len(unknown), np.uint64)])
         return found
 
     def _make_room(self, needed: int) -> None:

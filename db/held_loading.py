@@ -6,7 +6,7 @@ serves screens is not held up by each of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -193,33 +193,34 @@ def _all_values(conn: Connection, words: Mapping[str, Sequence[str]]) -> dict[st
 
 
 def _all_pairs(conn: Connection, name: str, ids: Numbers, given: Mapping[str, Any]) -> Pairs:
-    # Of a key that most customers have, a day at a time: a value has an end at a gigabyte.
+    # In pieces of customers, in no order: sorted by key, millions of rows would be written to disk and read again.
     query = sql.SQL(
-        "SELECT key, string_agg(int8send(customer_id), ''), string_agg(int4send(day), '') FROM ({}) AS p GROUP BY {}"
-    ).format(_pairs_of(name, _ALL), sql.SQL("key, day") if name == "ordered" else sql.SQL("key"))
-    found: dict[int, list[tuple[Numbers, Numbers]]] = {}
-    for key, customers, days in _streamed(conn, query, given):
-        rows = np.searchsorted(ids, np.frombuffer(customers, ">i8")).astype(np.int32)
-        found.setdefault(_numbered(name, key), []).append((rows, np.frombuffer(days, ">i4").astype(np.int32)))
-    joined = ((key, [np.concatenate(each) for each in zip(*parts, strict=True)]) for key, parts in found.items())
-    return pairs([(key, rows, days) for key, (rows, days) in joined], len(ids))
+        "SELECT string_agg(int8send(key::bigint), ''), string_agg(int8send(customer_id), ''), "
+        "string_agg(int4send(day), '') FROM ({}) AS p GROUP BY customer_id / {}"
+    ).format(_pairs_of(name, _ALL), sql.Literal(PACKED))
+    parts: list[tuple[Numbers, Numbers, Numbers]] = [(np.empty(0, np.int64), *(np.empty(0, np.int32),) * 2)]
+    for packed in _streamed(conn, query, given):
+        key, customer, day = (
+            np.frombuffer(each, kind) for each, kind in zip(packed, (">i8", ">i8", ">i4"), strict=True)
+        )
+        row = np.searchsorted(ids, customer).astype(np.int32)
+        parts.append((_numbered(name, key.astype(np.int64)), row, day.astype(np.int32)))
+    keys, rows, days = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return pairs(keys, rows, days, len(ids))
 
 
 def _pairs_of(name: str, of: sql.SQL) -> sql.Composed:
     return _PAIRS[name].format(of=of, steps=sql.Literal(len(Step)))
 
 
-def _streamed(conn: Connection, query: sql.Composed, given: Mapping[str, Any]) -> Iterable[Any]:
-    """Rows one after the other, values as they are sent: together they may be larger than the columns."""
-    cursor = conn.connection.cursor("held", scrollable=False, withhold=False)
-    return _closing(cursor, query, given)
+def _streamed(conn: Connection, query: sql.Composed, given: Mapping[str, Any]) -> Iterator[Any]:
+    """Rows one after the other, values as they are sent: together they may be larger than the columns.
 
-
-def _closing(cursor: Any, query: sql.Composed, given: Mapping[str, Any]) -> Iterator[Any]:
+    Not by a cursor of PostgreSQL, whose statements are never worked at by several processes.
+    """
+    cursor: Any = conn.connection.cursor()
     with cursor:
-        cursor.itersize = 50
-        cursor.execute(query, given, binary=True)
-        yield from cursor
+        yield from cursor.stream(query, given, binary=True)
 
 
 def ends(conn: Connection) -> dict[int, int]:

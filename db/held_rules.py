@@ -47,7 +47,7 @@ class Asked:
         if isinstance(rule, Condition):
             if rule.op in OPPOSITE:
                 return ~self.fits(positive(rule))
-            holding: Bools = self._once(rule, lambda: self._holds(rule))
+            holding: Bools = self.once(rule, lambda: self._holds(rule))
             return holding
         every = rule.match == "all"
         found = np.full(self.size, every)
@@ -57,6 +57,17 @@ class Asked:
             else:
                 found |= self.fits(each)
         return ~found if rule.match == "none" else found
+
+    @property
+    def bytes(self) -> int:
+        """Of memory, of what was met."""
+        return sum(getattr(found, "nbytes", 0) for found in self._met.values())
+
+    def look_up(self, looked_up: Mapping[Condition, Numbers]) -> None:
+        """Other ids of those who fit conditions of fields that are not held."""
+        for condition in self.looked_up:
+            self._met.pop(condition, None)
+        self.looked_up = looked_up
 
     @property
     def size(self) -> int:
@@ -70,22 +81,23 @@ class Asked:
         if name in ("email", "phone"):
             return self._of(name).astype(np.int8) + 1, ["", "no", "yes"]
         if name.startswith(CONSENT):
-            return self._once(name, lambda: self._consents(name.removeprefix(CONSENT))), ["", *CONSENT_STATES]
+            return self.once(name, lambda: self._consents(name.removeprefix(CONSENT))), ["", *CONSENT_STATES]
         if name == "stage":
-            return self._once("stage", self._stages), [s.value for s in held_stages.STAGES]
+            return self.once("stage", self._stages), [s.value for s in held_stages.STAGES]
         if name in _CLASSES:
-            return self._once("classes", self._classes), ["", *_CLASSES[name]]
-        scores: Numbers = self._once(name, lambda: self._scores(_SCORED[name]))
+            return self.once("classes", self._classes), ["", *_CLASSES[name]]
+        scores: Numbers = self.once(name, lambda: self._scores(_SCORED[name]))
         return scores, ["", *map(str, range(1, 11))]
 
-    def _once(self, key: Any, make: Callable[[], Any]) -> Any:
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What was made under this key, made now if it was not yet."""
         if key not in self._met:
             self._met[key] = make()
         return self._met[key]
 
     def _of(self, name: str) -> Numbers:
         held = self.columns.of(name)
-        return held if self.rows is None else self._once(("column", name), lambda: held[self.rows])
+        return held if self.rows is None else self.once(("column", name), lambda: held[self.rows])
 
     def _picked(self, found: Bools) -> Bools:
         return found if self.rows is None else found[self.rows]
@@ -118,11 +130,11 @@ class Asked:
             wanted = [(word == "") is (c.op == "empty") for word in words]
         else:
             wanted = [word in c.values and word != "" for word in words]
-        return np.asarray(wanted, np.bool_)[codes]
+        return np.take(np.asarray(wanted, np.bool_), codes)
 
     def _clustered(self, model: Model, c: Condition) -> Bools:
-        key = ("cluster", model.id)
-        codes = self._once(key, lambda: held_clusters.numbers(model, self._of, _day(self.today)))
+        key = ("cluster", model)
+        codes = self.once(key, lambda: held_clusters.numbers(model, self._of, _day(self.today)))
         return self._chosen(codes, ["", *model.numbers], c)
 
     def _owned(self, c: Condition) -> Bools:
@@ -157,10 +169,12 @@ class Asked:
         if (last.month, last.day) == (2, 28) and not isleap(last.year):
             wanted.add("02-29")
         before = days < _day(self.today)
-        known, place = np.unique(days[before], return_inverse=True)
-        named = [(EPOCH + timedelta(days=int(day))).strftime("%m-%d") if day != NEVER else "" for day in known]
-        found = np.zeros(len(days), np.bool_)
-        found[before] = np.asarray([name in wanted for name in named], np.bool_)[place]
+        known = days[before & (days != NEVER)]
+        if not len(known):
+            return np.zeros(len(days), np.bool_)
+        first, end = int(known.min()), int(known.max()) + 1
+        fits = [(EPOCH + timedelta(days=day)).strftime("%m-%d") in wanted for day in range(first, end)]
+        found: Bools = before & np.asarray(fits, np.bool_)[np.clip(days, first, end - 1) - first]
         return found
 
     def _number(self, values: Numbers, c: Condition, *, scale: int = 1, known: Bools | None = None) -> Bools:
@@ -181,7 +195,7 @@ class Asked:
     def _recency(self, c: Condition) -> Bools:
         last = self._of("last_order_on")
         known = last != NEVER
-        return self._number(np.where(known, _day(self.today) - last.astype(np.int64), 0), c, known=known)
+        return self._number(_day(self.today) - last, c, known=known)
 
     def _basket(self, c: Condition) -> Bools:
         """Revenue by orders: compared without dividing, as the exact number that PostgreSQL rounds far behind."""
@@ -209,8 +223,7 @@ class Asked:
 
     def _ordered(self, c: Condition) -> Bools:
         low, high = self._period(c.span)
-        held = self.columns.pairs["ordered"]
-        return self._picked(held.hold([0], low, high))
+        return self._picked(self.columns.pairs["ordered"].hold([0], low, high))
 
     def _bought_category(self, c: Condition) -> Bools:
         columns = self.columns
@@ -232,13 +245,12 @@ class Asked:
         first, last = self._period(c.span)
         for campaign in c.values:
             end = min(columns.ends.get(campaign, NEVER), last)
-            received = columns.pairs["received"].latest([campaign])
-            begun = received != NEVER
-            if not begun.any():
+            rows, received = columns.pairs["received"].entries([campaign])
+            if not len(rows):
                 continue
-            low = max(int(received[begun].min()), first)
-            ordered = columns.pairs["ordered"].latest([0], low, end)
-            found |= begun & (ordered != NEVER) & (ordered >= np.maximum(received, first))
+            begun = np.maximum(received, first)
+            ordered = columns.pairs["ordered"].latest([0], int(begun.min()), end)[rows]
+            found[rows[(ordered != NEVER) & (ordered >= begun)]] = True
         return self._picked(found)
 
     def _stepped(self, c: Condition) -> Bools:
@@ -249,7 +261,7 @@ class Asked:
     def _tagged(self, c: Condition) -> Bools:
         held, numbers = self.columns.pairs["tag"], self.columns.named["tag"]
         if c.op in ("empty", "not empty"):
-            found = self._once("tagged", lambda: held.hold(None))
+            found = self.once("tagged", lambda: held.hold(None))
             return self._picked(~found if c.op == "empty" else found)
         keys = list(dict.fromkeys(tags.key(tag) for tag in c.values))
         known = [numbers[key] for key in keys if key in numbers]
@@ -265,26 +277,26 @@ class Asked:
         """Of contacts, of campaigns received."""
         name = {"contacts": "contact", "received_count": "received"}[c.field.key]
         low, high = self._period(c.span)
-        found: Numbers = self._once((name, low, high), lambda: self.columns.pairs[name].count(None, low, high))
+        found: Numbers = self.once((name, low, high), lambda: self.columns.pairs[name].count(None, low, high))
         return self._picked(self._number(found, c))
 
     def _since_contact(self, c: Condition) -> Bools:
-        last: Numbers = self._once("last contact", lambda: self.columns.pairs["contact"].latest(None))
+        last: Numbers = self.once("last contact", lambda: self.columns.pairs["contact"].latest(None))
         known = last != NEVER
-        return self._picked(self._number(np.where(known, _day(self.today) - last, 0), c, known=known))
+        return self._picked(self._number(_day(self.today) - last, c, known=known))
 
     def _tasks(self, c: Condition) -> Bools:
         held = self.columns.pairs["task"]
         if c.field.key == "open_tasks":
-            return self._picked(self._number(self._once("tasks", lambda: held.count(None)), c))
+            return self._picked(self._number(self.once("tasks", lambda: held.count(None)), c))
         until = _day(self.today) - 1
-        return self._picked(self._number(self._once("late", lambda: held.count(None, NEVER + 1, until)), c))
+        return self._picked(self._number(self.once("late", lambda: held.count(None, NEVER + 1, until)), c))
 
     def _consents(self, channel: str) -> Numbers:
         """Places in CONSENT_STATES, from 1; 0 where none was asked for."""
         found = np.zeros(self.columns.rows, np.int8)
         for i, state in enumerate(CONSENT_STATES, 1):
-            found[self.columns.pairs["consent"].hold([CONSENT_KEYS[(channel, state)]])] = i
+            found[self.columns.pairs["consent"].entries([CONSENT_KEYS[(channel, state)]])[0]] = i
         return found if self.rows is None else found[self.rows]
 
     def _period(self, span: Span) -> tuple[int, int]:
@@ -308,7 +320,9 @@ class Asked:
         name = {"recency": "last_order_on", "frequency": "orders"}.get(measure, "cents")
         exact = [Decimal(repr(bound)) * (100 if name == "cents" else 1) for bound in found]
         steps = [int(bound.to_integral_value(ROUND_FLOOR)) for bound in exact]
-        scores = np.searchsorted(np.asarray(steps, np.int64), self._of(name), "left").astype(np.int8) + np.int8(1)
+        scores = np.ones(self.size, np.int8)
+        for step in steps:
+            scores += self._of(name) > step
         return np.where(self._of("orders") == 0, np.int8(0), scores)
 
     def _classes(self) -> Numbers:
@@ -419,21 +433,19 @@ def _range(c: Condition, scale: int) -> tuple[int, int]:
     return low, high
 
 
-_TENTHS = 10**6
-"""Parts of one that a rule's number may have (db/rules.py, MOST_DECIMALS)."""
-
-
 def _quotient(above: Numbers, below: Numbers, c: Condition) -> Bools:
     """Whether above / below is as the condition says, exactly; `below` is never negative."""
     found = np.ones(len(above), np.bool_)
     for op, value in _comparisons(c):
-        wanted = int(value * _TENTHS)
-        one = (above.astype(object) if _large(above, _TENTHS) else above) * _TENTHS
-        other = (below.astype(object) if _large(below, wanted) else below) * wanted
+        wanted, of_one = Decimal(value).as_integer_ratio()
         compare = {"=": np.equal, "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}[op]
-        found &= np.asarray(compare(one, other), np.bool_)
+        found &= np.asarray(compare(_times(above, of_one), _times(below, wanted)), np.bool_)
     return found
 
 
-def _large(values: Numbers, factor: int) -> bool:
-    return bool(len(values)) and int(np.abs(values).max()) * abs(factor) >= _MOST_EXACT
+def _times(values: Numbers, factor: int) -> Numbers:
+    """Exactly: as Python's numbers where a product could be too large for the processor's."""
+    if factor == 1 or not len(values):
+        return values
+    largest = max(int(values.max()), -int(values.min()))
+    return (values.astype(object) if largest * abs(factor) >= _MOST_EXACT else values) * factor

@@ -7,7 +7,7 @@ rules in the same statement as the customers or in the same snapshot, so an answ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -15,10 +15,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, func, select
 from sqlalchemy import insert as sa_insert
 
-from db import changes, clock, fields, lifecycle, schema, score_rules, scores, text
+from db import changes, clock, fields, held, lifecycle, schema, score_rules, scores, text
 from db.errors import Conflict, Invalid, NotFound
+from db.held_rules import SCORED
 from db.lifecycle import StageRules
 from db.permissions import Permission, Viewer
+from db.rules import Group
 from db.schema_definitions import KINDS
 from db.score_rules import ScoreRules
 from db.segment_question import each_customer
@@ -138,21 +140,42 @@ def effect(conn: Connection, *, viewer: Viewer, kind: str, rules: Mapping[str, A
     draft = parse(kind, rules)
     bounds, _made = scores.bounds(conn)
     if isinstance(draft, StageRules):
-        then = {lifecycle.KIND: (lifecycle.stage_column(today), lifecycle.stage_column(today, rules=draft))}
+        other: fields.Bounds = {lifecycle.KIND: draft.numbers()}
+        dimensions = {lifecycle.KIND: "stage"}
     else:
-        taken = scores.taken(conn)
-        other = {**taken, **draft.bounds()}
-        then = {measure: (_score(measure, today, bounds), _score(measure, today, other)) for measure in fields.MEASURES}
-    columns = [c.label(f"{name}_{at}") for name, pair in then.items() for at, c in zip("ab", pair, strict=True)]
-    each = each_customer(*columns).where(schema.customers.c.archived_at.is_(None)).subquery("each")
-    query = select(*each.c, func.count().label("customers")).group_by(*each.c)
-    found = conn.execute(query).mappings()
-    counted: dict[str, dict[tuple[str, str], int]] = {name: {} for name in then}
-    for row in found:
-        for name in then:
-            pair = (row[f"{name}_a"] or "", row[f"{name}_b"] or "")
-            counted[name][pair] = counted[name].get(pair, 0) + row["customers"]
+        other = {**scores.taken(conn), **draft.bounds()}
+        dimensions = {measure: score for score, measure in SCORED.items() if measure in fields.MEASURES}
+
+    def moves(sight: held.Sight) -> dict[str, list[tuple[str, str, int]]]:
+        return {name: [*sight.moves(dimension, other)] for name, dimension in dimensions.items()}
+
+    asked: dict[str, Any] = {"viewer": viewer, "today": today, "bounds": bounds}
+    found = held.ask(conn, **asked, rules=(Group("all"),), answer=moves)
+    if found is None:
+        found = _moves(conn, dimensions, today, bounds, other)
+    counted: dict[str, dict[tuple[str, str], int]] = {name: {} for name in dimensions}
+    for name, rows in found.items():
+        for now, then, n in rows:
+            counted[name][now, then] = counted[name].get((now, then), 0) + n
     return Effect(counted)
+
+
+def _moves(
+    conn: Connection, names: Iterable[str], today: date, bounds: fields.Bounds, other: fields.Bounds
+) -> dict[str, list[tuple[str, str, int]]]:
+    """The same by PostgreSQL: for each of some names what is, what would be, customers."""
+
+    def by(name: str, bounds: fields.Bounds) -> ColumnElement[Any]:
+        if name == lifecycle.KIND:
+            return lifecycle.stage_column(today, rules=lifecycle.of_numbers(bounds.get(lifecycle.KIND)))
+        return fields.score(name, fields.MEASURES[name])(today, bounds)
+
+    columns = [by(name, each).label(f"{name}_{at}") for name in names for at, each in (("a", bounds), ("b", other))]
+    each = each_customer(*columns).where(schema.customers.c.archived_at.is_(None)).subquery("each")
+    found = conn.execute(select(*each.c, func.count().label("customers")).group_by(*each.c)).mappings().all()
+    return {
+        name: [(row[f"{name}_a"] or "", row[f"{name}_b"] or "", row["customers"]) for row in found] for name in names
+    }
 
 
 def save(
@@ -248,7 +271,3 @@ def _readable(kind: str, rules: Any) -> Rules | None:
         return parse(kind, rules)
     except Invalid:
         return None
-
-
-def _score(measure: str, today: date, bounds: fields.Bounds) -> ColumnElement[Any]:
-    return fields.score(measure, fields.MEASURES[measure])(today, bounds)

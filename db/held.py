@@ -205,6 +205,13 @@ class Sight:
         everyone, some = self._asked.once(("everyone", dimension), lambda: each(self._seen)), each(fits)
         return ((words[i], int(some[i]), int(n)) for i, n in enumerate(everyone) if n)
 
+    def moves(self, dimension: str, bounds: Bounds) -> Iterator[tuple[str, str, int]]:
+        """Value now, value by other bounds, how many: for each pair that somebody in sight has."""
+        codes, words = self._asked.codes(dimension)
+        then = Asked(self._asked.columns, self.today, bounds, {}, self._asked.rows).codes(dimension)[0]
+        both = np.bincount((codes.astype(np.int64) * len(words) + then)[self._seen])
+        return ((words[i // len(words)], words[i % len(words)], int(n)) for i, n in enumerate(both) if n)
+
     def first(self, fits: Bools, figure: str, offset: int, limit: int) -> list[int]:
         """The ids of a piece of who fits: the greatest figure (a column) first, equal ones by id."""
         rows = np.flatnonzero(fits)
@@ -223,13 +230,13 @@ def ask(
     today: date,
     bounds: Bounds,
     rules: Sequence[Condition | Group],
-    missing: Callable[[Condition], Numbers],
     answer: Callable[[Sight], Answer],
+    missing: Callable[[Condition], Numbers] | None = None,
 ) -> Answer | None:
     """The answer from the columns, no older than this snapshot of the viewer's; None where they cannot give it.
 
     `rules` are what it depends on; `missing` gives the ids of those in sight who fit a condition of a field that is
-    not held.
+    not held; without it there is none.
     """
     held = standing()
     # Who writes sees what nobody else does yet.
@@ -237,7 +244,7 @@ def ask(
         return None
     conn.info.setdefault("kehu_depends", set()).update(*(areas(rule) for rule in rules))
     wanted = _generations(conn)
-    looked_up = {c: missing(c) for rule in rules for c in not_held(rule)}
+    looked_up = {c: missing(c) for rule in rules for c in not_held(rule)} if missing else {}
     # Nobody waits for the keeper, nor for another's long catching up.
     if not _lock.acquire(timeout=1.0):
         return None

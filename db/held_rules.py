@@ -23,7 +23,8 @@ from db.schema_around import CHANNELS, CONSENT_STATES
 
 STEPS = tuple(Step)
 _MOST_EXACT = 2**62
-_SCORED = {"r_score": "recency", "f_score": "frequency", "m_score": "monetary", "value_decile": "value"}
+SCORED = {"r_score": "recency", "f_score": "frequency", "m_score": "monetary", "value_decile": "value"}
+"""Dimension → the measure whose scores it has."""
 _CLASSES = {"rfm_class": rfm.BY_SCORES, "rfm_value": rfm.VALUE_BY_SCORES}
 _DATES = ("created_on", "first_order_on", "last_order_on")
 
@@ -86,7 +87,7 @@ class Asked:
             return self.once("stage", self._stages), [s.value for s in held_stages.STAGES]
         if name in _CLASSES:
             return self.once("classes", self._classes), ["", *_CLASSES[name]]
-        scores: Numbers = self.once(name, lambda: self._scores(_SCORED[name]))
+        scores: Numbers = self.once(name, lambda: self._scores(SCORED[name]))
         return scores, ["", *map(str, range(1, 11))]
 
     def once(self, key: Any, make: Callable[[], Any]) -> Any:
@@ -357,7 +358,7 @@ _HOLDERS: Mapping[str, Callable[[Asked, Condition], Bools]] = {
     "overdue_tasks": Asked._tasks,
 }
 CODED = frozenset(
-    {*CHOICES, *(CONSENT + channel for channel in CHANNELS), "stage", *_SCORED, *_CLASSES, "email", "phone"}
+    {*CHOICES, *(CONSENT + channel for channel in CHANNELS), "stage", *SCORED, *_CLASSES, "email", "phone"}
 )
 HELD = CODED | {*_DATES, *_HOLDERS}
 """The keys of fields whose conditions need no table, by these operators."""

@@ -77,8 +77,20 @@ def save(viewer: Viewer, rules: dict[str, Any], kind: str = "stages", **options:
 
 
 def effect(viewer: Viewer, rules: dict[str, Any], kind: str = "stages") -> definitions.Effect:
-    with begin(viewer) as conn:
-        return definitions.effect(conn, viewer=viewer, kind=kind, rules=rules, today=TODAY)
+    """By PostgreSQL, and the same from memory."""
+
+    def ask() -> definitions.Effect:
+        with begin(viewer) as conn:
+            return definitions.effect(conn, viewer=viewer, kind=kind, rules=rules, today=TODAY)
+
+    held.drop()
+    found = ask()
+    assert held.load()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(definitions, "_moves", None)
+        assert ask() == found
+    held.drop()
+    return found
 
 
 def told(quiet: int | None, orders: int, usual: int | None, rules: StageRules) -> Stage:

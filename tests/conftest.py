@@ -34,7 +34,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
     if hasattr(config, "workerinput"):
-        long = {_group(item) for item in items if item.get_closest_marker("slow")} | {"browser"}
+        waiting = ("slow", "processes")
+        long = {_group(item) for item in items if any(map(item.get_closest_marker, waiting))} | {"browser"}
         items.sort(key=lambda item: _group(item) not in long)
 
 

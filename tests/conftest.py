@@ -9,7 +9,6 @@ import itertools
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from db import connection, migrate
 from db.embedded import Server
 from tests import make
 from tests.demo_database import demo_database, demo_url  # noqa: F401  (fixtures)
-from tests.engine import copying, serving
+from tests.engine import copying, home, serving
 
 _numbers = itertools.count(1)
 
@@ -35,7 +34,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
     if hasattr(config, "workerinput"):
-        long = {_group(item) for item in items if item.get_closest_marker("slow")} | {"browser"}
+        waiting = ("slow", "processes")
+        long = {_group(item) for item in items if any(map(item.get_closest_marker, waiting))} | {"browser"}
         items.sort(key=lambda item: _group(item) not in long)
 
 
@@ -62,7 +62,7 @@ def server() -> Iterator[Server]:
     PostgreSQL runs as another user.
     """
     binaries = os.environ.get("KEHU_TEST_SERVER")
-    folder = Path(tempfile.mkdtemp(prefix="kehu-tests-"))
+    folder = home()
     found = Server(folder, durable=False, binaries=Path(binaries) if binaries else None)
     found.start()
     yield found

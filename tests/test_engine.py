@@ -1,12 +1,17 @@
-"""The engine of the tests' process: one that is replaced leaves nothing open that would be found in a later test."""
+"""The engine of the tests' process: one that is replaced leaves nothing open that would be found in a later test.
+
+And the folders of their clusters: those of killed runs go, those of others stay.
+"""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from db import connection
-from tests.engine import forget, serving
+from db.embedded import UNUSED_PID
+from tests.engine import forget, home, serving, sweep
 
 
 def _kept() -> Any:
@@ -28,3 +33,20 @@ def test_an_engine_that_is_replaced_closes_its_connections(clone: str) -> None:
         assert conn.exec_driver_sql("SELECT 1").scalar() == 1
     forget()
     assert connection.engine.cache_info().currsize == 0
+
+
+def test_what_a_killed_run_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    kept = [f"kehu-tests-{os.getpid()}-a", "kehu-tests-abc", "kehu-tests-x-1", f"other-{UNUSED_PID}-a"]
+    for name in [*kept, f"kehu-tests-{UNUSED_PID}-a"]:
+        (tmp_path / name / "run").mkdir(parents=True)
+    sweep(tmp_path)
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == sorted(kept)
+
+
+def test_a_cluster_goes_to_a_folder_of_its_own_that_later_runs_may_remove() -> None:
+    one, two = home(), home()
+    assert one != two
+    one.rmdir()
+    sweep(two.parent)
+    assert two.is_dir()
+    two.rmdir()

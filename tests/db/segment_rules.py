@@ -406,8 +406,9 @@ def lies_in(day: date, period: str, today: date) -> bool:
 
 def has_anniversary(day: date, today: date, days: int) -> bool:
     """Whether one of the next days, today included, is the day of a later year; 29 February falls on the 28th."""
-    ahead = [today + timedelta(days=n) for n in range(days)]
-    return any(each.year > day.year and each == _in_year(day, each.year) for each in ahead)
+    end = today + timedelta(days=days)
+    years = range(max(today.year, day.year + 1), end.year + 1)
+    return any(today <= _in_year(day, year) < end for year in years)
 
 
 def _in_year(day: date, year: int) -> date:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -11,9 +14,13 @@ import pytest
 from db import connection, derived, words
 from db.__main__ import main
 from db.connection import begin
+from db.embedded import Server
 from db.permissions import NOBODY, WORKER
-from tests import make
+from tests import conftest, make
 from tests.db.terminal.calling import EMAIL, PHONE, Result, Run, Shop
+from tests.engine import serving
+
+_numbers = itertools.count(1)
 
 
 @pytest.fixture(autouse=True)
@@ -39,8 +46,47 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     return command
 
 
+@dataclass(frozen=True)
+class Made:
+    """A database to copy, and what is in it."""
+
+    name: str
+    people: make.People
+    shop: Shop
+
+
+@pytest.fixture(scope="session")
+def made(server: Server, template: str) -> Made:
+    """The shop is made once; each test that asks for it gets a copy of its own."""
+    name = f"shop_{os.getpid()}"
+    conftest._create(server, name, template)
+    with serving(server.url(name)):
+        people = make.people()
+        return Made(name, people, _shop(people))
+
+
 @pytest.fixture
-def shop(people: make.People) -> Shop:
+def clone(request: pytest.FixtureRequest, server: Server, template: str) -> Iterator[str]:
+    name = f"terminal_{os.getpid()}_{next(_numbers)}"
+    like = request.getfixturevalue("made").name if "shop" in request.fixturenames else template
+    conftest._create(server, name, like)
+    yield from conftest._served(server, name)
+
+
+@pytest.fixture
+def people(request: pytest.FixtureRequest, clone: str) -> make.People:
+    if "shop" in request.fixturenames:
+        found: Made = request.getfixturevalue("made")
+        return found.people
+    return make.people()
+
+
+@pytest.fixture
+def shop(clone: str, made: Made) -> Shop:
+    return made.shop
+
+
+def _shop(people: make.People) -> Shop:
     with connection.begin_owner() as conn:
         ann = make.customer(conn, people.ann.user_id, name="张三", phone=PHONE, email=EMAIL, region="North")
         bo = make.customer(conn, people.bo.user_id, name="Bob", region="South")

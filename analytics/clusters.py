@@ -20,10 +20,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA
-from sklearn.metrics import adjusted_rand_score, silhouette_score
-from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
@@ -108,6 +104,9 @@ def _found(rows: pd.DataFrame, x: Array, centers: Array, scales: Array, method: 
     label = np.array([place[int(k)] for k in label])
     spread = np.where(x.std(axis=0) > 0, x.std(axis=0), 1.0)
     means = np.array([x[label == i].mean(axis=0) for i in range(len(order))])
+    # Loading scikit-learn takes over a second, which commands and screens that find nothing need not wait for.
+    from sklearn.decomposition import PCA
+
     flat = PCA(n_components=min(2, x.shape[1]), random_state=SEED).fit(searched)
     shown = np.sort(drawn.choice(len(x), min(len(x), DRAWN), replace=False))
     return Found(
@@ -162,13 +161,19 @@ def _logs(rows: pd.DataFrame) -> Array:
 
 def _fitted(x: Array, method: str, clusters: int, *, starts: int = 3) -> Any:
     if method == "kmeans":
+        from sklearn.cluster import KMeans
+
         return KMeans(clusters, n_init=starts, max_iter=100, tol=1e-3, random_state=SEED).fit(x)
+    from sklearn.mixture import GaussianMixture
+
     return GaussianMixture(
         clusters, covariance_type="diag", reg_covar=1e-3, n_init=1, max_iter=100, tol=1e-2, random_state=SEED
     ).fit(x)
 
 
 def _trial(x: Array, method: str, clusters: int, drawn: np.random.Generator) -> Trial:
+    from sklearn.metrics import adjusted_rand_score, silhouette_score
+
     model = _fitted(x, method, clusters)
     label = model.predict(x)
     if method == "mixture":
@@ -183,7 +188,7 @@ def _trial(x: Array, method: str, clusters: int, drawn: np.random.Generator) -> 
 def _weights(model: Any) -> tuple[Array, Array, Array]:
     """Constants, weights of x and of x² of each cluster: of the squared distance to a center what differs between the
     clusters; of a mixture the logarithm of weight and density."""
-    if isinstance(model, KMeans):
+    if hasattr(model, "cluster_centers_"):
         middles = np.asarray(model.cluster_centers_)
         return -(middles**2).sum(axis=1), 2 * middles, np.zeros_like(middles)
     precise = 1 / np.asarray(model.covariances_)
@@ -192,7 +197,7 @@ def _weights(model: Any) -> tuple[Array, Array, Array]:
     return constants, means * precise, -0.5 * precise
 
 
-def _flat(flat: PCA, x: Array) -> pd.DataFrame:
+def _flat(flat: Any, x: Array) -> pd.DataFrame:
     at = flat.transform(x)
     return pd.DataFrame({"x": at[:, 0], "y": at[:, 1] if at.shape[1] > 1 else np.zeros(len(at))})
 

@@ -272,7 +272,7 @@ def _clusters(asked: Asked) -> list[str]:
     if model.of and whose is None:
         raise NotFound(_(board_charts.PROBLEMS["segment gone"]))
     rows = data.read(cluster_figures.profile, model=plain, rule=whose.rule if whose else "", **asked.question)
-    cluster_view.averages(rows, model, currency=asked.currency)
+    cluster_view.averages(rows, model, currency=asked.currency, key=f"{asked.key}_averages")
     among = _("averages of customers with orders in “{name}”").format(name=wording.plain(whose.name)) if whose else ""
     return [wording.plain(model.name), among or _("averages of all customers with orders"), _fresh(asked)]
 

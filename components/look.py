@@ -54,6 +54,9 @@ _CSS = """
   [data-testid="stMarkdownContainer"] table { width: 100%; font-size: 0.95em; }
   [data-testid="stMarkdownContainer"] :is(th, td) { border-left: none !important; border-right: none !important; }
   [data-testid="stMarkdownContainer"] th { font-weight: 500; opacity: 0.75; }
+  /* The entries of a menu, some of which unfold, stand on one line. */
+  :is(.st-key-segment_export, .st-key-segment_archive, .st-key-segment_restore) button { justify-content: flex-start; }
+  [data-testid="stPopoverBody"]:has([class*="st-key-segment_freeze_"]) { width: 24rem; max-width: 94vw; }
   .st-key-segment_answer [data-testid="stMetricValue"] { font-size: 2.2rem; }
   :is([class*="st-key-segment_value"], [class*="st-key-kehu_filters_"]) [data-testid^="stNumberInputStep"] {
     display: none;
@@ -112,6 +115,13 @@ _CSS = """
     .st-key-kehu_filters_segments > [data-testid="stElementContainer"]:has([data-testid="stTextInput"]) {
       flex-basis: 100% !important;
     }
+    /* The count stays in sight while the rule below it is changed. */
+    [data-testid="stLayoutWrapper"]:has(> .st-key-kehu_narrow_count) { position: sticky; top: 3.6rem; z-index: 9; }
+    .st-key-kehu_narrow_count {
+      background: light-dark(#F5F7FA, #171E28); border: 1px solid light-dark(#E3E8EF, #2A3442); border-radius: 0.5rem;
+      padding: 0.4rem 0.7rem;
+    }
+    .st-key-kehu_narrow_count strong { font-size: 1.3rem; }
     /* What no phone is wide enough for; a table beside it says the same. */
     [data-testid="stLayoutWrapper"]:has(> [class*="st-key-kehu_wide"]) { display: none !important; }
     [data-testid="stMain"] { overflow-anchor: none; }
@@ -129,6 +139,7 @@ _CSS = """
     body [data-testid="stExpandSidebarButton"], [class*="st-key-segment_remove"] button {
       min-width: 40px; min-height: 40px;
     }
+    body [data-testid="stDateInput"] [role="group"] { font-size: 16px; }
     body input, body textarea { font-size: 16px !important; min-height: 40px !important; }
   }
 </style>

@@ -78,6 +78,7 @@ def _chart(card: Card, viewer: Viewer) -> None:
             key=f"board_chart_{card.id}",
             chart=card.chart,
             params=card.params,
+            wide=card.wide,
         )
         board_drawings.draw(asked)
 

@@ -60,10 +60,10 @@ def profiles(rows: pd.DataFrame, model: Model, *, currency: str, of: str = "") -
         averages(rows, model, currency=currency, key="clusters_found_averages")
 
 
-def averages(rows: pd.DataFrame, model: Model, *, currency: str, key: str) -> None:
+def averages(rows: pd.DataFrame, model: Model, *, currency: str, key: str, wide: bool = True) -> None:
     """A row for each cluster: how many of all customers with orders, or of those of a segment, and their averages.
 
-    A phone has lines instead. `key` tells one such table of a screen from another.
+    A phone has lines instead, as has a place that is not `wide`. `key` tells one such table of a screen from another.
     """
     total = int(rows["customers"].sum())
     by_number = {str(row["cluster"]): row for row in rows.to_dict("records")}
@@ -77,9 +77,10 @@ def averages(rows: pd.DataFrame, model: Model, *, currency: str, key: str) -> No
         table[_("Share of all")].append(format.percent(n / total if total else None))
         for feature, name in FEATURES.items():
             table[_(name)].append(_figure(feature, row.get(feature), currency))
-    with st.container(key=f"kehu_wide_{key}"):
-        tables.small(pd.DataFrame(table), right=list(table)[1:])
-    with st.container(gap="small", key=f"kehu_narrow_{key}"):
+    if wide:
+        with st.container(key=f"kehu_wide_{key}"):
+            tables.small(pd.DataFrame(table), right=list(table)[1:])
+    with st.container(gap="small", key=f"kehu_narrow_{key}" if wide else key):
         for cluster, n, share, *figures in zip(*table.values(), strict=True):
             st.markdown(wording.line(f"**{wording.plain(cluster)}**", n, share))
             told = zip(list(table)[3:], figures, strict=True)
@@ -148,7 +149,8 @@ def opened(model: Model, rows: pd.DataFrame, *, currency: str, viewer: Viewer) -
 
 def _ways(model: Model, whose: explorer_view.Whose | None) -> None:
     """From each cluster to its segment."""
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(_("As a segment:"), width="content")
         for number in model.numbers:
             rule = json.dumps(_rule(model, number, whose), separators=(",", ":"))
             places.link("segment", wording.plain(model.called(number)), **{segment_source.PARAMETER: rule})

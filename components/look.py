@@ -51,6 +51,9 @@ _CSS = """
     border: 1px solid light-dark(#E3E8EF, #2A3442); border-radius: 0.5rem; padding: 0.3rem 0.7rem;
   }
   [data-testid="stPageLink"] a { min-height: 36px; }
+  /* Another one on the same screen is a way like any other, not where one is. */
+  [data-testid="stMain"] [data-testid="stPageLink"] a:not(:hover) { background-color: transparent; }
+  [data-testid="stMain"] [data-testid="stPageLink"] a :is(span, p) { font-weight: 400; }
   [data-testid="stMarkdownContainer"] table { width: 100%; font-size: 0.95em; }
   [data-testid="stMarkdownContainer"] :is(th, td) { border-left: none !important; border-right: none !important; }
   [data-testid="stMarkdownContainer"] th { font-weight: 500; opacity: 0.75; }
@@ -61,7 +64,11 @@ _CSS = """
   :is([class*="st-key-segment_value"], [class*="st-key-kehu_filters_"]) [data-testid^="stNumberInputStep"] {
     display: none;
   }
-  [class*="st-key-segment_head"] { flex-wrap: nowrap !important; align-items: flex-start !important; }
+  :is([class*="st-key-segment_head"], [class*="st-key-board_head"]) {
+    flex-wrap: nowrap !important; align-items: flex-start !important;
+  }
+  [class*="st-key-board_head"] > :first-child { min-width: 0; flex: 1 1 0 !important; padding-top: 0.4rem; }
+  [class*="st-key-board_head"] > :not(:first-child) { flex: none !important; }
   [class*="st-key-segment_head"] > [data-testid="stLayoutWrapper"] { min-width: 0; flex: 1 1 0 !important; }
   [data-testid="stLayoutWrapper"]:has(> [class*="st-key-segment_ends"]) { flex: none !important; margin-left: auto; }
   [class*="st-key-segment_ends"] { flex-wrap: nowrap !important; }
@@ -95,9 +102,9 @@ _CSS = """
     [class*="st-key-segment_field"], [class*="st-key-segment_value"]:has([data-testid="stMultiSelect"]) {
       flex: 1 1 100% !important; width: 100% !important;
     }
-    [class*="st-key-segment_op"] { flex: 1 1 52% !important; min-width: 0; }
-    [class*="st-key-segment_value"]:not(:has([data-testid="stMultiSelect"])) { flex: 1 1 30% !important; min-width: 0; }
-    [class*="st-key-segment_match"] button { padding-left: 0.55rem; padding-right: 0.55rem; }
+    [class*="st-key-segment_op"] { flex: 1 1 58% !important; min-width: 0; }
+    [class*="st-key-segment_value"]:not(:has([data-testid="stMultiSelect"])) { flex: 1 1 26% !important; min-width: 0; }
+    [class*="st-key-segment_match"] button { padding-left: 0.4rem; padding-right: 0.4rem; }
     [class*="st-key-segment_ends"] button { padding-left: 0.2rem; padding-right: 0.2rem; }
     [data-testid="stMainBlockContainer"] { padding: 4.3rem 1rem 4rem; }
     [data-testid="stMarkdownContainer"] table { display: block; overflow-x: auto; white-space: nowrap; }
@@ -107,6 +114,7 @@ _CSS = """
     }
     :is(.st-key-kehu_matrix, [class*="st-key-kehu_wrapped"]) :is(th, td) { padding: 0.35rem 0.4rem !important; }
     .st-key-kehu_matrix th:not(:first-child) { writing-mode: vertical-rl; vertical-align: bottom; }
+    .st-key-kehu_actions { justify-content: flex-start !important; }
     /* Filters stand in pairs, and what was chosen from a list above it: below, nobody would look. */
     [class*="st-key-kehu_filters"] > [data-testid="stElementContainer"] { flex: 0 1 calc(50% - 0.5rem) !important; }
     [class*="st-key-kehu_filters"] > [data-testid="stElementContainer"]:has([data-testid="stButtonGroup"]),

@@ -70,7 +70,8 @@ def _label(field: Field) -> str:
     """What a field is called within a sentence: in small letters, but for abbreviations and what people named."""
     if field.own or field.clusters:
         return field.label
-    name = _(_CALLED.get(field.key, field.name))
+    called = _CALLED.get(field.key, field.name)
+    name = _(called)
     return name[:1].lower() + name[1:] if name[1:2].islower() else name
 
 

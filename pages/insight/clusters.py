@@ -85,7 +85,7 @@ else:
             controls.saved(done, _("Clusters kept: count by them as a field of segments."))
 
 if kept:
-    st.markdown("**" + _("Kept clusters · open one as a segment") + "**")
+    st.markdown("**" + _("Kept clusters") + "**")
     archived = view.kept(kept, zone=settings.time_zone, viewer=viewer)
     if archived:
         with page.guard():

@@ -114,6 +114,8 @@ _CSS = """
     }
     :is(.st-key-kehu_matrix, [class*="st-key-kehu_wrapped"]) :is(th, td) { padding: 0.35rem 0.4rem !important; }
     .st-key-kehu_matrix th:not(:first-child) { writing-mode: vertical-rl; vertical-align: bottom; }
+    /* A name and its number stand together; lines fold between them. */
+    [class*="st-key-kehu_narrow"] li { word-break: keep-all; }
     .st-key-kehu_actions { justify-content: flex-start !important; }
     /* Filters stand in pairs, and what was chosen from a list above it: below, nobody would look. */
     [class*="st-key-kehu_filters"] > [data-testid="stElementContainer"] { flex: 0 1 calc(50% - 0.5rem) !important; }

@@ -280,7 +280,7 @@ def test_a_title_that_nobody_typed_is_in_the_readers_language(people: make.Peopl
         _card, second, _set = boards.keep(conn, params={}, **keep)
     for language, name, titles in (
         ("en", "My board", ("Cohorts by month · My <West>", "Cohorts by month · Stage: Lost", "Typed")),
-        ("zh_CN", "我的看板", ("各月同期群 · My <West>", "各月同期群 · 阶段：已流失", "Typed")),
+        ("zh_CN", "我的看板", ("按月划分的同期群 · My <West>", "按月划分的同期群 · 阶段：已流失", "Typed")),
     ):
         app = sound(signed_in(people.ana, "board", language=language, board_id=str(board_id)))
         shown = said(app)

@@ -28,7 +28,7 @@ EVERY: list[tuple[dict[str, Any], str]] = [
     ({"field": "open_tasks", "op": "=", "value": 0}, "Open tasks = 0"),
     (
         {"field": "first_order_on", "op": "anniversary in the next", "value": 7},
-        "Anniversary of First order in",
+        "Anniversary of first order in",
     ),
     ({"field": "next_due_on", "op": "in the next", "value": 400}, "Next purchase due in the next 400 days"),
 ]
@@ -84,7 +84,7 @@ def test_a_segment_in_a_segment_is_named_to_those_who_see_it(people: make.People
     private = keep(people.bo, "Secret of Bo")
     app = opened(people.ann, segment(shared))
     assert fit(app) == "1"
-    assert "In segment “Big”" in said(app)
+    assert "In segment “Big <b>spenders”" in said(app)
     for viewer in (people.ann, people.ana):
         refused = opened(viewer, segment(private))
         assert f"The rule names segment {private}, which is not there or not shared with you." in said(refused)

@@ -55,7 +55,7 @@ def test_clusters_are_found_explained_kept_and_counted_by(people: make.People) -
     rule = json.dumps({"all": [{"field": f"cluster.{model.id}", "op": "in", "value": ["1"]}]})
     segment = sound(signed_in(people.ann, "segment", segment_rule=rule))
     assert metrics(segment)["Customers who fit"] == "40"
-    assert "Cluster of “By habit **x**” is 1 · " in said(segment).replace("\\", "")
+    assert "Cluster of “By habit **x**” is “1 · " in said(segment).replace("\\", "")
     nobody = sound(signed_in(people.cho, "segment", segment_rule=rule))
     assert metrics(nobody)["Customers who fit"] == "0"
     assert not drawn(sound(signed_in(people.bo, "clusters")), f"clusters_archive_{model.id}")

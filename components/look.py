@@ -58,7 +58,9 @@ _CSS = """
   [data-testid="stMarkdownContainer"] :is(th, td) { border-left: none !important; border-right: none !important; }
   [data-testid="stMarkdownContainer"] th { font-weight: 500; opacity: 0.75; }
   /* The entries of a menu, some of which unfold, stand on one line. */
-  :is(.st-key-segment_export, .st-key-segment_archive, .st-key-segment_restore) button { justify-content: flex-start; }
+  :is(.st-key-segment_export, .st-key-segment_archive, .st-key-segment_restore) :is(button, button > div) {
+    justify-content: flex-start;
+  }
   [data-testid="stPopoverBody"]:has([class*="st-key-segment_freeze_"]) { width: 24rem; max-width: 94vw; }
   .st-key-segment_answer [data-testid="stMetricValue"] { font-size: 2.2rem; }
   :is([class*="st-key-segment_value"], [class*="st-key-kehu_filters_"]) [data-testid^="stNumberInputStep"] {

@@ -56,7 +56,8 @@ LEAST = 10
 
 @dataclass(frozen=True)
 class Asked:
-    """What a card is asked to draw: `params` of the chart's screen, and the `key` of its widget."""
+    """What a card is asked to draw: `params` of the chart's screen, the `key` of its widget, and whether the card takes
+    a whole row."""
 
     viewer: Viewer
     today: date
@@ -64,6 +65,7 @@ class Asked:
     key: str
     chart: str
     params: Mapping[str, str]
+    wide: bool = False
 
     def choice(self, name: str, known: Sequence[str], usual: str) -> str:
         """A parameter, where it is one of the known values."""
@@ -272,7 +274,7 @@ def _clusters(asked: Asked) -> list[str]:
     if model.of and whose is None:
         raise NotFound(_(board_charts.PROBLEMS["segment gone"]))
     rows = data.read(cluster_figures.profile, model=plain, rule=whose.rule if whose else "", **asked.question)
-    cluster_view.averages(rows, model, currency=asked.currency)
+    cluster_view.averages(rows, model, currency=asked.currency, key=f"{asked.key}_averages", wide=asked.wide)
     among = _("averages of customers with orders in “{name}”").format(name=wording.plain(whose.name)) if whose else ""
     return [wording.plain(model.name), among or _("averages of all customers with orders"), _fresh(asked)]
 

@@ -77,7 +77,7 @@ def _form(viewer: Viewer, key: str, charts: Sequence[str]) -> dict[str, Any] | N
         board = st.selectbox(
             _("Board"),
             [*own, NEW],
-            format_func=lambda code: mine[code].name if code in mine else _("A new board"),
+            format_func=lambda code: mine[code].called if code in mine else _("A new board"),
             key=controls.key_of(f"{key}_board"),
         )
         sent = st.form_submit_button(_("Keep"), type="primary", key=f"{key}_send")
@@ -86,27 +86,15 @@ def _form(viewer: Viewer, key: str, charts: Sequence[str]) -> dict[str, Any] | N
 
 def _keep(viewer: Viewer, given: dict[str, Any], screen: str, key: str) -> None:
     chart = CHARTS[given["chart"]]
-    title = given["title"].strip() or _title(viewer, chart, given["params"], given["named"])
+    title = given["title"].strip()
     where: dict[str, Any] = {"board_id": int(given["board"])} if given["board"] != NEW else {}
-    if not where:
-        where["board_name"] = _unused([board.name for board in data.read(boards.listed, viewer=viewer)])
     card = {"chart": given["chart"], "params": given["params"], "title": title}
     _card, board, set_id = data.write(boards.keep, actor=viewer, **card, **where, screen=screen)
     st.session_state[f"{key}_done"] = str(board)
+    title = title or boards.default_title(given["chart"], _about(viewer, chart, given["params"], given["named"]))
     controls.saved(set_id, _("“{title}” is kept on your board.").format(title=wording.plain(title)))
 
 
-def _title(viewer: Viewer, chart: board_charts.Chart, params: Mapping[str, str], about: str) -> str:
+def _about(viewer: Viewer, chart: board_charts.Chart, params: Mapping[str, str], named: str) -> list[str]:
     known = explorer_view.known(viewer)
-    named = [about] if about else [known[code].name for code in board_charts.codes(chart, params) if code in known]
-    title = wording.line(_(chart.name), wording.listed(named))
-    return title if len(title) <= boards.MOST_TITLE else title[: boards.MOST_TITLE - 1] + "…"
-
-
-def _unused(names: Sequence[str]) -> str:
-    """“My board”, or with the first number that no board has yet."""
-    taken, name, n = {name.lower() for name in names}, _("My board"), 1
-    while name.lower() in taken:
-        n += 1
-        name = _("My board {n}").format(n=n)
-    return name
+    return [named] if named else [known[code].name for code in board_charts.codes(chart, params) if code in known]

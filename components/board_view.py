@@ -55,7 +55,7 @@ def _card(card: Card, board: Board, viewer: Viewer) -> None:
             gap="small",
             key=f"board_head_{card.id}",
         ):
-            st.markdown(f"**{wording.plain(card.title)}**", width="stretch")
+            st.markdown(f"**{wording.plain(card.called)}**", width="stretch")
             if card.chart in CHARTS:
                 with st.container(width="content"):
                     places.link(CHARTS[card.chart].screen, _("Open"), icon=":material/open_in_full:", **card.params)
@@ -78,6 +78,7 @@ def _chart(card: Card, viewer: Viewer) -> None:
             key=f"board_chart_{card.id}",
             chart=card.chart,
             params=card.params,
+            wide=card.wide,
         )
         board_drawings.draw(asked)
 
@@ -94,7 +95,13 @@ def _menu(card: Card, board: Board, viewer: Viewer) -> None:
     with st.popover(_("Change card"), icon=":material/more_horiz:", type="tertiary", key=f"board_menu_{of}"):
         with st.form(f"board_form_{of}", border=False):
             given = {
-                "title": st.text_input(_("Title"), seen.title, max_chars=boards.MOST_TITLE, key=f"board_title_{of}"),
+                "title": st.text_input(
+                    _("Title"),
+                    seen.title,
+                    max_chars=boards.MOST_TITLE,
+                    key=f"board_title_{of}",
+                    placeholder=seen.called,
+                ),
                 "wide": st.toggle(_("A whole row"), seen.wide, key=f"board_wide_{of}"),
             }
             sent = st.form_submit_button(_("Save"), type="primary", key=f"board_send_{of}")
@@ -111,7 +118,7 @@ def _menu(card: Card, board: Board, viewer: Viewer) -> None:
                 if st.button(label, icon=f":material/arrow_{icon}:", key=key, disabled=not possible):
                     _do(boards.move, viewer, _("Card moved."), card_id=card.id, down=down)
             if st.button(_("Remove"), icon=":material/delete:", key=f"board_remove_{card.id}"):
-                said = _("“{title}” removed.").format(title=wording.plain(card.title))
+                said = _("“{title}” removed.").format(title=wording.plain(card.called))
                 _do(boards.remove, viewer, said, card_id=card.id)
 
 
@@ -172,15 +179,19 @@ def manage(board: Board, viewer: Viewer) -> None:
     with st.popover(_("Name and sharing"), icon=":material/edit:", key=f"board_details_{of}"):
         with st.form(f"board_details_form_{of}", border=False):
             given = {
-                "name": st.text_input(_("Name") + " *", seen.name, max_chars=boards.MOST_NAME, key=f"board_name_{of}"),
+                "name": st.text_input(
+                    _("Name") + " *", seen.called, max_chars=boards.MOST_NAME, key=f"board_name_{of}"
+                ),
                 "visibility": _reach(viewer, seen.visibility, f"board_reach_{of}"),
             }
             sent = st.form_submit_button(_("Save"), type="primary", key=f"board_save_{of}")
         if sent:
             opened = {"name": seen.name, "visibility": seen.visibility}
+            if given["name"] == seen.called:  # nobody named it, and nobody does now
+                given["name"] = seen.name
             _save(boards.save, viewer, _("Board changed."), seen.version, opened, given, board_id=board.id)
         if st.button(_("Delete board"), icon=":material/delete:", key=f"board_delete_{board.id}"):
-            said = _("Board “{name}” deleted.").format(name=wording.plain(board.name))
+            said = _("Board “{name}” deleted.").format(name=wording.plain(board.called))
             _do(boards.archive, viewer, said, board_id=board.id)
 
 
@@ -205,8 +216,8 @@ def begin(viewer: Viewer) -> None:
             st.caption(_("Your last {n} deleted boards; a click restores one.").format(n=boards.MOST_DELETED))
         for each in gone:
             key, icon = f"board_restore_{each.id}", ":material/restore_from_trash:"
-            if st.button(wording.plain(each.name), icon=icon, type="tertiary", key=key, help=_("Restore")):
-                said = _("Board “{name}” restored.").format(name=wording.plain(each.name))
+            if st.button(wording.plain(each.called), icon=icon, type="tertiary", key=key, help=_("Restore")):
+                said = _("Board “{name}” restored.").format(name=wording.plain(each.called))
                 _do(boards.archive, viewer, said, board_id=each.id, archived=False)
 
 
@@ -234,6 +245,7 @@ def empty(*, mine: bool) -> None:
     how = _("Open one of these screens, choose what it shows, and press “Keep on my board”.")
     st.info(wording.run_on(said, how))
     with st.container(horizontal=True, gap="small", key="board_ways"):
-        for screen in dict.fromkeys(chart.screen for chart in CHARTS.values()):
+        # A segment of its own is reached by the list of them.
+        for screen in dict.fromkeys(chart.screen for chart in CHARTS.values() if chart.screen != "segment"):
             with st.container(width="content"):
                 places.to(screen)

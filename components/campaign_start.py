@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -20,11 +20,12 @@ DAYS = 14
 """How long a campaign lasts unless one says otherwise."""
 
 
-def button(viewer: Viewer, *, rule: str, saved: Any, changed: bool) -> None:
+def button(viewer: Viewer, *, rule: str, saved: Any, changed: bool, primary: bool = False) -> None:
     """The button and its dialog, for those who start campaigns. A `saved` segment that was not `changed` is named."""
     if not viewer.can(Permission.CAMPAIGNS_EDIT):
         return
-    if st.button(_("Start a campaign"), icon=":material/campaign:", key=KEY):
+    look: Literal["primary", "secondary"] = "primary" if primary else "secondary"
+    if st.button(_("Start a campaign"), icon=":material/campaign:", type=look, key=KEY):
         turn = st.session_state.get(f"{KEY}_turn", 0)
         of = saved.id if saved is not None and not changed else None
         page.dialog(_("Start a campaign"), width="medium")(_form)(viewer, rule, of, f"{KEY}_{turn}")

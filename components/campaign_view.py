@@ -71,7 +71,7 @@ def pick(found: Sequence[Any], intervals: Sequence[Interval], *, currency: str) 
         "change": label(name["against_before"], width=105, alignment="right"),
         "days": label(_("Days"), width=190),
     }
-    height = 36 * min(len(found) + 1, 15) + 3
+    height = tables.height(len(found), 14)
     return tables.pick_row(shown, columns, key="campaigns_list", widths=(7, 4), height=height)
 
 

@@ -17,8 +17,13 @@ def change(value: Value, before: Value, unit: str) -> str | None:
         return None
     if unit == "rate":
         points = (float(value) - float(before)) * 100
-        return _("{change} points").format(change=f"{points:+.1f}")
-    return f"{(float(value) - float(before)) / float(before) * 100:+.1f}%" if before else None
+        return _("{change} points").format(change=_signed(points))
+    return _signed((float(value) - float(before)) / float(before) * 100) + "%" if before else None
+
+
+def _signed(change: float) -> str:
+    """With its sign; what is none when it is rounded has none."""
+    return "0.0" if abs(change) < 0.05 else f"{change:+.1f}"
 
 
 def figure(
@@ -34,6 +39,7 @@ def figure(
 ) -> None:
     """Draw the card. The value is shortened by unit so that it is never cut; hovering tells it in full."""
     delta = change(value, before, unit)
+    same = delta is not None and delta.startswith("0.0")
     told = [definition, _("Exactly: {value}").format(value=format.exact(value, unit, currency))]
     if delta:
         told.append(_("The period before: {value}").format(value=format.exact(before, unit, currency)))
@@ -42,7 +48,8 @@ def figure(
         name,
         format.short(value, unit, currency),
         delta,
-        delta_color="normal" if better == "up" else "inverse",
+        delta_color="off" if same else "normal" if better == "up" else "inverse",
+        delta_arrow="off" if same else "auto",
         help="\n\n".join(told),
         border=True,
         chart_data=known if len(known) > 1 else None,

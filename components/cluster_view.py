@@ -57,11 +57,14 @@ def profiles(rows: pd.DataFrame, model: Model, *, currency: str, of: str = "") -
     with st.container(border=True):
         among = _("What they look like · averages of customers with orders in “{name}”").format(name=wording.plain(of))
         st.markdown("**" + (among if of else _("What they look like · averages of all customers with orders")) + "**")
-        averages(rows, model, currency=currency)
+        averages(rows, model, currency=currency, key="clusters_found_averages")
 
 
-def averages(rows: pd.DataFrame, model: Model, *, currency: str) -> None:
-    """A row for each cluster: how many of all customers with orders, or of those of a segment, and their averages."""
+def averages(rows: pd.DataFrame, model: Model, *, currency: str, key: str, wide: bool = True) -> None:
+    """A row for each cluster: how many of all customers with orders, or of those of a segment, and their averages.
+
+    A phone has lines instead, as has a place that is not `wide`. `key` tells one such table of a screen from another.
+    """
     total = int(rows["customers"].sum())
     by_number = {str(row["cluster"]): row for row in rows.to_dict("records")}
     table: dict[str, list[str]] = {_("Cluster"): [], _("Customers"): [], _("Share of all"): []}
@@ -72,9 +75,16 @@ def averages(rows: pd.DataFrame, model: Model, *, currency: str) -> None:
         table[_("Cluster")].append(model.called(number))
         table[_("Customers")].append(format.number(n))
         table[_("Share of all")].append(format.percent(n / total if total else None))
-        for key, name in FEATURES.items():
-            table[_(name)].append(_figure(key, row.get(key), currency))
-    tables.small(pd.DataFrame(table), right=list(table)[1:])
+        for feature, name in FEATURES.items():
+            table[_(name)].append(_figure(feature, row.get(feature), currency))
+    if wide:
+        with st.container(key=f"kehu_wide_{key}"):
+            tables.small(pd.DataFrame(table), right=list(table)[1:])
+    with st.container(gap="small", key=f"kehu_narrow_{key}" if wide else key):
+        for cluster, n, share, *figures in zip(*table.values(), strict=True):
+            st.markdown(wording.line(f"**{wording.plain(cluster)}**", n, share))
+            told = zip(list(table)[3:], figures, strict=True)
+            st.caption(wording.line(*(wording.labelled(name, figure) for name, figure in told)))
 
 
 def _figure(key: str, value: Any, currency: str) -> str:
@@ -111,6 +121,41 @@ def form(problem: str) -> str | None:
     return name if sent else None
 
 
+def asked_for(models: Sequence[Model], viewer: Viewer) -> tuple[Model, str] | None:
+    """The kept clusters that the address names, with the rule of the segment they are of; says why there are none."""
+    written = st.query_params.get(board_charts.CLUSTERS)
+    if written is None:
+        return None
+    found = next((model for model in models if str(model.id) == written), None)
+    whose = explorer_view.called(found.of, viewer) if found and found.of else None
+    if found is None or (found.of and whose is None):
+        st.info(_(board_charts.PROBLEMS["clusters gone" if found is None else "segment gone"]))
+        return None
+    return found, whose.rule if whose else ""
+
+
+def opened(model: Model, rows: pd.DataFrame, *, currency: str, viewer: Viewer) -> None:
+    """What kept clusters look like now, each with the way to its segment; `rows` as for `averages`."""
+    whose = explorer_view.called(model.of, viewer) if model.of else None
+    with st.container(border=True, key="clusters_opened"):
+        among = (
+            _("averages of customers with orders in “{name}”").format(name=wording.plain(whose.name)) if whose else ""
+        )
+        title = wording.line(wording.plain(model.name), among or _("averages of all customers with orders"))
+        st.markdown(f"**{title}**")
+        averages(rows, model, currency=currency, key="clusters_opened_averages")
+        _ways(model, whose)
+
+
+def _ways(model: Model, whose: explorer_view.Whose | None) -> None:
+    """From each cluster to its segment."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(_("As a segment:"), width="content")
+        for number in model.numbers:
+            rule = json.dumps(_rule(model, number, whose), separators=(",", ":"))
+            places.link("segment", wording.plain(model.called(number)), **{segment_source.PARAMETER: rule})
+
+
 def kept(models: Sequence[Model], *, zone: str, viewer: Viewer) -> int | None:
     """The kept clusters, each cluster with the way to its segment; gives the number of one to be taken off the list."""
     asked = None
@@ -121,6 +166,7 @@ def kept(models: Sequence[Model], *, zone: str, viewer: Viewer) -> int | None:
                 with st.container(horizontal=True, width="content", gap="small"):
                     told = {board_charts.CLUSTERS: str(model.id), "clusters_by": ",".join(model.features)}
                     told["clusters_method"] = model.method
+                    places.link("clusters", _("Averages"), icon=":material/table_rows:", **told)
                     board_keep.button(viewer, "clusters", params=told, of=f"_{model.id}", named=model.name)
                     if model.mine and st.button(
                         _("Archive"), icon=":material/archive:", key=f"clusters_archive_{model.id}", type="tertiary"
@@ -130,10 +176,7 @@ def kept(models: Sequence[Model], *, zone: str, viewer: Viewer) -> int | None:
             by = _("by {name}").format(name=wording.plain(wording.person(model.owner)))
             whose = explorer_view.called(model.of, viewer) if model.of else None
             st.caption(wording.line(by, format.instant(model.made_at, zone), figures, _among(model, whose)))
-            with st.container(horizontal=True, gap="small"):
-                for number in model.numbers:
-                    rule = json.dumps(_rule(model, number, whose), separators=(",", ":"))
-                    places.link("segment", wording.plain(model.called(number)), **{segment_source.PARAMETER: rule})
+            _ways(model, whose)
     return asked
 
 

@@ -31,11 +31,12 @@ def pick(
     more: pd.DataFrame | None = None,
     own: Mapping[str, Field] = MappingProxyType({}),
     zone: str = "UTC",
+    most: int = 14,
 ) -> tables.Picked:
     """Draw the rows, one of which may be clicked, with `many` ticked. `hidden` leaves the contact columns out.
 
     With the `words` of a search each row says what it was found by; `by`: as in customers.Page. `columns` stand after
-    the name; `more` and `own` are what some of them need (components/list_columns.py).
+    the name; `more` and `own` are what some of them need (components/list_columns.py). `most` rows are seen at once.
     """
     columns = [name for name in columns if not (hidden and name in WITHHELD)]
     shown = list_columns.values(rows, columns, more=more, own=own, stages=stages, zone=zone)
@@ -45,7 +46,7 @@ def pick(
         shown["found_by"] = [_found_by(wanted, row, by.get(row["id"])) for row in rows.to_dict("records")]
         found_by = st.column_config.TextColumn(_("Found by"), width=150)
         drawn = {"name": drawn.pop("name"), "found_by": found_by, **drawn}
-    height = 36 * min(len(rows) + 1, 15) + 3
+    height = tables.height(len(rows), most)
     return tables.pick_row(shown, drawn, key=key, widths=(7, 4), height=height, many=many)
 
 

@@ -55,11 +55,16 @@ def share(viewer: Viewer, **more: str) -> None:
     `more` are parameters that the link needs beside those in the address bar.
     """
     with st.popover(_("Share"), icon=":material/link:"):
-        st.caption(_("Whoever opens this link and may sign in sees the same filters with their own rights."))
-        there = urlsplit(st.context.url or "")
-        params = {key: value for key, value in st.query_params.items() if key != SHARED} | more
-        params[SHARED] = f"{_width(viewer)}.{viewer.user_id}"
-        st.code(f"{there.scheme}://{there.netloc}{there.path}?{urlencode(params)}", language=None, wrap_lines=True)
+        link(viewer, **more)
+
+
+def link(viewer: Viewer, **more: str) -> None:
+    """The address that `share` offers, to be copied, where something else unfolds it."""
+    st.caption(_("Whoever opens this link and may sign in sees the same filters with their own rights."))
+    there = urlsplit(st.context.url or "")
+    params = {key: value for key, value in st.query_params.items() if key != SHARED} | more
+    params[SHARED] = f"{_width(viewer)}.{viewer.user_id}"
+    st.code(f"{there.scheme}://{there.netloc}{there.path}?{urlencode(params)}", language=None, wrap_lines=True)
 
 
 def shared_note(viewer: Viewer) -> str:

@@ -145,6 +145,7 @@ def listed(screen: str, found: customers.Page, number: int, *, viewer: Viewer) -
         currency=page.settings().currency,
         hidden=viewer.masked,
         key=f"{screen}_people",
+        most=PAGE,
     )
     if picked.row is not None:
         row = found.rows.iloc[picked.row]

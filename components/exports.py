@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -27,9 +27,10 @@ export default function (component) {
 _fetcher = st.components.v2.component("kehu_fetcher", js=_SCRIPT)
 
 
-def button(kind: str, params: Mapping[str, Any], *, viewer: Viewer, key: str) -> None:
-    """A button that exports what the screen shows; `params` are the kind's (db/exports.py)."""
-    if not st.button(_("Export"), icon=":material/download:", key=key):
+def button(kind: str, params: Mapping[str, Any], *, viewer: Viewer, key: str, wide: bool = False) -> None:
+    """A button that exports what the screen shows; `params` are the kind's (db/exports.py). `wide`: as its place is."""
+    width: Literal["stretch", "content"] = "stretch" if wide else "content"
+    if not st.button(_("Export"), icon=":material/download:", key=key, width=width):
         return
     with page.guard():
         data.read(exports.check, viewer=viewer, kind=kind, params=params, today=page.today())

@@ -37,7 +37,7 @@ def pick(fields: Sequence[Field]) -> tables.Picked:
         "personal": st.column_config.TextColumn(_("Personal"), width=80),
         "state": st.column_config.TextColumn(_("State"), width=90),
     }
-    height = 36 * min(len(fields) + 1, 18) + 3
+    height = tables.height(len(fields), 17)
     ids = [field.id for field in fields]
     return tables.pick_row(shown, columns, key="fields_list", widths=(7, 5), height=height, ids=ids)
 

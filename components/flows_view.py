@@ -17,6 +17,8 @@ from db.words import _, ngettext
 
 MOST_SAID = 5
 """Moves in sentences."""
+MOST_BECAME = 4
+"""Classes after, in the line of a class before."""
 STRONGEST = 0.62
 # Alike in all kinds where classes are; the others take what is left, in order.
 _COLOURS = {
@@ -169,7 +171,7 @@ def _colour(place: int, state: str) -> str:
 
 def matrix(by: str, found: Any, *, key: str, clickable: bool = True) -> tuple[str, str] | None:
     """A row for each class before, a column for each after: how many, and the share of the row; gives the classes of a
-    clicked cell."""
+    clicked cell. A phone has a line for each class before instead."""
     before = [i for i, n in enumerate(found.before) if n]
     after = [j for j, n in enumerate(found.after) if n]
     columns: dict[str, list[str]] = {
@@ -185,26 +187,42 @@ def matrix(by: str, found: Any, *, key: str, clickable: bool = True) -> tuple[st
             colours.loc[row, str(j)] = f"background-color: rgba({rgb}, {STRONGEST * share:.2f})" if share else ""
     frame = pd.DataFrame(columns)
     label = st.column_config.TextColumn
-    state: Any = st.dataframe(
-        frame.style.apply(lambda _frame: colours, axis=None),
-        column_config={
-            "before": label(_("Before"), pinned=True, width=120),
-            "all": label(_("Customers"), alignment="right", width=84),
-            **{str(j): label(named(by, found.states[j]), alignment="right", width=112) for j in after},
-        },
-        hide_index=True,
-        key=key,
-        on_select="rerun" if clickable else "ignore",
-        selection_mode="single-cell",
-        row_height=32,
-        height=32 * (len(frame) + 1) + 3,
-        alt=_("Customers by class before and after"),
-    )
+    with st.container(key=f"kehu_narrow_{key}"):
+        st.markdown("\n".join(f"- {_line(by, found, i)}" for i in before))
+    with st.container(key=f"kehu_wide_{key}"):
+        state: Any = st.dataframe(
+            frame.style.apply(lambda _frame: colours, axis=None),
+            column_config={
+                "before": label(_("Before"), pinned=True, width=120),
+                "all": label(_("Customers"), alignment="right", width=84),
+                **{str(j): label(named(by, found.states[j]), alignment="right", width=112) for j in after},
+            },
+            hide_index=True,
+            key=key,
+            on_select="rerun" if clickable else "ignore",
+            selection_mode="single-cell",
+            row_height=32,
+            height=32 * (len(frame) + 1) + 3,
+            alt=_("Customers by class before and after"),
+        )
+        if clickable:
+            st.caption(_("Click a cell to see who they are."))
     cells = state["selection"]["cells"] if clickable and state else []
     if not cells or cells[0][0] >= len(frame) or not str(cells[0][1]).isdecimal():
         return None
     row, column = cells[0]
     return found.states[before[row]], found.states[int(column)]
+
+
+def _line(by: str, found: Any, i: int) -> str:
+    """'**Loyal 1,225** → Loyal 1,090 · 89.0%, At risk 123 · 10.0%', the largest first."""
+    cells = sorted(((int(n), j) for j, n in enumerate(found.counts[i]) if n), key=lambda cell: (-cell[0], cell[1]))
+    became = [f"{named(by, found.states[j])} {_cell(n, float(found.shares[i, j]))}" for n, j in cells[:MOST_BECAME]]
+    rest = sum(n for n, _j in cells[MOST_BECAME:])
+    if rest:
+        became.append(_("others {n}").format(n=_cell(rest, rest / int(found.before[i]))))
+    became = [one.replace(" ", "\u00a0") for one in became]
+    return f"**{named(by, found.states[i])} {format.number(int(found.before[i]))}** → {wording.listed(became)}"
 
 
 def _cell(n: int, share: float) -> str:

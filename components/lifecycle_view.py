@@ -246,7 +246,15 @@ def versions(listed: Sequence[Version], now: InForce, zone: str) -> None:
         _("Why"): [each.reason or "–" for each in listed],
         _("Rules"): [_in_short(each) for each in listed],
     }
-    tables.small(pd.DataFrame(frame))
+    with st.container(key="kehu_wide_versions"):
+        tables.small(pd.DataFrame(frame))
+    with st.container(gap="small", key="kehu_narrow_versions"):
+        for each in listed:
+            st.markdown("**" + wording.line(_("Version {n}").format(n=each.number), _state(each, now)) + "**")
+            by = wording.person(each.by) if each.by else _("as delivered")
+            why = wording.plain(each.reason.replace("\n", " "))
+            st.caption(wording.line(format.instant(each.made_at, zone), wording.plain(by), why))
+            st.markdown(wording.plain(_in_short(each)))
 
 
 def _state(each: Version, now: InForce) -> str:

@@ -51,14 +51,26 @@ _CSS = """
     border: 1px solid light-dark(#E3E8EF, #2A3442); border-radius: 0.5rem; padding: 0.3rem 0.7rem;
   }
   [data-testid="stPageLink"] a { min-height: 36px; }
+  /* Another one on the same screen is a way like any other, not where one is. */
+  [data-testid="stMain"] [data-testid="stPageLink"] a:not(:hover) { background-color: transparent; }
+  [data-testid="stMain"] [data-testid="stPageLink"] a :is(span, p) { font-weight: 400; }
   [data-testid="stMarkdownContainer"] table { width: 100%; font-size: 0.95em; }
   [data-testid="stMarkdownContainer"] :is(th, td) { border-left: none !important; border-right: none !important; }
   [data-testid="stMarkdownContainer"] th { font-weight: 500; opacity: 0.75; }
+  /* The entries of a menu, some of which unfold, stand on one line. */
+  :is(.st-key-segment_export, .st-key-segment_archive, .st-key-segment_restore) :is(button, button > div) {
+    justify-content: flex-start;
+  }
+  [data-testid="stPopoverBody"]:has([class*="st-key-segment_freeze_"]) { width: 24rem; max-width: 94vw; }
   .st-key-segment_answer [data-testid="stMetricValue"] { font-size: 2.2rem; }
   :is([class*="st-key-segment_value"], [class*="st-key-kehu_filters_"]) [data-testid^="stNumberInputStep"] {
     display: none;
   }
-  [class*="st-key-segment_head"] { flex-wrap: nowrap !important; align-items: flex-start !important; }
+  :is([class*="st-key-segment_head"], [class*="st-key-board_head"]) {
+    flex-wrap: nowrap !important; align-items: flex-start !important;
+  }
+  [class*="st-key-board_head"] > :first-child { min-width: 0; flex: 1 1 0 !important; padding-top: 0.4rem; }
+  [class*="st-key-board_head"] > :not(:first-child) { flex: none !important; }
   [class*="st-key-segment_head"] > [data-testid="stLayoutWrapper"] { min-width: 0; flex: 1 1 0 !important; }
   [data-testid="stLayoutWrapper"]:has(> [class*="st-key-segment_ends"]) { flex: none !important; margin-left: auto; }
   [class*="st-key-segment_ends"] { flex-wrap: nowrap !important; }
@@ -92,9 +104,9 @@ _CSS = """
     [class*="st-key-segment_field"], [class*="st-key-segment_value"]:has([data-testid="stMultiSelect"]) {
       flex: 1 1 100% !important; width: 100% !important;
     }
-    [class*="st-key-segment_op"] { flex: 1 1 52% !important; min-width: 0; }
-    [class*="st-key-segment_value"]:not(:has([data-testid="stMultiSelect"])) { flex: 1 1 30% !important; min-width: 0; }
-    [class*="st-key-segment_match"] button { padding-left: 0.55rem; padding-right: 0.55rem; }
+    [class*="st-key-segment_op"] { flex: 1 1 58% !important; min-width: 0; }
+    [class*="st-key-segment_value"]:not(:has([data-testid="stMultiSelect"])) { flex: 1 1 26% !important; min-width: 0; }
+    [class*="st-key-segment_match"] button { padding-left: 0.4rem; padding-right: 0.4rem; }
     [class*="st-key-segment_ends"] button { padding-left: 0.2rem; padding-right: 0.2rem; }
     [data-testid="stMainBlockContainer"] { padding: 4.3rem 1rem 4rem; }
     [data-testid="stMarkdownContainer"] table { display: block; overflow-x: auto; white-space: nowrap; }
@@ -104,6 +116,9 @@ _CSS = """
     }
     :is(.st-key-kehu_matrix, [class*="st-key-kehu_wrapped"]) :is(th, td) { padding: 0.35rem 0.4rem !important; }
     .st-key-kehu_matrix th:not(:first-child) { writing-mode: vertical-rl; vertical-align: bottom; }
+    /* A name and its number stand together; lines fold between them. */
+    [class*="st-key-kehu_narrow"] li { word-break: keep-all; }
+    .st-key-kehu_actions { justify-content: flex-start !important; }
     /* Filters stand in pairs, and what was chosen from a list above it: below, nobody would look. */
     [class*="st-key-kehu_filters"] > [data-testid="stElementContainer"] { flex: 0 1 calc(50% - 0.5rem) !important; }
     [class*="st-key-kehu_filters"] > [data-testid="stElementContainer"]:has([data-testid="stButtonGroup"]),
@@ -112,6 +127,13 @@ _CSS = """
     .st-key-kehu_filters_segments > [data-testid="stElementContainer"]:has([data-testid="stTextInput"]) {
       flex-basis: 100% !important;
     }
+    /* The count stays in sight while the rule below it is changed. */
+    [data-testid="stLayoutWrapper"]:has(> .st-key-kehu_narrow_count) { position: sticky; top: 3.6rem; z-index: 9; }
+    .st-key-kehu_narrow_count {
+      background: light-dark(#F5F7FA, #171E28); border: 1px solid light-dark(#E3E8EF, #2A3442); border-radius: 0.5rem;
+      padding: 0.4rem 0.7rem;
+    }
+    .st-key-kehu_narrow_count strong { font-size: 1.3rem; }
     /* What no phone is wide enough for; a table beside it says the same. */
     [data-testid="stLayoutWrapper"]:has(> [class*="st-key-kehu_wide"]) { display: none !important; }
     [data-testid="stMain"] { overflow-anchor: none; }
@@ -129,6 +151,7 @@ _CSS = """
     body [data-testid="stExpandSidebarButton"], [class*="st-key-segment_remove"] button {
       min-width: 40px; min-height: 40px;
     }
+    body [data-testid="stDateInput"] [role="group"] { font-size: 16px; }
     body input, body textarea { font-size: 16px !important; min-height: 40px !important; }
   }
 </style>

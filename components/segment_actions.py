@@ -57,7 +57,8 @@ def _json(rule: Group, key: str, viewer: Viewer) -> None:
 
 
 def bar(rule: Group, *, saved: Any, begun: segment_source.Source, viewer: Viewer) -> Asked | None:
-    """The buttons above the answer; gives ('save', values), ('copy', values) or ('archive', {'archived': …}).
+    """What comes next as a button, and the rest in a menu; gives ('save', values), ('copy', values), ('freeze', values)
+    or ('archive', {'archived': …}).
 
     `saved` is the segment as db.saved_segments.get gives it, None for a rule without a name.
     Where somebody changed it since the draft `begun`, this rule can be kept as another one only.
@@ -65,46 +66,54 @@ def bar(rule: Group, *, saved: Any, begun: segment_source.Source, viewer: Viewer
     asked: Asked | None = None
     mine = saved is not None and saved.mine
     changed = rule != begun.rule
-    may_save = changed and not segment_source.outdated(begun)
-    with st.container(horizontal=True, vertical_alignment="center", key="segment_actions"):
-        if mine:
-            kept = {
-                "name": saved.name,
-                "description": saved.description,
-                "shared": saved.shared,
-                "folder": saved.folder,
-                "tags": saved.tags,
-            }
-            if may_save and st.button(_("Save changes"), type="primary", icon=":material/save:", key="segment_save"):
-                asked = "save", kept
-            if not saved.problem:  # else a new name would be kept with a rule that nobody has written
-                # Another key with each version: once it is saved the form folds.
-                of = f"{saved.id}_{saved.version}"
-                with st.popover(_("Name and sharing"), icon=":material/edit:", key=f"segment_details_{of}"):
-                    values = form(f"segment_form_{of}", **kept)
-                    asked = ("save", values) if values else asked
-        label = _("Save as another") if saved else _("Save segment")
-        of = f"copy_{saved.id}_{saved.version}" if saved else "new"
-        with st.popover(
-            label, icon=":material/save:", type="secondary" if mine else "primary", key=f"segment_keep_{of}"
-        ):
-            values = form(f"segment_form_{of}")
-            asked = ("copy", values) if values else asked
-        with st.popover(_("Freeze"), icon=":material/ac_unit:", key=f"segment_freeze_{of}"):
-            st.caption(_("Keeps who fits now as a segment of its own, which no longer changes."))
-            values = form(f"segment_freeze_{of}_form", send=_("Freeze"))
-            asked = ("freeze", values) if values else asked
+    may_save = mine and changed and not segment_source.outdated(begun)
+    of = f"{saved.id}_{saved.version}" if saved else "new"  # another key with each version: once saved, a form folds
+    copy = f"copy_{of}" if saved else "new"
+    keep = _("Save as another") if saved else _("Save segment")
+    first = saved is None or (changed and not may_save)
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="segment_actions"):
+        if may_save and st.button(_("Save changes"), type="primary", icon=":material/save:", key="segment_save"):
+            asked = "save", _kept(saved)
+        if first:
+            with st.popover(keep, icon=":material/save:", type="primary", key=f"segment_keep_{copy}"):
+                values = form(f"segment_form_{copy}")
+                asked = ("copy", values) if values else asked
         if rule.rules:
-            campaign_start.button(viewer, rule=rules.written(rule), saved=saved, changed=changed)
-        if viewer.can(Permission.CUSTOMERS_EXPORT):
-            exports.button("segment", {"rule": rules.written(rule)}, viewer=viewer, key="segment_export")
-        explain.share(viewer, **{segment_source.PARAMETER: rules.written(rule)})
-        if mine and saved.archived_at is None:
-            if st.button(_("Archive"), icon=":material/archive:", key="segment_archive"):
-                asked = "archive", {"archived": True}
-        elif mine and st.button(_("Put back on the list"), icon=":material/unarchive:", key="segment_restore"):
-            asked = "archive", {"archived": False}
+            next_step = not (may_save or first)
+            campaign_start.button(viewer, rule=rules.written(rule), saved=saved, changed=changed, primary=next_step)
+        with st.popover(_("More"), icon=":material/more_horiz:", key=f"segment_more_{of}"):
+            if mine and not saved.problem:  # else a new name would be kept with a rule that nobody has written
+                with st.expander(_("Name and sharing"), icon=":material/edit:", key=f"segment_details_{of}"):
+                    values = form(f"segment_form_{of}", **_kept(saved))
+                    asked = ("save", values) if values else asked
+            if not first:
+                with st.expander(keep, icon=":material/save:", key=f"segment_keep_{copy}"):
+                    values = form(f"segment_form_{copy}")
+                    asked = ("copy", values) if values else asked
+            with st.expander(_("Freeze"), icon=":material/ac_unit:", key=f"segment_freeze_{of}"):
+                st.caption(_("Keeps who fits now as a segment of its own, which no longer changes."))
+                values = form(f"segment_freeze_{of}_form", send=_("Freeze"))
+                asked = ("freeze", values) if values else asked
+            with st.expander(_("Share"), icon=":material/link:", key=f"segment_share_{of}"):
+                explain.link(viewer, **{segment_source.PARAMETER: rules.written(rule)})
+            if viewer.can(Permission.CUSTOMERS_EXPORT):
+                exports.button("segment", {"rule": rules.written(rule)}, viewer=viewer, key="segment_export", wide=True)
+            asked = _archiving(saved) or asked if mine else asked
     return asked
+
+
+def _kept(saved: Any) -> dict[str, Any]:
+    return {name: getattr(saved, name) for name in ("name", "description", "shared", "folder", "tags")}
+
+
+def _archiving(saved: Any) -> Asked | None:
+    """Take the segment off the list, or put it back."""
+    if saved.archived_at is None:
+        if st.button(_("Archive"), icon=":material/archive:", key="segment_archive", width="stretch"):
+            return "archive", {"archived": True}
+    elif st.button(_("Put back on the list"), icon=":material/unarchive:", key="segment_restore", width="stretch"):
+        return "archive", {"archived": False}
+    return None
 
 
 def form(

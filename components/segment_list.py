@@ -148,7 +148,7 @@ def columns(shown: Sequence[Row]) -> dict[str, Any]:
         "changed": label(_("Changed"), width=128),
     }
     return {
-        "name": label(_("Name"), width=150),
+        "name": label(_("Name"), width=210),
         "customers": st.column_config.NumberColumn(_("Customers"), format="localized", width=80),
         "share": label(_("Share of all"), width=85, alignment="right"),
         **folder,

@@ -29,12 +29,21 @@ from db.words import _
 MOST_BARS = 12
 
 
-def answer(found: Any, sentence: str, *, scoped: bool) -> DeltaGenerator:
-    """The rule in words, the count and the share; gives a place for a warning below.
+def brief() -> DeltaGenerator:
+    """On a phone, where the answer is far below the builder: a place for the count that stays above it in sight."""
+    return st.container(key="kehu_narrow_count")
+
+
+def answer(found: Any, sentence: str, *, scoped: bool, brief: DeltaGenerator) -> DeltaGenerator:
+    """The rule in words, the count and the share, both also in the place of `brief`; gives a place for a warning below.
 
     `found` is as db.segments.explore gives it; `scoped`: whether the viewer sees only some of the customers.
     """
     share = found.customers / found.everyone if found.everyone else None
+    told = _("{share} of your {n} customers") if scoped else _("{share} of {n} customers")
+    told = told.format(share=format.percent(share), n=format.number(found.everyone))
+    with brief:
+        st.markdown(wording.line(f"**{format.number(found.customers)}**", told if found.everyone else ""))
     with st.container(border=True, key="segment_answer"):
         st.markdown(wording.plain(sentence))
         with st.container(gap=None):
@@ -43,8 +52,6 @@ def answer(found: Any, sentence: str, *, scoped: bool) -> DeltaGenerator:
                 format.number(found.customers),
                 help=_("Counted exactly, now, among the customers you may see that are not archived."),
             )
-            told = _("{share} of your {n} customers") if scoped else _("{share} of {n} customers")
-            told = told.format(share=format.percent(share), n=format.number(found.everyone))
             st.markdown(told if found.everyone else _("There is nobody to count yet."))
         return st.container(gap="small")
 
@@ -152,7 +159,7 @@ def people(
     if rows.empty:
         st.caption(_("Nobody fits. The numbers beside the conditions tell which one leaves nobody."))
         return
-    picked = customer_list.pick(rows, stages=stages, key="segment_people", **options)
+    picked = customer_list.pick(rows, stages=stages, key="segment_people", most=page_size, **options)
     if picked.row is not None:
         row = rows.iloc[picked.row]
         with picked.beside:

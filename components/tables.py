@@ -14,6 +14,9 @@ from streamlit.delta_generator import DeltaGenerator
 from components import format, wording
 from db.words import _
 
+ROW, HEAD = 36, 34
+"""How tall a row of a grid is, and what stands above the first, its frame included."""
+
 
 def each(rows: pd.DataFrame) -> Iterator[Any]:
     """The rows as named tuples; their fields have the types that the query's docstring gives."""
@@ -78,7 +81,7 @@ def pick_row(
         on_select="rerun",
         selection_mode=("multi-row" if many else "single-row", "single-cell"),
         height=height,
-        row_height=36,
+        row_height=ROW,
     )
     return Picked(
         _chosen(state, len(frame), many),
@@ -86,6 +89,11 @@ def pick_row(
         right.container(key=f"kehu_beside_{key}") if chosen else right,
         _ticked(state, len(frame)),
     )
+
+
+def height(rows: int, most: int) -> int:
+    """How tall a grid is that shows whole rows, at most so many."""
+    return HEAD + ROW * min(rows, most)
 
 
 def _chosen(state: Any, length: int, many: bool) -> int | None:

@@ -49,7 +49,7 @@ def pick(people: Sequence[Any], *, zone: str) -> tables.Picked:
     }
     if not any(map(_locked, people)):
         del columns["locked_until"]
-    height = 36 * min(len(people) + 1, 18) + 3
+    height = tables.height(len(people), 17)
     ids = [one.id for one in people]
     return tables.pick_row(shown, columns, key="users_list", widths=(7, 4), height=height, ids=ids)
 

@@ -6,6 +6,7 @@ that they see themselves.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ MOST_CARDS = 12
 MOST_LISTED = 200
 MOST_DELETED = 10
 """Of one's own deleted boards, the last ones are offered to be restored."""
+UNNAMED = "My board"
+"""What is kept for a board that nobody named, from the second on with a number; readers see it in their language."""
+_UNNAMED = re.compile(UNNAMED + r"(?: ([1-9][0-9]{0,3}))?")
 _NAME_KEY = "boards_owner_id_name_key"
 _B, _K = schema.boards.c, schema.board_cards.c
 
@@ -38,6 +42,8 @@ _B, _K = schema.boards.c, schema.board_cards.c
 @dataclass(frozen=True)
 class Card:
     """One kept chart: a code of CHARTS, its title, the parameters of its screen, and whether it takes a whole row.
+
+    `title` is "" where nobody typed one.
 
     `about` are the names of its segments or clusters that the viewer sees. `problem`: a key of board_charts.PROBLEMS
     where the chart cannot be drawn for this viewer.
@@ -51,6 +57,11 @@ class Card:
     version: int
     about: tuple[str, ...] = ()
     problem: str = ""
+
+    @property
+    def called(self) -> str:
+        """Its title; where nobody typed one, the chart and whom it is about, in the reader's language."""
+        return self.title or default_title(self.chart, self.about)
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,14 @@ class Board:
     size: int
     cards: tuple[Card, ...] = ()
 
+    @property
+    def called(self) -> str:
+        """Its name; where nobody named it, in the reader's language."""
+        found = _UNNAMED.fullmatch(self.name)
+        if found is None:
+            return self.name
+        return _("My board {n}").format(n=found[1]) if found[1] else _("My board")
+
 
 @dataclass(frozen=True)
 class Aside:
@@ -75,6 +94,12 @@ class Aside:
 
     deleted: tuple[Board, ...]
     has_team: bool
+
+
+def default_title(chart: str, about: Sequence[str]) -> str:
+    """What a card is called that nobody gave a title: the chart and whom it is about."""
+    parts = (_(CHARTS[chart].name) if chart in CHARTS else "", _(", ").join(about))
+    return " · ".join(filter(None, parts))
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
@@ -265,7 +290,7 @@ def keep(
     actor: Viewer,
     chart: str,
     params: Mapping[str, str],
-    title: str,
+    title: str = "",
     board_id: int | None = None,
     board_name: str = "",
     wide: bool = False,
@@ -274,6 +299,7 @@ def keep(
 ) -> tuple[int, int, int]:
     """Keep a chart as the last card of a board, without `board_id` of a new one; gives card, board and change set.
 
+    Without a `title` the card, without `board_name` the new board is called by what it is, in each reader's language.
     Raises Invalid (also when the board is full), by field where there is one, Refused, NotFound.
     """
     actor.require(Permission.VIEWS_EDIT)
@@ -281,7 +307,7 @@ def keep(
     row["title"] = _title(title)
     new, owner_id, last = None, actor.user_id, 0
     if board_id is None:
-        new = _new_board(conn, actor, board_name, "private")
+        new = _new_board(conn, actor, board_name or _unused(conn, actor), "private")
     else:
         now = _mine(conn, actor, board_id)
         if now["archived_at"] is not None:
@@ -368,6 +394,16 @@ def _new_board(conn: Connection, actor: Viewer, name: Any, visibility: Any) -> d
     return row
 
 
+def _unused(conn: Connection, actor: Viewer) -> str:
+    """UNNAMED, or with the first number that no board of the actor has yet."""
+    mine = select(func.lower(_B.name)).where(_B.owner_id == actor.user_id, _B.archived_at.is_(None))
+    taken, name, n = set(conn.scalars(mine)), UNNAMED, 1
+    while name.lower() in taken:
+        n += 1
+        name = f"{UNNAMED} {n}"
+    return name
+
+
 def _name(name: Any) -> str:
     given = text.clean(name) if isinstance(name, str) else ""
     problem = ""
@@ -381,13 +417,9 @@ def _name(name: Any) -> str:
 
 
 def _title(title: Any) -> str:
-    given = text.clean(title) if isinstance(title, str) else ""
-    problem = ""
-    if not given:
-        problem = _("A card needs a title.")
-    elif len(given) > MOST_TITLE:
+    given = text.clean(title) if isinstance(title, str) else None
+    if given is None or len(given) > MOST_TITLE:
         problem = _("A title has at most {n} characters.").format(n=MOST_TITLE)
-    if problem:
         raise Invalid(problem, fields={"title": problem})
     return given
 

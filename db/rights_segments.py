@@ -48,6 +48,7 @@ def functions() -> Iterator[str]:
         "SELECT min(touched_at) FROM segment_touches",
         "kehu_scoped, kehu_masked, kehu_admin, kehu_worker",
     )
+    yield from uses_of_segment()
     # Once for a frozen segment of one's own, and only customers within sight.
     yield from definer(
         "freeze_members(of_segment bigint, ids bigint[], listed_at timestamptz, is_personal boolean) RETURNS bigint "
@@ -62,6 +63,26 @@ def functions() -> Iterator[str]:
         "kehu_scoped, kehu_author, kehu_admin",
         me=ME,
         owners=MY_OWNERS,
+    )
+
+
+def uses_of_segment() -> Iterator[str]:
+    """Where a segment is used, also by what its owner does not see: the kind and the number of each, no name."""
+    yield from definer(
+        "uses_of_segment(of_segment bigint) RETURNS TABLE (kind text, id bigint) LANGUAGE sql STABLE",
+        "WITH mine AS (SELECT s.id FROM segments AS s WHERE s.id = of_segment "
+        "AND (s.owner_id = {me} OR current_setting('role') = 'kehu_admin')) "
+        "SELECT 'rule', s.id FROM segments AS s, mine WHERE s.id <> mine.id AND jsonb_path_exists(s.rule, "
+        '\'$.** ? (@.field == "segment" || @.field == "listed").value[*] ? (@ == $id)\', '
+        "jsonb_build_object('id', mine.id)) "
+        "UNION ALL SELECT 'clusters', k.id FROM cluster_models AS k, mine "
+        "WHERE k.archived_at IS NULL AND k.model ->> 'of' = 's' || mine.id "
+        "UNION ALL SELECT 'campaign', c.id FROM campaigns AS c, mine WHERE c.segment_id = mine.id "
+        "UNION ALL SELECT DISTINCT 'board', b.id FROM board_cards AS k JOIN boards AS b ON b.id = k.board_id "
+        "CROSS JOIN mine CROSS JOIN jsonb_each_text(k.params) AS p WHERE b.archived_at IS NULL "
+        "AND (p.key = 'id' AND p.value = mine.id::text OR 's' || mine.id = ANY(string_to_array(p.value, ',')))",
+        "kehu_scoped, kehu_author, kehu_admin",
+        me=ME,
     )
 
 

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any, TypeAlias
 
 from db import calendar_periods
-from db.fields import OPERATORS, Field
+from db.fields import OPERATORS, YES_NO, Field, Kind
 from db.rules import Condition, Group, Span
-from db.words import _, ngettext
+from db.words import N_, _, language, ngettext
 
 Names: TypeAlias = Callable[[str, Any], str]
 """A field's key and one of its values → what people call that value."""
+_CALLED = {"created_on": N_("Entered")}
+"""Fields whose name would not run on with “in the last 30 days”."""
+_PHRASES: Mapping[str, tuple[str, str]] = {
+    "bought_category": (N_("bought category {values}"), N_("did not buy category {values}")),
+    "bought_product": (N_("bought product {values}"), N_("did not buy product {values}")),
+    "received": (N_("received campaign {values}"), N_("did not receive campaign {values}")),
+    "redeemed": (N_("redeemed in campaign {values}"), N_("did not redeem in campaign {values}")),
+    "converted": (N_("bought after campaign {values}"), N_("did not buy after campaign {values}")),
+    "held_out": (N_("held out of campaign {values}"), N_("not held out of campaign {values}")),
+    "contacted": (N_("contacted by {values}"), N_("not contacted by {values}")),
+    "listed": (N_("on the frozen list {values}"), N_("not on the frozen list {values}")),
+    "segment": (N_("in segment {values}"), N_("not in segment {values}")),
+}
+"""What a customer did with one of some values, or did with none of them."""
+_NAMED = {Kind.CAMPAIGN, Kind.LISTED, Kind.SEGMENT}
+"""Kinds whose values are names that people gave."""
+_MISREAD = re.compile(
+    r"""[,;:()“”"'，、；：（）]|^\s*$|\b(?:and|or|nor|not|is|in|from|to|since|until|known)\b""", re.IGNORECASE
+)
+"""What would be read as a part of the sentence if it stood in it without quotation marks."""
 
 
 def sentence(rule: Group, names: Names) -> str:
@@ -26,7 +47,7 @@ def sentence(rule: Group, names: Names) -> str:
 
 def _group(rule: Condition | Group, names: Names, *, outer: bool = False) -> str:
     if isinstance(rule, Condition):
-        return _said(rule, names)
+        return _said(rule, names, alone=outer)
     if not rule.rules:
         return {"all": _("everyone"), "none": _("everyone"), "any": _("no customer")}[rule.match]
     if len(rule.rules) == 1:
@@ -38,16 +59,26 @@ def _group(rule: Condition | Group, names: Names, *, outer: bool = False) -> str
     return joined if outer else _("({parts})").format(parts=joined)
 
 
-def _said(c: Condition, names: Names) -> str:
-    field = c.field.label
+def _said(c: Condition, names: Names, *, alone: bool) -> str:
+    """One condition; where it is not `alone`, several values stand in brackets."""
     values = [_value(c.field, value, names) for value in c.values]
-    return _SAYERS[OPERATORS[c.field.kind][c.op]](c, field, values, names)
+    said = _SAYERS[OPERATORS[c.field.kind][c.op]]
+    return said(c, _label(c.field), values, names) if said is not _say_some else _say_some(c, values, alone=alone)
+
+
+def _label(field: Field) -> str:
+    """What a field is called within a sentence: in small letters, but for abbreviations and what people named."""
+    if field.own or field.clusters:
+        return field.label
+    called = _CALLED.get(field.key, field.name)
+    name = _(called)
+    return name[:1].lower() + name[1:] if name[1:2].islower() else name
 
 
 def _say_nothing(c: Condition, field: str, _values: list[str], _names: Names) -> str:
     template = {
-        "empty": _("{field} not known"),
-        "not empty": _("{field} known"),
+        "empty": _("{field} is not known"),
+        "not empty": _("{field} is known"),
         "yes": _("{field}: yes"),
         "no": _("{field}: no"),
     }[c.op]
@@ -82,7 +113,14 @@ def _say_calendar(c: Condition, field: str, _values: list[str], _names: Names) -
 
 
 def _say_one(c: Condition, field: str, values: list[str], _names: Names) -> str:
-    shown = {"!=": "≠", "<=": "≤", ">=": "≥", "on": "=", "before": "<", "after": ">"}.get(c.op, c.op)
+    days = {
+        "on": _("{field} on {day}"),
+        "before": _("{field} before {day}"),
+        "after": _("{field} after {day}"),
+    }
+    if c.op in days:
+        return days[c.op].format(field=field, day=values[0])
+    shown = {"!=": "≠", "<=": "≤", ">=": "≥"}.get(c.op, c.op)
     return f"{field} {shown} {values[0]}"
 
 
@@ -90,28 +128,49 @@ def _say_two(_c: Condition, field: str, values: list[str], _names: Names) -> str
     return _("{field} from {low} to {high}").format(field=field, low=values[0], high=values[1])
 
 
-def _say_some(c: Condition, field: str, values: list[str], _names: Names) -> str:
-    if len(values) == 1 and c.op in ("in", "not in"):
-        return f"{field} {'=' if c.op == 'in' else '≠'} {values[0]}"
-    template = {
-        "in": _("{field} one of ({values})"),
-        "not in": _("{field} not one of ({values})"),
-        "any of": _("{field} any of ({values})"),
-        "none of": _("{field} none of ({values})"),
-        "all of": _("{field} all of ({values})"),
+def _say_some(c: Condition, values: list[str], *, alone: bool) -> str:
+    """One of some values, or none or all of them, in a period where there is one."""
+    field, period = _label(c.field), _span(c.span)
+    several = len(values) > 1
+    values = [_quoted(c.field, value) for value in values]
+    if c.field.key in _PHRASES:
+        phrase = _PHRASES[c.field.key][c.op in ("none of", "not in")]
+        said = _(phrase).format(values=_run(values, _("{values} or {last}"), bare=alone and not period))
+        return _("{condition} {period}").format(condition=said, period=period) if period else said
+    if c.field.words is YES_NO and not several:
+        template = _("{field}: {value}") if c.op == "in" else _("{field}: not {value}")
+        return template.format(field=field, value=values[0])
+    includes, either = _("{field} include {value}"), _("{values} or {last}")
+    neither, nor = _("{field} include neither {values}"), _("{values} nor {last}")
+    one, some, last = {
+        "in": (_("{field} is {value}"), _("{field} is {value}"), either),
+        "not in": (_("{field} is not {value}"), _("{field} is neither {values}"), nor),
+        "any of": (includes, includes, either),
+        "none of": (_("{field} do not include {value}"), neither, nor),
+        "all of": (includes, _("{field} include all of {values}"), _("{values} and {last}")),
     }[c.op]
-    return template.format(field=field, values=_(", ").join(values))
+    said = _run(values, last, bare=alone or c.op in ("not in", "none of"))
+    return (some if several else one).format(field=field, value=said, values=said)
 
 
-def _say_spanned(c: Condition, field: str, values: list[str], _names: Names) -> str:
-    template = _("{field} any of ({values})") if c.op == "any of" else _("{field} none of ({values})")
-    said, period = template.format(field=field, values=_(", ").join(values)), _span(c.span)
-    return _("{condition} {period}").format(condition=said, period=period) if period else said
+def _run(values: Sequence[str], last: str, *, bare: bool) -> str:
+    """'North, East or West'; in brackets unless `bare`."""
+    if len(values) == 1:
+        return values[0]
+    said = last.format(values=_(", ").join(values[:-1]), last=values[-1])
+    return said if bare else _("({values})").format(values=said)
+
+
+def _quoted(field: Field, value: str) -> str:
+    """A value within a sentence: Chinese quotes all of them, English names and what would be misread."""
+    if language() == "en" and field.kind not in _NAMED and not _MISREAD.search(value):
+        return value
+    return _("“{value}”").format(value=value)
 
 
 def _say_span(c: Condition, field: str, _values: list[str], _names: Names) -> str:
-    said = _("{condition} {period}").format(condition=field, period=_span(c.span))
-    return said if c.op == "within" else _("not ({part})").format(part=said)
+    said = field if c.op == "within" else _("not ordered")
+    return _("{condition} {period}").format(condition=said, period=_span(c.span))
 
 
 def _say_counted(c: Condition, field: str, _values: list[str], _names: Names) -> str:
@@ -125,7 +184,7 @@ def _say_step(c: Condition, _field: str, _values: list[str], names: Names) -> st
     return template.format(step=names(c.field.key, c.values[1]), campaign=names("received", c.values[0]))
 
 
-_SAYERS: Mapping[str, Callable[[Condition, str, list[str], Names], str]] = {
+_SAYERS: Mapping[str, Callable[..., str]] = {
     "nothing": _say_nothing,
     "days": _say_days,
     "calendar": _say_calendar,
@@ -133,7 +192,7 @@ _SAYERS: Mapping[str, Callable[[Condition, str, list[str], Names], str]] = {
     "words": _say_words,
     "two": _say_two,
     "some": _say_some,
-    "spanned": _say_spanned,
+    "spanned": _say_some,
     "span": _say_span,
     "step": _say_step,
     "counted": _say_counted,

@@ -14,7 +14,20 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from db import attachments, campaign_start, changes, clock, contacts, customers, keyed, moved, schema, tags, written
+from db import (
+    attachments,
+    campaign_start,
+    changes,
+    clock,
+    contacts,
+    customers,
+    keyed,
+    moved,
+    schema,
+    segment_uses,
+    tags,
+    written,
+)
 from db.connection import bump, widen
 from db.errors import Conflict, Invalid, NotFound, Refused
 from db.permissions import Permission, Role, Viewer
@@ -234,6 +247,8 @@ def _take_back(conn: Connection, wide: Viewer, set_id: int, step: _Step) -> tupl
     gone = [_conflict(t, row, "", None, None, None) for row in step.rows if row["row_id"] not in current]
     step = replace(step, rows=[row for row in step.rows if row["row_id"] in current])
     if step.action == "insert":
+        if t is schema.segments:
+            segment_uses.require_unused(conn, segment_ids=current)
         done, conflicts = _remove(conn, set_id, step)
         return done, gone + conflicts, wide
     patches, conflicts = _patches(step, current)

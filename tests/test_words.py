@@ -26,6 +26,7 @@ SAME = {"Kehu", "CSV", "ID", ", "}
 PATTERNS = {
     *("({parts})", "{condition} {period}", "{name}: {before} → {after}", "{field}: {problem}", "{field}: {value}"),
     "{label}: {value}",
+    *("({values})", "; ", "{values} nor {last}", "“{value}”"),
 }
 # Names that stand in every language as they are.
 NAMES = ("客户 Kehu", "Kehu")

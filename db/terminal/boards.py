@@ -20,7 +20,7 @@ from db.words import _
 
 def _of(board: Board) -> dict[str, Any]:
     names = ("id", "name", "owner", "visibility", "version")
-    return {name: getattr(board, name) for name in names} | {"charts": board.size}
+    return {name: getattr(board, name) for name in names} | {"name": board.called} | {"charts": board.size}
 
 
 def _list(args: Namespace) -> Output:
@@ -57,14 +57,14 @@ def _show(args: Namespace) -> Output:
         return Output(_of(board) | {"cards": rows}, _("Nothing is kept on this board yet."))
     listed = out.table(
         {
-            _("Title"): [card.title for card in board.cards],
+            _("Title"): [card.called for card in board.cards],
             _("Chart"): [_(CHARTS[card.chart].name) if card.chart in CHARTS else card.chart for card in board.cards],
             _("Of"): [_(", ").join(card.about) or _("Everyone") for card in board.cards],
             _("Address"): [row["address"] or "–" for row in rows],
             _("Problem"): [_(board_charts.PROBLEMS[card.problem]) if card.problem else "" for card in board.cards],
         }
     )
-    return Output(_of(board) | {"cards": rows}, f"{board.name}\n\n{listed}")
+    return Output(_of(board) | {"cards": rows}, f"{board.called}\n\n{listed}")
 
 
 def _card(card: Card) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _card(card: Card) -> dict[str, Any]:
     return {
         "id": card.id,
         "chart": card.chart,
-        "title": card.title,
+        "title": card.called,
         "params": dict(card.params),
         "wide": card.wide,
         "about": list(card.about),

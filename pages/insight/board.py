@@ -26,7 +26,7 @@ if not found:
 def named(code: str) -> str:
     """A board's name, with its owner where it is somebody else's."""
     each = found[code]
-    return each.name if each.owner_id == viewer.user_id else f"{each.name} · {wording.person(each.owner)}"
+    return each.called if each.owner_id == viewer.user_id else f"{each.called} · {wording.person(each.owner)}"
 
 
 chosen = next(iter(found))
@@ -36,7 +36,7 @@ if len(found) > 1:
 board = data.read(boards.get, viewer=viewer, board_id=int(chosen))
 lost = _("the board of this link is not there any more, or is not shared with you")
 notes = [f"**{lost}**" if asked is not None and asked not in found else "", *view.notes(board, viewer)]
-with top, page.heading(wording.plain(board.name), explain.context(viewer, *notes, wording.demo(settings.demo_days))):
+with top, page.heading(wording.plain(board.called), explain.context(viewer, *notes, wording.demo(settings.demo_days))):
     if board.mine:
         view.manage(board, viewer)
     view.begin(viewer)

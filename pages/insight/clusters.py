@@ -8,7 +8,7 @@ from analytics.clusters import FEWEST, MOST, STABLE, find
 from components import cluster_view as view
 from components import controls, data, explain, explorer_view, page, wording
 from db import campaigns, cluster_figures, clusters
-from db.cluster_values import FEATURES, METHODS, read
+from db.cluster_values import FEATURES, METHODS, data_of, read
 from db.errors import Invalid
 from db.permissions import Permission
 from db.words import _
@@ -21,6 +21,13 @@ fresh = wording.freshness(data.read(campaigns.waiting_since, viewer=viewer))
 with page.heading(_("Clusters"), explain.context(viewer, fresh, wording.demo(settings.demo_days))):
     explain.share(viewer)
 
+kept = data.read(clusters.kept, viewer=viewer)
+opened = view.asked_for(kept, viewer)
+if opened:
+    model, rule = opened
+    made = dict(data_of(model))
+    averages = data.read(cluster_figures.profile, viewer=viewer, model=made, today=today, rule=rule)
+    view.opened(model, averages, currency=settings.currency, viewer=viewer)
 with st.container(horizontal=True, vertical_alignment="bottom", key="kehu_filters_clusters"):
     of, whose = explorer_view.one("clusters_of", _("Among"), viewer)
     chosen = controls.several(
@@ -77,9 +84,8 @@ else:
                 st.rerun()
             controls.saved(done, _("Clusters kept: count by them as a field of segments."))
 
-kept = data.read(clusters.kept, viewer=viewer)
 if kept:
-    st.markdown("**" + _("Kept clusters · open one as a segment") + "**")
+    st.markdown("**" + _("Kept clusters") + "**")
     archived = view.kept(kept, zone=settings.time_zone, viewer=viewer)
     if archived:
         with page.guard():

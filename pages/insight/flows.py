@@ -55,8 +55,8 @@ with st.container(border=True):
     heading = _("From (rows) to (columns) · customers and share of the row · {between}")
     st.markdown("**" + heading.format(between=between) + "**")
     clicked = view.matrix(by, step[whose.name], key="flows_matrix")
-    told = (_("Click a cell to see who they are."), view.meant(known, (days[i], days[j]), settings.time_zone))
-    st.caption(wording.run_on(*told, view.left_out(known)))
+    told = view.meant(known, (days[i], days[j]), settings.time_zone)
+    st.caption(wording.run_on(told, view.left_out(known)))
 
 with st.container(border=True):
     st.markdown("**" + _("The people of a flow") + "**")

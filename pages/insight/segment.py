@@ -68,6 +68,7 @@ def work() -> None:
     choices = segment_choices.Choices(viewer, fields=source.fields(), rule=source.rule())
     left, right = st.columns([7, 5])
     with left:
+        brief = view.brief()
         seen = {"fields": segment_choices.visible(viewer), "choices": choices, "numbers": source.number}
         effects = rule_builder.draw(draft, **seen)
         rule = source.settle()
@@ -77,7 +78,7 @@ def work() -> None:
         act = segment_actions.bar(rule, saved=one, begun=begun, viewer=viewer)
         said = st.container()  # what goes wrong stands by the buttons
         found = data.read(segments.explore, **question)
-        warning = view.answer(found, segment_choices.sentence(rule, choices), scoped=viewer.scoped)
+        warning = view.answer(found, segment_choices.sentence(rule, choices), scoped=viewer.scoped, brief=brief)
         more = {by: partial(data.read, segment_spread.spread, **question, by=by) for by in segment_spread.MORE}
         stages = lifecycle_view.version_said(viewer, "stages", settings.time_zone)
         view.spread(found, segments.DIMENSIONS, more=more, stages=stages)

@@ -62,7 +62,7 @@ written = (*(row.written for row in shown), rules.written(rules.EVERYONE))
 *counted, everyone = data.read(segments.counts, viewer=viewer, rules=written, today=today)
 counts = [None if row.one and row.one.problem else n for n, row in zip(counted, shown, strict=True)]
 frame = segment_list.frame(shown, counts, everyone, zone=settings.time_zone)
-height = 36 * len(frame) + 34
+height = tables.height(len(frame), PAGE)
 picked = tables.pick_row(frame, segment_list.columns(shown), key="segments_list", widths=(8, 4), height=height)
 with picked.below, st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
     most = saved_segments.MOST_SAVED

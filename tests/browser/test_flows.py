@@ -246,7 +246,7 @@ def test_a_bar_opens_its_customers(site: Site, ids: dict[str, int], tab: Callabl
     page.mouse.move(place["x"] + 3, place["y"] + place["height"] / 2)
     page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
     expect(page.locator(".st-key-segment_answer")).to_contain_text(f"of your {CUSTOMERS} customers")
-    expect(page.get_by_text("Stage = Prospect")).to_be_visible()
+    expect(page.get_by_text("Stage is Prospect")).to_be_visible()
     expect(page.get_by_text(f"1–20 of {CUSTOMERS - 1}")).to_be_visible()
 
 

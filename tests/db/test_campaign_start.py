@@ -501,7 +501,7 @@ def test_a_segment_names_the_campaigns_started_from_it_to_those_who_see_it(data:
     with pytest.raises(NotFound):
         start(mia, data.ids.values(), name="Mine", segment_id=segment_id)
     # Its making cannot be taken back as long as the campaign stands; archiving it can be done.
-    with pytest.raises(Conflict, match="take that back first"), begin(mark, write=True) as conn:
+    with pytest.raises(Conflict, match="the campaigns “Autumn”"), begin(mark, write=True) as conn:
         undo(conn, actor=mark, change_set_id=made, source="screen")
     with begin(mark, write=True) as conn:
         saved_segments.archive(conn, actor=mark, segment_id=segment_id)

@@ -194,7 +194,7 @@ def test_a_private_segment_counts_for_its_owner_and_an_administrator_alone(clean
             said = rule_words.sentence(rules.parse_text(of(shared, private)), segments.called(known))
         assert both == (None, counted(viewer, NORTH))
         assert known == {("segment", shared): "Shared"}
-        assert said == f"Segment one of (Shared, no. {private}, which you do not see)"
+        assert said == f"In segment “Shared” or “no. {private}, which you do not see”"
         with begin(viewer, write=True) as conn, pytest.raises(Invalid, match="not there or not shared"):
             saved_segments.save(conn, actor=viewer, name="x", rule=of(private))
     for viewer in people.everyone:

@@ -637,9 +637,13 @@ def test_rules_are_told_in_words_and_copied_whole(people: make.People) -> None:
     said = [
         ({"field": "custom.memo", "op": "contains", "value": " x "}, "Memo contains “x”", "备忘包含“x”"),
         ({"field": "custom.memo", "op": "is not", "value": "x"}, "Memo is not “x”", "备忘不是“x”"),
-        ({"field": "custom.memo", "op": "empty"}, "Memo not known", "备忘未知"),
+        ({"field": "custom.memo", "op": "empty"}, "Memo is not known", "备忘未知"),
         ({"field": "custom.size", "op": ">=", "value": 1000}, "Size ≥ 1,000", "Size ≥ 1,000"),
-        ({"field": "custom.sports", "op": "all of", "value": ["golf", "tennis"]}, "Sports all of (golf, tennis)", None),
+        (
+            {"field": "custom.sports", "op": "all of", "value": ["golf", "tennis"]},
+            "Sports include all of golf and tennis",
+            None,
+        ),
         ({"field": "custom.news", "op": "no"}, "News: no", "News：否"),
     ]
     for data, english, chinese in said:

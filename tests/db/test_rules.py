@@ -250,56 +250,56 @@ WORDS: list[tuple[Any, str, str]] = [
     ({"none": []}, "Everyone", "全部客户"),
     ({"any": []}, "No customer", "没有客户"),
     ({"all": [A, {"any": []}]}, "Orders > 3 and no customer", "订单数 > 3，且没有客户"),
-    ({"all": [A, B]}, "Orders > 3 and Region one of (North, East)", "订单数 > 3，且地区属于（North、East）"),
+    ({"all": [A, B]}, "Orders > 3 and region is (North or East)", "订单数 > 3，且地区为“North”或“East”"),
     (
         {"any": [A, {"all": [B, C]}]},
-        "Orders > 3 or (Region one of (North, East) and Last order in the last 30 days)",
-        "订单数 > 3，或（地区属于（North、East），且最近下单在最近 30 天内）",
+        "Orders > 3 or (region is (North or East) and last order in the last 30 days)",
+        "订单数 > 3，或（地区为“North”或“East”，且最近下单在最近 30 天内）",
     ),
     (
         {"none": [A, C]},
-        "None of (Orders > 3 or Last order in the last 30 days)",
+        "None of (orders > 3 or last order in the last 30 days)",
         "以下各项均不成立（订单数 > 3，或最近下单在最近 30 天内）",
     ),
-    ({"none": [A]}, "Not (Orders > 3)", "以下不成立（订单数 > 3）"),
+    ({"none": [A]}, "Not (orders > 3)", "以下不成立（订单数 > 3）"),
     # Without brackets this could be read as the opposite of both.
     (
         {"all": [{"none": [A]}, C]},
-        "Not (Orders > 3) and Last order in the last 30 days",
+        "Not (orders > 3) and last order in the last 30 days",
         "以下不成立（订单数 > 3），且最近下单在最近 30 天内",
     ),
     (
         {"none": [{"all": [A, C]}]},
-        "Not (Orders > 3 and Last order in the last 30 days)",
+        "Not (orders > 3 and last order in the last 30 days)",
         "以下不成立（订单数 > 3，且最近下单在最近 30 天内）",
     ),
-    ({"none": [{"none": [A]}]}, "Not (not (Orders > 3))", "以下不成立（以下不成立（订单数 > 3））"),
+    ({"none": [{"none": [A]}]}, "Not (not (orders > 3))", "以下不成立（以下不成立（订单数 > 3））"),
     (
         {"all": [A, {"any": [{"all": [C]}]}]},
-        "Orders > 3 and Last order in the last 30 days",
+        "Orders > 3 and last order in the last 30 days",
         "订单数 > 3，且最近下单在最近 30 天内",
     ),
     (
         {"all": [A, {"any": [{"all": [A, C]}]}]},
-        "Orders > 3 and (Orders > 3 and Last order in the last 30 days)",
+        "Orders > 3 and (orders > 3 and last order in the last 30 days)",
         "订单数 > 3，且（订单数 > 3，且最近下单在最近 30 天内）",
     ),
     (
         {"field": "bought_category", "op": "none of", "value": {"of": ["BEEF"], "last_days": 1}},
-        "Bought category none of (BEEF) in the last 1 day",
-        "最近 1 天内购买过的品类没有一个属于（BEEF）",
+        "Did not buy category BEEF in the last 1 day",
+        "最近 1 天内未购买品类“BEEF”",
     ),
     (
         {"field": "received", "op": "any of", "value": {"of": [3, 4], "from": "2026-01-01"}},
-        "Received campaign any of (3, 4) since 2026-01-01",
-        "2026-01-01 起收到的活动至少有一个属于（3、4）",
+        "Received campaign (“3” or “4”) since 2026-01-01",
+        "2026-01-01 起收到过活动“3”或“4”",
     ),
     (
         {"field": "bought_product", "op": "any of", "value": {"of": [7], "from": "2026-01-01", "to": "2026-01-31"}},
-        "Bought product any of (7) from 2026-01-01 to 2026-01-31",
-        "2026-01-01 至 2026-01-31 期间购买过的商品至少有一个属于（7）",
+        "Bought product 7 from 2026-01-01 to 2026-01-31",
+        "2026-01-01 至 2026-01-31 期间购买过商品“7”",
     ),
-    ({"field": "city", "op": "empty"}, "City not known", "城市未知"),
+    ({"field": "city", "op": "empty"}, "City is not known", "城市未知"),
     ({"field": "revenue", "op": "<=", "value": 1234.5}, "Revenue ≤ 1,234.5", "销售额 ≤ 1,234.5"),
     ({"field": "basket", "op": "=", "value": 0.000001}, "Average basket = 0.000001", "客单价 = 0.000001"),
     (
@@ -309,8 +309,8 @@ WORDS: list[tuple[Any, str, str]] = [
     ),
     (
         {"field": "first_order_on", "op": "on", "value": "2026-01-01"},
-        "First order = 2026-01-01",
-        "首次下单 = 2026-01-01",
+        "First order on 2026-01-01",
+        "首次下单在 2026-01-01",
     ),
     (
         {"field": "last_order_on", "op": "not in the last", "value": 1},
@@ -324,8 +324,8 @@ WORDS: list[tuple[Any, str, str]] = [
     ),
     (
         {"field": "ordered", "op": "not within", "value": {"during": "last month"}},
-        "Not (Ordered last month)",
-        "以下不成立（上月下过单）",
+        "Not ordered last month",
+        "上月未下单",
     ),
     (
         {"field": "first_order_on", "op": "during", "value": "this month"},
@@ -349,7 +349,7 @@ WORDS: list[tuple[Any, str, str]] = [
     ),
     (
         {"field": "first_order_on", "op": "anniversary in the next", "value": 7},
-        "Anniversary of First order in the next 7 days",
+        "Anniversary of first order in the next 7 days",
         "首次下单的周年日在未来 7 天内",
     ),
     (
@@ -359,8 +359,50 @@ WORDS: list[tuple[Any, str, str]] = [
     ),
     (
         {"field": "ordered", "op": "not within", "value": {"from": "2026-01-01"}},
-        "Not (Ordered since 2026-01-01)",
-        "以下不成立（2026-01-01 起下过单）",
+        "Not ordered since 2026-01-01",
+        "2026-01-01 起未下单",
+    ),
+    (B, "Region is North or East", "地区为“North”或“East”"),
+    ({"any": [B, A]}, "Region is (North or East) or orders > 3", "地区为“North”或“East”，或订单数 > 3"),
+    ({"field": "region", "op": "in", "value": "North"}, "Region is North", "地区为“North”"),
+    ({"field": "region", "op": "not in", "value": ["North"]}, "Region is not North", "地区不是“North”"),
+    (
+        {"all": [A, {"field": "region", "op": "not in", "value": ["North", "East", "West"]}]},
+        "Orders > 3 and region is neither North, East nor West",
+        "订单数 > 3，且地区不在“North”、“East”、“West”之列",
+    ),
+    # Read on, these values would be something else.
+    (
+        {"field": "city", "op": "in", "value": ["York or Orders > 5", "A, B", "Iceland"]},
+        "City is “York or Orders > 5”, “A, B” or Iceland",
+        "城市为“York or Orders > 5”、“A, B”或“Iceland”",
+    ),
+    ({"field": "city", "op": "in", "value": "not known"}, "City is “not known”", "城市为“not known”"),
+    ({"field": "tags", "op": "all of", "value": ["a", "b"]}, "Tags include all of a and b", "标签同时包含“a”和“b”"),
+    (
+        {"field": "tags", "op": "none of", "value": ["a", "b"]},
+        "Tags include neither a nor b",
+        "标签不含“a”、“b”中的任何一个",
+    ),
+    ({"field": "tags", "op": "none of", "value": ["a"]}, "Tags do not include a", "标签不含“a”"),
+    (
+        {"all": [A, {"field": "tags", "op": "any of", "value": ["a", "b"]}]},
+        "Orders > 3 and tags include (a or b)",
+        "订单数 > 3，且标签包含“a”或“b”",
+    ),
+    ({"field": "segment", "op": "not in", "value": [3, 4]}, "Not in segment “3” or “4”", "不属于分群“3”或“4”"),
+    ({"field": "listed", "op": "none of", "value": [3]}, "Not on the frozen list “3”", "不在冻结名单“3”中"),
+    ({"field": "email", "op": "in", "value": "yes"}, "Has an e-mail: yes", "有邮箱：“yes”"),
+    (
+        {"field": "created_on", "op": "before", "value": "2026-01-01"},
+        "Entered before 2026-01-01",
+        "录入早于 2026-01-01",
+    ),
+    ({"field": "created_on", "op": "in the last", "value": 7}, "Entered in the last 7 days", "录入在最近 7 天内"),
+    (
+        {"field": "rfm_class", "op": "in", "value": ["new", "loyal"]},
+        "RFM class is new or loyal",
+        "RFM 分类为“new”或“loyal”",
     ),
 ]
 

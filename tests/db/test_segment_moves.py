@@ -26,7 +26,7 @@ from db import (
 )
 from db.connection import begin
 from db.embedded import Server
-from db.errors import Invalid, NotFound, Refused
+from db.errors import Conflict, Invalid, NotFound, Refused
 from db.permissions import WORKER, Viewer
 from db.undo import undo
 from tests import conftest, make
@@ -235,6 +235,11 @@ def test_a_frozen_segment_keeps_whom_it_was_made_of(people: make.People) -> None
     assert [used.id for used in asked(root, saved_segments.used_by, segment_id=frozen)] == [live]
     with begin(root, write=True) as conn, pytest.raises(Invalid, match="keeps its customers"):
         saved_segments.save(conn, actor=root, name="F", rule=OSLO, segment_id=frozen, version=1)
+    with begin(root, write=True) as conn, pytest.raises(Conflict, match="the rules of “Still there”"):
+        undo(conn, actor=root, change_set_id=made, source="screen")
+    with begin(ann, write=True) as conn:
+        kept = {"name": "Still there", "rule": OSLO, "shared": True, "segment_id": live, "version": 1}
+        saved_segments.save(conn, actor=ann, **kept)
     # Taken back it is nobody's; taken back again it has the same customers.
     with begin(root, write=True) as conn:
         gone = undo(conn, actor=root, change_set_id=made, source="screen").change_set_id

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select
 
-from db import clock, clusters, saved_segments, segment_uses, segments
+from db import boards, clock, clusters, saved_segments, segment_uses, segments
 from db.connection import begin
 from db.embedded import Server
+from db.errors import Conflict, NotFound, Refused
 from db.permissions import Viewer
 from db.undo import undo
 from tests import conftest, make
@@ -108,3 +110,68 @@ def archive_of(viewer: Viewer, segment_id: int) -> int:
     """The latest change of a segment."""
     with begin(viewer) as conn:
         return int(saved_segments.history(conn, viewer=viewer, segment_id=segment_id)[0]["change_set_id"])
+
+
+def take_back(viewer: Viewer, set_id: int) -> None:
+    with begin(viewer, write=True) as conn:
+        undo(conn, actor=viewer, change_set_id=set_id, source="screen")
+
+
+def test_the_making_of_a_used_segment_is_not_undone(people: make.People) -> None:
+    ann, bo = people.ann, people.bo
+    base, made = keep(ann, "Base <b>", shared=True)
+    own, own_made = keep(ann, "Names it", naming(base))
+    _bos, bos_made = keep(bo, "Bo's alone", naming(base))
+    with begin(ann, write=True) as conn:
+        _card, _board, board_made = boards.keep(
+            conn, actor=ann, chart="segment_spread", params={"id": str(base)}, title="T", board_name="Mine"
+        )
+        _card, _board, other_made = boards.keep(
+            conn, actor=ann, chart="cohorts", params={"cohorts_segment": f"s{base}"}, title="T", board_name="Other"
+        )
+        _card, _board, _set = boards.keep(
+            conn, actor=ann, chart="cohorts", params={"cohorts_segment": f"s{base}9"}, title="T", board_name="Third"
+        )
+    cluster(ann, "Habits", f"s{base}")
+    with pytest.raises(Conflict) as refused:
+        take_back(ann, made)
+    said = refused.value.message
+    assert not refused.value.rows
+    for part in ("“Base <b>”", "the rules of “Names it”; clusters “Habits”; the boards “Mine”, “Other”; 1 place"):
+        assert part in said
+    assert "Bo's" not in said
+    assert "Third" not in said
+    archive(ann, own)
+    with pytest.raises(Conflict, match="Names it"):
+        take_back(ann, made)
+    with pytest.raises(Conflict, match="Bo's alone"):
+        take_back(people.root, made)
+    with pytest.raises((NotFound, Refused)):
+        take_back(bo, made)
+    take_back(ann, archive_of(ann, own))
+    for viewer, set_id in ((ann, own_made), (bo, bos_made), (ann, board_made), (ann, other_made)):
+        take_back(viewer, set_id)
+    with begin(ann, write=True) as conn:
+        clusters.archive(conn, actor=ann, clusters_id=clusters.kept(conn, viewer=ann)[0].id)
+    take_back(ann, made)
+    with begin(ann) as conn, pytest.raises(NotFound):
+        saved_segments.get(conn, viewer=ann, segment_id=base)
+
+
+def test_the_making_of_a_used_list_is_not_undone(people: make.People) -> None:
+    ann = people.ann
+    with begin(ann, write=True) as conn:
+        one = make.customer(conn, ann.user_id, name="A", city="Oslo")
+        frozen, made, _n = saved_segments.freeze(conn, actor=ann, name="List", ids=[one])
+    for n in range(5):
+        keep(ann, f"Asks {n}", {"all": [{"field": "listed", "op": "any of", "value": [frozen]}]})
+    with pytest.raises(Conflict, match="the rules of “Asks 0”, “Asks 1”, “Asks 2” and 2 more"):
+        take_back(ann, made)
+
+
+def test_only_its_owner_asks_where_a_segment_is_used(people: make.People) -> None:
+    base, _made = keep(people.ann, "Base", shared=True)
+    keep(people.bo, "Bo's alone", naming(base))
+    for viewer, n in ((people.ann, 1), (people.bo, 0), (people.root, 1)):
+        with begin(viewer) as conn:
+            assert len(conn.execute(select(func.uses_of_segment(base).table_valued("kind", "id"))).all()) == n

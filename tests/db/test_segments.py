@@ -300,6 +300,6 @@ def test_choices_and_names(data: Data) -> None:
         )
         known = segments.names(conn, viewer=root, rule=rule)
     assert rule_words.sentence(rules.parse_text(rule), segments.called(known)) == (
-        "Owner one of (Ann, #99) and Redeemed in campaign any of (C2) and Bought product any of (p1) "
-        "and C1: “Bought in the window” reached and Stage = At risk"
+        "Owner is (Ann or #99) and redeemed in campaign “C2” and bought product p1 "
+        "and C1: “Bought in the window” reached and stage is At risk"
     )

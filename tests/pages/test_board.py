@@ -18,7 +18,8 @@ from db.embedded import Server
 from db.permissions import WORKER, Viewer
 from tests import make
 from tests.db.entry_points import MODEL
-from tests.pages.visits import body, database, signed_in, sound
+from tests.manual import speaking
+from tests.pages.visits import body, database, said, signed_in, sound
 
 WEST = '{"all":[{"field":"region","op":"in","value":["West"]}]}'
 
@@ -169,7 +170,8 @@ def test_a_chart_is_kept_from_its_screen_and_opens_there_again(people: make.Peop
     with begin(people.ana) as conn:
         [board] = boards.listed(conn, viewer=people.ana)
         [card] = boards.get(conn, viewer=people.ana, board_id=board.id).cards
-    assert (board.name, card.title, card.chart) == ("My board", "Cohorts by month · My <West>", "cohorts")
+    assert (board.name, card.title, card.chart) == ("My board", "", "cohorts")
+    assert (board.called, card.called) == ("My board", "Cohorts by month · My <West>")
     assert card.params == link
     press(app, "Undo")
     with begin(people.ana) as conn:
@@ -264,3 +266,46 @@ def test_the_ways_between_segments_and_the_explorer(people: make.People) -> None
     assert "Open segment" in [link.label for link in app.main.get("page_link")]
     app = sound(signed_in(people.ana, "cohorts"))
     assert "Open segment" not in [link.label for link in app.main.get("page_link")]
+
+
+# --- titles that nobody typed --------------------------------------------------------------------------------------
+
+
+def test_a_title_that_nobody_typed_is_in_the_readers_language(people: make.People) -> None:
+    number = segment(people.ana, shared=True)
+    with begin(people.ana, write=True) as conn:
+        keep = {"actor": people.ana, "chart": "cohorts"}
+        card_id, board_id, _set = boards.keep(conn, params={"cohorts_segment": f"s{number}"}, **keep)
+        boards.keep(conn, params={"cohorts_segment": "stage_lost"}, board_id=board_id, **keep)
+        boards.keep(conn, params={}, title="Typed", board_id=board_id, **keep)
+        _card, second, _set = boards.keep(conn, params={}, **keep)
+    for language, name, titles in (
+        ("en", "My board", ("Cohorts by month · My <West>", "Cohorts by month · Stage: Lost", "Typed")),
+        ("zh_CN", "我的看板", ("按月划分的同期群 · My <West>", "按月划分的同期群 · 阶段：已流失", "Typed")),
+    ):
+        app = sound(signed_in(people.ana, "board", language=language, board_id=str(board_id)))
+        shown = said(app)
+        assert f"\nh1\n{name}\n" in shown
+        assert [title for title in titles if title not in shown] == []
+        assert any(option.startswith(f"{name} 2") for box in app.selectbox for option in box.options)
+        # The form opens with what is kept: to save it as it is gives nobody a title in one language.
+        assert app.text_input(key=f"board_title_{card_id}_1").value == ""
+        assert app.text_input(key=f"board_title_{card_id}_1").placeholder == titles[0]
+        assert app.text_input(key=f"board_name_{board_id}_1").value == name
+        with speaking(language):  # else AppTest would look for the names of options in another one
+            sound(app.button(key=f"board_save_{board_id}_1").click().run())
+    with begin(people.ana) as conn:
+        assert {board.name for board in boards.listed(conn, viewer=people.ana)} == {"My board", "My board 2"}
+        assert boards.get(conn, viewer=people.ana, board_id=second).called == "My board 2"
+
+
+def test_a_board_that_was_named_is_called_so_in_every_language(people: make.People) -> None:
+    with begin(people.ana, write=True) as conn:
+        _card, board_id, _set = boards.keep(conn, actor=people.ana, chart="repeats", params={}, board_name="My board x")
+    assert "\nh1\nMy board x\n" in said(sound(signed_in(people.ana, "board", language="zh_CN", board_id=str(board_id))))
+
+
+def test_an_empty_board_leads_to_each_screen_once(people: make.People) -> None:
+    app = sound(signed_in(people.mark, "board", language="zh_CN"))
+    labels = [link.label for link in app.main.get("page_link")]
+    assert len(labels) == len(set(labels)) > 5

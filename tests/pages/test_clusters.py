@@ -14,6 +14,7 @@ from db.connection import begin
 from db.embedded import Server
 from db.permissions import WORKER
 from tests import make
+from tests.db.entry_points import MODEL
 from tests.pages.visits import body, click, control, database, drawn, metrics, said, signed_in, sound
 
 
@@ -54,7 +55,7 @@ def test_clusters_are_found_explained_kept_and_counted_by(people: make.People) -
     rule = json.dumps({"all": [{"field": f"cluster.{model.id}", "op": "in", "value": ["1"]}]})
     segment = sound(signed_in(people.ann, "segment", segment_rule=rule))
     assert metrics(segment)["Customers who fit"] == "40"
-    assert "Cluster of “By habit **x**” = 1 · " in said(segment).replace("\\", "")
+    assert "Cluster of “By habit **x**” is “1 · " in said(segment).replace("\\", "")
     nobody = sound(signed_in(people.cho, "segment", segment_rule=rule))
     assert metrics(nobody)["Customers who fit"] == "0"
     assert not drawn(sound(signed_in(people.bo, "clusters")), f"clusters_archive_{model.id}")
@@ -111,3 +112,20 @@ def test_another_segment_asks_to_find_them_anew(people: make.People) -> None:
     assert "Made of 70 of 70" in said(app)
     control(app, "clusters_of").set_value("champions")
     assert "found, not defined" in said(sound(app.run()))
+
+
+def test_kept_clusters_open_by_their_number(people: make.People) -> None:
+    with begin(people.ann, write=True) as conn:
+        number, _set = clusters.save(conn, actor=people.ann, name="Opened **x**", model=MODEL)
+    app = sound(signed_in(people.ann, "clusters", clusters_kept=str(number)))
+    assert drawn(app, "clusters_opened")
+    assert "Opened **x** · averages of all customers with orders" in said(app)
+    [again] = [
+        link for link in app.main.page_link if link.label == "Averages" and f"={number}" in link.proto.query_string
+    ]
+    assert "clusters_kept" in again.proto.query_string
+    assert not drawn(sound(signed_in(people.ann, "clusters")), "clusters_opened")
+    for wrong in ("999999", "x", "'; --", "0", ""):
+        app = sound(signed_in(people.ann, "clusters", clusters_kept=wrong))
+        assert not drawn(app, "clusters_opened")
+        assert not wrong or "The clusters of this chart are not there any more." in said(app)

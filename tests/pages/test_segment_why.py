@@ -57,7 +57,7 @@ def test_what_decides_stands_there_with_the_customers_own_values(people: make.Pe
     shown = said(opened(people.ann, ids["Northern"]))
     assert "Northern is in." in shown
     assert "These conditions decide it, whatever the others are:" in shown
-    assert "Region = North · holds" in shown
+    assert "Region is North · holds" in shown
     assert "The customer: North" in shown
     assert "Orders > 1 · holds" in shown
     assert "The other condition makes no difference." in shown
@@ -65,10 +65,10 @@ def test_what_decides_stands_there_with_the_customers_own_values(people: make.Pe
     other = next(number for name, number in ids.items() if name.startswith("Hostile"))
     shown = said(opened(people.ann, other))
     assert "is not in." in shown
-    assert "Region = North · does not hold" in shown
+    assert "Region is North · does not hold" in shown
     assert "The customer: South" in shown
     assert "The customer: $300" in shown
-    assert "Would be in as soon as “Region = North” holds." in shown
+    assert "Would be in as soon as “Region is North” holds." in shown
 
 
 def test_a_customer_of_others_is_not_found_and_odd_addresses_are_nobody(people: make.People) -> None:
@@ -88,7 +88,7 @@ def test_a_search_leads_to_the_customer_and_masked_roles_see_no_name(people: mak
     next(box for box in app.text_input if box.key == "segment_who_words").set_value("Nobody-like-that")
     assert "Nobody is found by these words." in said(sound(app.run()))
     app = opened(people.mark, numbers(people)["Northern"])
-    assert "Northern" not in body(app).replace("Region = North", "")
+    assert "Northern" not in body(app).replace("Region is North", "")
 
 
 def test_the_customers_page_lists_the_segments_they_are_in(people: make.People) -> None:

@@ -76,12 +76,12 @@ def test_why_in_and_why_not(run: Run, shop: Shop, tmp_path: Path) -> None:
     found = run("segment", "why", shop.ann, "--rule", rule, "--as", "ann", "--json").document
     assert found["fits"] is False
     assert found["decisive"] == [
-        {"condition": parts[1], "sentence": "Region = South", "holds": False, "value": "North"}
+        {"condition": parts[1], "sentence": "Region is South", "holds": False, "value": "North"}
     ]
     assert [each["condition"] for each in found["turn"]] == [parts[1]]
     told = run("segment", "why", shop.ann, "--rule", rule, "--as", "ann").out
     assert "张三 is not in." in told
-    assert "Would be in as soon as “Region = South” holds." in told
+    assert "Would be in as soon as “Region is South” holds." in told
     assert "所在地区" not in told
     assert run("segment", "why", shop.bo, "--rule", rule, "--as", "ann").code == NotFound.code
     assert run("segment", "why", shop.ann, "--as", "ann").code == 2, "one of the three is needed"

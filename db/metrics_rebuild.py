@@ -1,0 +1,229 @@
+"""customer_metrics, order_days and daily_sales made anew, a piece of customers at a time: db/derived.py has the rules.
+
+Told here as the statements of db/derived_statements.py tell it, and written only where it differs from what stands.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from db.array_bytes import Bigints, Days
+from db.held_columns import Numbers
+from db.rebuild_pieces import BEFORE, DAY_BITS, Names, Orders, Piece, firsts, summed
+
+MOST_KEYS = 2_000_000
+"""Sums of days that are kept before equal ones are added up, so that memory stays bounded."""
+_DAY = (1 << DAY_BITS) - 1
+_CURRENCY_BITS = 16
+_OF_DATES = np.datetime64("2000-01-01", "D")
+
+_METRICS = """
+INSERT INTO customer_metrics AS m (customer_id, first_order_on, last_order_on, orders, revenue, other_currency_orders,
+    orders_digest, rolled_owner_id, rolled_region, rolled_archived, usual_days, refreshed_at)
+SELECT n.id, n.first, n.last, n.orders, n.revenue, n.other, n.digest, n.owner_id, n.region, n.archived, n.usual, %(now)s
+FROM (
+    SELECT u.id, CASE WHEN u.orders > 0 THEN u.first END AS first, CASE WHEN u.orders > 0 THEN u.last END AS last,
+        u.orders::integer AS orders, u.cents * 0.01 AS revenue, u.other::integer AS other, u.digest, u.owner_id,
+        r.name AS region, u.archived <> 0 AS archived, nullif(u.usual, 0)::integer AS usual
+    FROM unnest(%(ids)s::bigint[], %(first)s::date[], %(last)s::date[], %(orders)s::bigint[], %(cents)s::bigint[],
+        %(other)s::bigint[], %(digest)s::bigint[], %(owners)s::bigint[], %(regions)s::bigint[], %(archived)s::bigint[],
+        %(usual)s::bigint[]) AS u (id, first, last, orders, cents, other, digest, owner_id, region, archived, usual)
+    JOIN unnest(%(names)s::text[]) WITH ORDINALITY AS r (name, place) ON r.place = u.region + 1
+) AS n
+LEFT JOIN customer_metrics AS s
+    ON s.customer_id = n.id AND s.customer_id >= %(start)s AND s.customer_id < %(stop)s
+WHERE s.customer_id IS NULL
+    OR (n.first, n.last, n.orders, n.revenue, n.other, n.digest, n.owner_id, n.region, n.archived, n.usual)
+    IS DISTINCT FROM (s.first_order_on, s.last_order_on, s.orders, s.revenue, s.other_currency_orders,
+        s.orders_digest, s.rolled_owner_id, s.rolled_region, s.rolled_archived, s.usual_days)
+ON CONFLICT (customer_id) DO UPDATE SET
+    first_order_on = excluded.first_order_on,
+    last_order_on = excluded.last_order_on,
+    orders = excluded.orders,
+    revenue = excluded.revenue,
+    other_currency_orders = excluded.other_currency_orders,
+    orders_digest = excluded.orders_digest,
+    rolled_owner_id = excluded.rolled_owner_id,
+    rolled_region = excluded.rolled_region,
+    rolled_archived = excluded.rolled_archived,
+    usual_days = excluded.usual_days,
+    refreshed_at = excluded.refreshed_at
+"""
+
+# An array's slice of each customer: from the end of the one before to the own.
+_ORDER_DAYS = """
+INSERT INTO order_days AS m (customer_id, days, usual_days)
+SELECT n.id, n.days, n.usual
+FROM (
+    SELECT u.id, (%(days)s::date[])[u.start:u.stop] AS days, nullif(u.usual, 0)::integer AS usual
+    FROM unnest(%(ids)s::bigint[], %(starts)s::bigint[], %(stops)s::bigint[], %(usual)s::bigint[])
+        AS u (id, start, stop, usual)
+) AS n
+LEFT JOIN order_days AS s ON s.customer_id = n.id AND s.customer_id >= %(start)s AND s.customer_id < %(stop)s
+WHERE s.customer_id IS NULL OR (n.days, n.usual) IS DISTINCT FROM (s.days, s.usual_days)
+ON CONFLICT (customer_id) DO UPDATE SET days = excluded.days, usual_days = excluded.usual_days
+"""
+
+_DAILY = """
+WITH sums AS MATERIALIZED (
+    SELECT u.day, u.owner_id, r.name AS region, c.name AS currency, u.orders::integer AS orders,
+        u.cents * 0.01 AS revenue, u.new::integer AS new_customers, u.of_day::integer AS first_of_day,
+        u.of_week::integer AS first_of_week, u.of_month::integer AS first_of_month
+    FROM unnest(%(days)s::date[], %(owners)s::bigint[], %(regions)s::bigint[], %(currencies)s::bigint[],
+        %(orders)s::bigint[], %(cents)s::bigint[], %(new)s::bigint[], %(of_day)s::bigint[], %(of_week)s::bigint[],
+        %(of_month)s::bigint[])
+        AS u (day, owner_id, region, currency, orders, cents, new, of_day, of_week, of_month)
+    JOIN unnest(%(region_names)s::text[]) WITH ORDINALITY AS r (name, place) ON r.place = u.region + 1
+    JOIN unnest(%(currency_names)s::text[]) WITH ORDINALITY AS c (name, place) ON c.place = u.currency + 1
+),
+emptied AS (
+    DELETE FROM daily_sales AS d WHERE NOT EXISTS (
+        SELECT FROM sums AS s
+        WHERE (s.day, s.owner_id, s.region, s.currency) = (d.day, d.owner_id, d.region, d.currency)
+    )
+)
+INSERT INTO daily_sales AS d (day, owner_id, region, currency, orders, revenue, new_customers, first_of_day,
+    first_of_week, first_of_month)
+SELECT n.day, n.owner_id, n.region, n.currency, n.orders, n.revenue, n.new_customers, n.first_of_day, n.first_of_week,
+    n.first_of_month
+FROM sums AS n
+LEFT JOIN daily_sales AS s ON (s.day, s.owner_id, s.region, s.currency) = (n.day, n.owner_id, n.region, n.currency)
+WHERE s.day IS NULL
+    OR (n.orders, n.revenue, n.new_customers, n.first_of_day, n.first_of_week, n.first_of_month)
+    <> (s.orders, s.revenue, s.new_customers, s.first_of_day, s.first_of_week, s.first_of_month)
+ON CONFLICT (day, owner_id, region, currency) DO UPDATE SET
+    orders = excluded.orders,
+    revenue = excluded.revenue,
+    new_customers = excluded.new_customers,
+    first_of_day = excluded.first_of_day,
+    first_of_week = excluded.first_of_week,
+    first_of_month = excluded.first_of_month
+"""
+
+_GONE = "DELETE FROM customer_metrics AS m WHERE NOT EXISTS (SELECT FROM customers AS c WHERE c.id = m.customer_id)"
+_DAYS_GONE = "DELETE FROM order_days AS d WHERE NOT EXISTS (SELECT FROM customers AS c WHERE c.id = d.customer_id)"
+
+
+class Metrics:
+    """Takes the pieces, and at the end writes the sums of days."""
+
+    def __init__(self, names: Names, *, currency: str, now: datetime) -> None:
+        self.customers = 0
+        self.days = 0
+        self._names, self._currency, self._now = names, currency, now
+        self._keys: dict[tuple[int, int, int], int] = {}
+        self._sums: list[Numbers] = []
+
+    def take(self, cursor: Any, piece: Piece) -> None:
+        """Write what is of one customer each."""
+        orders = piece.orders
+        ends = piece.ends(orders.row)
+        starts = np.append(0, ends[:-1])
+        n = ends - starts
+        some = n > 0
+        own = orders.currency == self._names.currencies.get(self._currency, -1)
+        first = starts[some]
+        cents, other, digest, first_day, last_day = np.zeros((5, len(n)), np.int64)
+        cents[some] = summed(np.where(own, orders.cents, 0), first)
+        other[some] = summed((~own).astype(np.int64), first)
+        digest[some] = np.bitwise_xor.reduceat(orders.digest, first) if len(first) else 0
+        first_day[some], last_day[some] = orders.day[first], orders.day[ends[some] - 1]
+        usual = usual_days(orders, len(n))
+        common = {"ids": Bigints(piece.ids), "usual": Bigints(usual), "start": piece.start, "stop": piece.stop}
+        given = {
+            "first": Days(first_day),
+            "last": Days(last_day),
+            "orders": Bigints(n),
+            "cents": Bigints(cents),
+            "other": Bigints(other),
+            "digest": Bigints(digest),
+            "owners": Bigints(piece.owners),
+            "regions": Bigints(piece.regions),
+            "archived": Bigints(piece.archived),
+            "names": list(self._names.regions),
+            "now": self._now,
+        }
+        cursor.execute(_METRICS, common | given)
+        slices = {"starts": Bigints(starts + 1), "stops": Bigints(ends), "days": Days(orders.day)}
+        cursor.execute(_ORDER_DAYS, common | slices)
+        self.customers += len(n)
+        self._count(piece, orders)
+
+    def _count(self, piece: Piece, orders: Orders) -> None:
+        """Keep what the piece adds to the sums of days."""
+        if not len(orders.row):
+            return
+        new = np.append(True, orders.row[1:] != orders.row[:-1])
+        of_day = np.append(True, orders.key[1:] != orders.key[:-1])
+        # The first day of 2000 was a Saturday, and weeks start on Mondays.
+        week, month = (orders.day + 5) // 7, (_OF_DATES + orders.day).astype("M8[M]").astype(np.int64)
+        of_week = new | np.append(True, week[1:] != week[:-1])
+        of_month = new | np.append(True, month[1:] != month[:-1])
+        pair, at = np.unique(np.stack([piece.owners, piece.regions]), axis=1, return_inverse=True)
+        local = at.reshape(-1)[orders.row] << _CURRENCY_BITS | orders.currency
+        key = local << DAY_BITS | orders.day + BEFORE
+        order = np.argsort(key)
+        key = key[order]
+        first = firsts(key)
+        kept = key[first]
+        locals_, which = np.unique(kept >> DAY_BITS, return_inverse=True)
+        codes = np.array([self._code(pair, int(each)) for each in locals_], np.int64)
+        values = (np.ones(len(key), np.int64), orders.cents, new, of_day, of_week, of_month)
+        sums = [summed(each[order].astype(np.int64), first) for each in values]
+        self._sums.append(np.stack([codes[which] << DAY_BITS | kept & _DAY, *sums]))
+        if sum(each.shape[1] for each in self._sums) > MOST_KEYS:
+            self._sums = [_added(self._sums)]
+
+    def _code(self, pair: Numbers, local: int) -> int:
+        owner, region = pair[:, local >> _CURRENCY_BITS]
+        key = (int(owner), int(region), local & ((1 << _CURRENCY_BITS) - 1))
+        return self._keys.setdefault(key, len(self._keys))
+
+    def end(self, cursor: Any) -> None:
+        """Write the sums, and forget customers who are gone."""
+        found = _added(self._sums) if self._sums else np.zeros((7, 0), np.int64)
+        keys = np.array(list(self._keys), np.int64).reshape(-1, 3)[found[0] >> DAY_BITS]
+        named = ("orders", "cents", "new", "of_day", "of_week", "of_month")
+        given: dict[str, Any] = {name: Bigints(each) for name, each in zip(named, found[1:], strict=True)} | {
+            "days": Days((found[0] & _DAY) - BEFORE),
+            "owners": Bigints(keys[:, 0]),
+            "regions": Bigints(keys[:, 1]),
+            "currencies": Bigints(keys[:, 2]),
+            "region_names": list(self._names.regions),
+            "currency_names": list(self._names.currencies),
+        }
+        cursor.execute(_DAILY, given)
+        cursor.execute(_GONE)
+        cursor.execute(_DAYS_GONE)
+        self.days = found.shape[1]
+
+
+def usual_days(orders: Orders, customers: int) -> Numbers:
+    """Of each customer the median of the days between distinct days, halves up; 0 where there are not two of them."""
+    if not len(orders.row):
+        return np.zeros(customers, np.int64)
+    gaps = np.diff(orders.day)
+    between = (orders.row[1:] == orders.row[:-1]) & (gaps > 0)
+    keys = orders.row[1:][between] << DAY_BITS | gaps[between]
+    keys.sort()
+    n = np.bincount(keys >> DAY_BITS, minlength=customers)
+    starts = np.cumsum(n) - n
+    known = n >= 2
+    sorted_gaps = keys & _DAY
+    low = sorted_gaps[(starts + (n + 1) // 2 - 1)[known]]
+    high = sorted_gaps[(starts + n // 2)[known]]
+    found = np.zeros(customers, np.int64)
+    found[known] = (low + high + 1) // 2
+    return found
+
+
+def _added(sums: list[Numbers]) -> Numbers:
+    """Equal keys as one."""
+    found = np.concatenate(sums, axis=1)
+    order = np.argsort(found[0])
+    found = found[:, order]
+    first = firsts(found[0])
+    return np.stack([found[0][first], *(summed(each, first) for each in found[1:])])

@@ -6,6 +6,7 @@ some thousand customers at a time: grouping ten million orders by SQL takes over
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,9 @@ class Baskets:
         self._products, self._codes = np.array([tuple(row) for row in rows], np.int64).reshape(-1, 2).T
         self._everybody, self._all_orders = everybody, all_orders
         self._counts: list[tuple[Numbers, Numbers]] = []
+
+    def look(self, cursor: Any, given: Mapping[str, Any]) -> None:
+        """What stands is compared where it is written."""
 
     def take(self, cursor: Any, piece: Piece) -> None:
         """Write the baskets of each customer who is not archived."""

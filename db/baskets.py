@@ -17,8 +17,7 @@ from psycopg import sql
 from sqlalchemy import Connection, CursorResult, exists, func, select
 
 from db import basket_rebuild, schema
-from db.array_bytes import cursor_of
-from db.rebuild_pieces import Names, pieces
+from db.rebuild_pieces import Names, take_all
 from db.rules import MOST_TEXT
 
 MOST_CATEGORIES = 60
@@ -189,11 +188,7 @@ def missing(conn: Connection) -> bool:
 
 def rebuild(conn: Connection) -> None:
     """Choose the categories and make all baskets and sums anew."""
-    made = rebuilding(conn)
-    with cursor_of(conn) as cursor:
-        for piece in pieces(conn, Names()):
-            made.take(cursor, piece)
-        made.end(cursor)
+    take_all(conn, Names(), {"baskets": rebuilding(conn)}, lambda _step: None)
 
 
 def rebuilding(conn: Connection) -> basket_rebuild.Baskets:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,30 +10,32 @@ from sqlalchemy import Connection
 
 from db.array_bytes import Bigints
 from db.held_columns import Numbers
-from db.rebuild_pieces import BEFORE, DAY_BITS, Names, Piece, firsts, summed
+from db.rebuild_pieces import BEFORE, DAY_BITS, Names, Piece, compared, firsts, numbers, summed
 
 _CAMPAIGNS = "SELECT id, starts_on - '2000-01-01', ends_on - '2000-01-01' FROM campaigns ORDER BY id"
 _PRODUCTS = "SELECT product_id, campaign_id FROM campaign_products ORDER BY product_id, campaign_id"
 
+_STANDING = """
+SELECT piece, string_agg(int8send(customer_id), ''), string_agg(int8send(campaign_id), ''),
+    string_agg(int4send(orders), ''), string_agg(int8send((revenue * 100)::bigint), ''),
+    string_agg(int4send(promoted_orders), ''), string_agg(int4send(orders_before), ''),
+    string_agg(int8send((revenue_before * 100)::bigint), ''), string_agg(int4send(redemptions), ''),
+    string_agg(int8send(rolled_owner_id), '')
+FROM campaign_results JOIN unnest(%(pieces)s::bigint[]) AS piece ON piece = customer_id >> %(bits)s
+WHERE customer_id >= %(start)s AND customer_id < %(stop)s GROUP BY 1
+"""
+_KINDS = (">i8", ">i8", ">i4", ">i8", ">i4", ">i4", ">i8", ">i4", ">i8")
+_VALUES = ("orders", "cents", "promoted", "before", "cents_before", "redemptions", "owners")
+_CAMPAIGN_BITS = 40
+"""Room for a campaign's id beside a customer's place."""
+
 _WRITE = """
 INSERT INTO campaign_results (customer_id, campaign_id, orders, revenue, promoted_orders, orders_before, revenue_before,
     redemptions, rolled_owner_id)
-SELECT n.id, n.campaign_id, n.orders, n.revenue, n.promoted, n.before, n.revenue_before, n.redemptions, n.owner_id
-FROM (
-    SELECT u.id, u.campaign_id, u.orders::integer AS orders, u.cents * 0.01 AS revenue,
-        u.promoted::integer AS promoted, u.before::integer AS before, u.cents_before * 0.01 AS revenue_before,
-        u.redemptions::integer AS redemptions, u.owner_id
-    FROM unnest(%(ids)s::bigint[], %(campaigns)s::bigint[], %(orders)s::bigint[], %(cents)s::bigint[],
-        %(promoted)s::bigint[], %(before)s::bigint[], %(cents_before)s::bigint[], %(redemptions)s::bigint[],
-        %(owners)s::bigint[])
-        AS u (id, campaign_id, orders, cents, promoted, before, cents_before, redemptions, owner_id)
-) AS n
-LEFT JOIN (
-    SELECT * FROM campaign_results WHERE customer_id >= %(start)s AND customer_id < %(stop)s
-) AS s ON s.customer_id = n.id AND s.campaign_id = n.campaign_id
-WHERE s.customer_id IS NULL
-    OR (n.orders, n.revenue, n.promoted, n.before, n.revenue_before, n.redemptions, n.owner_id)
-    <> (s.orders, s.revenue, s.promoted_orders, s.orders_before, s.revenue_before, s.redemptions, s.rolled_owner_id)
+SELECT id, campaign_id, orders, cents * 0.01, promoted, before, cents_before * 0.01, redemptions, owner_id
+FROM unnest(%(ids)s::bigint[], %(campaigns)s::bigint[], %(orders)s::bigint[], %(cents)s::bigint[],
+    %(promoted)s::bigint[], %(before)s::bigint[], %(cents_before)s::bigint[], %(redemptions)s::bigint[],
+    %(owners)s::bigint[]) AS u (id, campaign_id, orders, cents, promoted, before, cents_before, redemptions, owner_id)
 ON CONFLICT (customer_id, campaign_id) DO UPDATE SET
     orders = excluded.orders,
     revenue = excluded.revenue,
@@ -44,11 +47,8 @@ ON CONFLICT (customer_id, campaign_id) DO UPDATE SET
 """
 _EMPTIED = """
 DELETE FROM campaign_results AS r
-WHERE r.customer_id >= %(start)s AND r.customer_id < %(stop)s
-    AND NOT EXISTS (
-        SELECT FROM unnest(%(ids)s::bigint[], %(campaigns)s::bigint[]) AS u (id, campaign_id)
-        WHERE u.id = r.customer_id AND u.campaign_id = r.campaign_id
-    )
+USING unnest(%(ids)s::bigint[], %(campaigns)s::bigint[]) AS u (id, campaign_id)
+WHERE r.customer_id = u.id AND r.campaign_id = u.campaign_id
 """
 _WRITE_BOUGHT = """
 INSERT INTO campaign_purchases (customer_id, campaign_id, product_id, amount)
@@ -91,7 +91,13 @@ class Campaigns:
         of, self._promoting = of[there], place[there]
         # The campaigns of a product stand from one place to the next in `_promoting`.
         first = firsts(of[:, 0])
+        self._standing: dict[int, Any] = {}
         self._products, self._from = of[first, 0], np.append(first, len(of))
+
+    def look(self, cursor: Any, given: Mapping[str, Any]) -> None:
+        """Read the results that stand."""
+        rows = cursor.execute(_STANDING, given, binary=True)
+        self._standing = {row[0] << given["bits"]: row[1:] for row in rows}
 
     def take(self, cursor: Any, piece: Piece) -> None:
         """Write the results of each member, and what was bought of what was promoted."""
@@ -107,21 +113,17 @@ class Campaigns:
         sums = np.append(0, np.cumsum(np.where(own, orders.cents, 0)))
         member, which, product, cents = self._bought(piece, row, campaign, own)
         each = np.unique(member * max(len(orders.row), 1) + which) // max(len(orders.row), 1)
-        given = {
-            "ids": Bigints(piece.ids[row]),
-            "campaigns": Bigints(self._ids[campaign]),
-            "orders": Bigints(high - middle),
-            "cents": Bigints(sums[high] - sums[middle]),
-            "promoted": Bigints(np.bincount(each, minlength=len(row))),
-            "before": Bigints(middle - low),
-            "cents_before": Bigints(sums[middle] - sums[low]),
-            "redemptions": Bigints(redemptions),
-            "owners": Bigints(piece.owners[row]),
-        }
+        values = (
+            high - middle,
+            sums[high] - sums[middle],
+            np.bincount(each, minlength=len(row)),
+            middle - low,
+            sums[middle] - sums[low],
+            redemptions,
+            piece.owners[row],
+        )
+        self._write(cursor, piece, piece.ids[row], self._ids[campaign], values)
         of = {"start": piece.start, "stop": piece.stop}
-        cursor.execute(_WRITE, given | of)
-        cursor.execute(_EMPTIED, of | {name: given[name] for name in ("ids", "campaigns")})
-
         key = member * len(self._products) + product
         order = np.argsort(key)
         first = firsts(key[order])
@@ -133,6 +135,21 @@ class Campaigns:
         }
         cursor.execute(_WRITE_BOUGHT, given | of | {"cents": Bigints(summed(cents[order], first))})
         cursor.execute(_BOUGHT_EMPTIED, given | of)
+
+    def _write(self, cursor: Any, piece: Piece, ids: Numbers, campaigns: Numbers, values: Sequence[Numbers]) -> None:
+        """Write the results that differ from those that stand, and take away those of members who are none any more."""
+        packed = self._standing.pop(piece.start, [b""] * len(_KINDS))
+        of, campaign, *stored = (numbers(each, kind) for each, kind in zip(packed, _KINDS, strict=True))
+        key, standing = ((i - piece.start) << _CAMPAIGN_BITS | c for i, c in ((ids, campaigns), (of, campaign)))
+        differing, vain = compared(key, values, standing, stored)
+        if differing.any():
+            given = {name: Bigints(each[differing]) for name, each in zip(_VALUES, values, strict=True)}
+            own = {"ids": Bigints(ids[differing]), "campaigns": Bigints(campaigns[differing])}
+            cursor.execute(_WRITE, given | own)
+        if len(vain):
+            below = (1 << _CAMPAIGN_BITS) - 1
+            own = {"ids": Bigints((vain >> _CAMPAIGN_BITS) + piece.start), "campaigns": Bigints(vain & below)}
+            cursor.execute(_EMPTIED, own)
 
     def _bought(
         self, piece: Piece, row: Numbers, campaign: Numbers, own: Numbers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,9 @@ class Categories:
         self._names = list(conn.exec_driver_sql(_CATEGORIES).scalars())
         rows = conn.exec_driver_sql(_PRODUCTS, {"names": self._names})
         self._ids, self._codes = np.array([tuple(row) for row in rows], np.int64).reshape(-1, 2).T
+
+    def look(self, cursor: Any, given: Mapping[str, Any]) -> None:
+        """What stands is compared where it is written."""
 
     def take(self, cursor: Any, piece: Piece) -> None:
         """Write the categories of each customer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,9 @@ class Cohorts:
         self._names, self._currency = names, currency
         self._owners: dict[int, int] = {}
         self._sums: list[Numbers] = []
+
+    def look(self, cursor: Any, given: Mapping[str, Any]) -> None:
+        """What stands is compared where it is written."""
 
     def take(self, cursor: Any, piece: Piece) -> None:
         """Write the months of each customer who is not archived and has orders."""

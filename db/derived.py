@@ -41,14 +41,13 @@ from db import (
     segment_queue,
     settings,
 )
-from db.array_bytes import cursor_of
 from db.campaign_rebuild import Campaigns
 from db.category_rebuild import Categories
 from db.cohort_rebuild import Cohorts
 from db.connection import bump
 from db.derived_statements import REFRESH, STAGES, WRONG_CUSTOMERS, WRONG_DAYS, WRONG_STAGES, statement
 from db.metrics_rebuild import Metrics
-from db.rebuild_pieces import Names, Part, pieces
+from db.rebuild_pieces import Names, Part, take_all
 
 ADVISORY_LOCK = 7_203_452
 _s = schema.stage_sums.c
@@ -109,15 +108,7 @@ def rebuild(conn: Connection, *, told: Callable[[str], None] = lambda _step: Non
         "baskets": baskets.rebuilding(conn),
     }
     told("begin")
-    with cursor_of(conn) as cursor:
-        for piece in pieces(conn, names):
-            told("read")
-            for step, part in parts.items():
-                part.take(cursor, piece)
-                told(step)
-        for step, part in parts.items():
-            part.end(cursor)
-            told(step)
+    take_all(conn, names, parts, told)
     steps: dict[str, Callable[[], object]] = {
         "campaigns": lambda: campaign_results.add_up(conn),
         "stages": lambda: _restage(conn, _days(conn)),

@@ -5,6 +5,7 @@ Told here as the statements of db/derived_statements.py tell it, and written onl
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from db.array_bytes import Bigints, Days
 from db.held_columns import Numbers
-from db.rebuild_pieces import BEFORE, DAY_BITS, Names, Orders, Piece, firsts, summed
+from db.rebuild_pieces import BEFORE, DAY_BITS, Names, Orders, Piece, compared, firsts, numbers, summed
 
 MOST_KEYS = 2_000_000
 """Sums of days that are kept before equal ones are added up, so that memory stays bounded."""
@@ -21,11 +22,11 @@ _CURRENCY_BITS = 16
 _OF_DATES = np.datetime64("2000-01-01", "D")
 
 _METRICS = """
-INSERT INTO customer_metrics AS m (customer_id, first_order_on, last_order_on, orders, revenue, other_currency_orders,
+INSERT INTO customer_metrics (customer_id, first_order_on, last_order_on, orders, revenue, other_currency_orders,
     orders_digest, rolled_owner_id, rolled_region, rolled_archived, usual_days, refreshed_at)
 SELECT n.id, n.first, n.last, n.orders, n.revenue, n.other, n.digest, n.owner_id, n.region, n.archived, n.usual, %(now)s
 FROM (
-    SELECT u.id, CASE WHEN u.orders > 0 THEN u.first END AS first, CASE WHEN u.orders > 0 THEN u.last END AS last,
+    SELECT u.id, nullif(u.first, '-infinity') AS first, nullif(u.last, '-infinity') AS last,
         u.orders::integer AS orders, u.cents * 0.01 AS revenue, u.other::integer AS other, u.digest, u.owner_id,
         r.name AS region, u.archived <> 0 AS archived, nullif(u.usual, 0)::integer AS usual
     FROM unnest(%(ids)s::bigint[], %(first)s::date[], %(last)s::date[], %(orders)s::bigint[], %(cents)s::bigint[],
@@ -33,12 +34,6 @@ FROM (
         %(usual)s::bigint[]) AS u (id, first, last, orders, cents, other, digest, owner_id, region, archived, usual)
     JOIN unnest(%(names)s::text[]) WITH ORDINALITY AS r (name, place) ON r.place = u.region + 1
 ) AS n
-LEFT JOIN customer_metrics AS s
-    ON s.customer_id = n.id AND s.customer_id >= %(start)s AND s.customer_id < %(stop)s
-WHERE s.customer_id IS NULL
-    OR (n.first, n.last, n.orders, n.revenue, n.other, n.digest, n.owner_id, n.region, n.archived, n.usual)
-    IS DISTINCT FROM (s.first_order_on, s.last_order_on, s.orders, s.revenue, s.other_currency_orders,
-        s.orders_digest, s.rolled_owner_id, s.rolled_region, s.rolled_archived, s.usual_days)
 ON CONFLICT (customer_id) DO UPDATE SET
     first_order_on = excluded.first_order_on,
     last_order_on = excluded.last_order_on,
@@ -53,9 +48,21 @@ ON CONFLICT (customer_id) DO UPDATE SET
     refreshed_at = excluded.refreshed_at
 """
 
+_STANDING = """
+SELECT piece, array_agg(rolled_region), string_agg(int8send(customer_id), ''),
+    string_agg(date_send(coalesce(first_order_on, '-infinity')), ''),
+    string_agg(date_send(coalesce(last_order_on, '-infinity')), ''), string_agg(int4send(orders), ''),
+    string_agg(int8send((revenue * 100)::bigint), ''), string_agg(int4send(other_currency_orders), ''),
+    string_agg(int8send(orders_digest), ''), string_agg(int8send(rolled_owner_id), ''),
+    string_agg(int4send(rolled_archived::integer), ''), string_agg(int4send(coalesce(usual_days, 0)), '')
+FROM customer_metrics JOIN unnest(%(pieces)s::bigint[]) AS piece ON piece = customer_id >> %(bits)s
+WHERE customer_id >= %(start)s AND customer_id < %(stop)s GROUP BY 1
+"""
+_KINDS = (">i8", ">i4", ">i4", ">i4", ">i8", ">i4", ">i8", ">i8", ">i4", ">i4")
+
 # An array's slice of each customer: from the end of the one before to the own.
 _ORDER_DAYS = """
-INSERT INTO order_days AS m (customer_id, days, usual_days)
+INSERT INTO order_days (customer_id, days, usual_days)
 SELECT n.id, n.days, n.usual
 FROM (
     SELECT u.id, (%(days)s::date[])[u.start:u.stop] AS days, nullif(u.usual, 0)::integer AS usual
@@ -68,32 +75,15 @@ ON CONFLICT (customer_id) DO UPDATE SET days = excluded.days, usual_days = exclu
 """
 
 _DAILY = """
-WITH sums AS MATERIALIZED (
-    SELECT u.day, u.owner_id, r.name AS region, c.name AS currency, u.orders::integer AS orders,
-        u.cents * 0.01 AS revenue, u.new::integer AS new_customers, u.of_day::integer AS first_of_day,
-        u.of_week::integer AS first_of_week, u.of_month::integer AS first_of_month
-    FROM unnest(%(days)s::date[], %(owners)s::bigint[], %(regions)s::bigint[], %(currencies)s::bigint[],
-        %(orders)s::bigint[], %(cents)s::bigint[], %(new)s::bigint[], %(of_day)s::bigint[], %(of_week)s::bigint[],
-        %(of_month)s::bigint[])
-        AS u (day, owner_id, region, currency, orders, cents, new, of_day, of_week, of_month)
-    JOIN unnest(%(region_names)s::text[]) WITH ORDINALITY AS r (name, place) ON r.place = u.region + 1
-    JOIN unnest(%(currency_names)s::text[]) WITH ORDINALITY AS c (name, place) ON c.place = u.currency + 1
-),
-emptied AS (
-    DELETE FROM daily_sales AS d WHERE NOT EXISTS (
-        SELECT FROM sums AS s
-        WHERE (s.day, s.owner_id, s.region, s.currency) = (d.day, d.owner_id, d.region, d.currency)
-    )
-)
-INSERT INTO daily_sales AS d (day, owner_id, region, currency, orders, revenue, new_customers, first_of_day,
-    first_of_week, first_of_month)
-SELECT n.day, n.owner_id, n.region, n.currency, n.orders, n.revenue, n.new_customers, n.first_of_day, n.first_of_week,
-    n.first_of_month
-FROM sums AS n
-LEFT JOIN daily_sales AS s ON (s.day, s.owner_id, s.region, s.currency) = (n.day, n.owner_id, n.region, n.currency)
-WHERE s.day IS NULL
-    OR (n.orders, n.revenue, n.new_customers, n.first_of_day, n.first_of_week, n.first_of_month)
-    <> (s.orders, s.revenue, s.new_customers, s.first_of_day, s.first_of_week, s.first_of_month)
+INSERT INTO daily_sales (day, owner_id, region, currency, orders, revenue, new_customers, first_of_day, first_of_week,
+    first_of_month)
+SELECT u.day, u.owner_id, r.name, c.name, u.orders, u.cents * 0.01, u.new, u.of_day, u.of_week, u.of_month
+FROM unnest(%(days)s::date[], %(owners)s::bigint[], %(regions)s::bigint[], %(currencies)s::bigint[],
+    %(orders)s::bigint[], %(cents)s::bigint[], %(new)s::bigint[], %(of_day)s::bigint[], %(of_week)s::bigint[],
+    %(of_month)s::bigint[])
+    AS u (day, owner_id, region, currency, orders, cents, new, of_day, of_week, of_month)
+JOIN unnest(%(region_names)s::text[]) WITH ORDINALITY AS r (name, place) ON r.place = u.region + 1
+JOIN unnest(%(currency_names)s::text[]) WITH ORDINALITY AS c (name, place) ON c.place = u.currency + 1
 ON CONFLICT (day, owner_id, region, currency) DO UPDATE SET
     orders = excluded.orders,
     revenue = excluded.revenue,
@@ -103,8 +93,33 @@ ON CONFLICT (day, owner_id, region, currency) DO UPDATE SET
     first_of_month = excluded.first_of_month
 """
 
+_DAILY_GONE = """
+DELETE FROM daily_sales AS d
+USING unnest(%(days)s::date[], %(owners)s::bigint[], %(regions)s::bigint[], %(currencies)s::bigint[])
+    AS u (day, owner_id, region, currency)
+JOIN unnest(%(region_names)s::text[]) WITH ORDINALITY AS r (name, place) ON r.place = u.region + 1
+JOIN unnest(%(currency_names)s::text[]) WITH ORDINALITY AS c (name, place) ON c.place = u.currency + 1
+WHERE (d.day, d.owner_id, d.region, d.currency) = (u.day, u.owner_id, r.name, c.name)
+"""
+_DAILY_STANDING = """
+SELECT owner_id, region, currency, string_agg(date_send(day), ''), string_agg(int8send(orders), ''),
+    string_agg(int8send((revenue * 100)::bigint), ''), string_agg(int8send(new_customers), ''),
+    string_agg(int8send(first_of_day), ''), string_agg(int8send(first_of_week), ''),
+    string_agg(int8send(first_of_month), '')
+FROM daily_sales GROUP BY 1, 2, 3
+"""
+
 _GONE = "DELETE FROM customer_metrics AS m WHERE NOT EXISTS (SELECT FROM customers AS c WHERE c.id = m.customer_id)"
 _DAYS_GONE = "DELETE FROM order_days AS d WHERE NOT EXISTS (SELECT FROM customers AS c WHERE c.id = d.customer_id)"
+
+
+_GIVEN: tuple[tuple[str, type[Bigints]], ...] = (
+    ("first", Days),
+    ("last", Days),
+    *((name, Bigints) for name in ("orders", "cents", "other", "digest", "owners", "archived", "usual")),
+)
+_NO_DAY = np.iinfo(np.int32).min
+"""The day before all others, as PostgreSQL sends it."""
 
 
 class Metrics:
@@ -116,6 +131,12 @@ class Metrics:
         self._names, self._currency, self._now = names, currency, now
         self._keys: dict[tuple[int, int, int], int] = {}
         self._sums: list[Numbers] = []
+        self._standing: dict[int, Any] = {}
+
+    def look(self, cursor: Any, given: Mapping[str, Any]) -> None:
+        """Read the metrics that stand."""
+        rows = cursor.execute(_STANDING, given, binary=True)
+        self._standing = {row[0] << given["bits"]: row[1:] for row in rows}
 
     def take(self, cursor: Any, piece: Piece) -> None:
         """Write what is of one customer each."""
@@ -126,31 +147,32 @@ class Metrics:
         some = n > 0
         own = orders.currency == self._names.currencies.get(self._currency, -1)
         first = starts[some]
-        cents, other, digest, first_day, last_day = np.zeros((5, len(n)), np.int64)
+        cents, other, digest = np.zeros((3, len(n)), np.int64)
+        first_day, last_day = np.full((2, len(n)), _NO_DAY)
         cents[some] = summed(np.where(own, orders.cents, 0), first)
         other[some] = summed((~own).astype(np.int64), first)
         digest[some] = np.bitwise_xor.reduceat(orders.digest, first) if len(first) else 0
         first_day[some], last_day[some] = orders.day[first], orders.day[ends[some] - 1]
         usual = usual_days(orders, len(n))
-        common = {"ids": Bigints(piece.ids), "usual": Bigints(usual), "start": piece.start, "stop": piece.stop}
-        given = {
-            "first": Days(first_day),
-            "last": Days(last_day),
-            "orders": Bigints(n),
-            "cents": Bigints(cents),
-            "other": Bigints(other),
-            "digest": Bigints(digest),
-            "owners": Bigints(piece.owners),
-            "regions": Bigints(piece.regions),
-            "archived": Bigints(piece.archived),
-            "names": list(self._names.regions),
-            "now": self._now,
-        }
-        cursor.execute(_METRICS, common | given)
+        values = (first_day, last_day, n, cents, other, digest, piece.owners, piece.archived, usual)
+        self._write(cursor, piece, values)
         slices = {"starts": Bigints(starts + 1), "stops": Bigints(ends), "days": Days(orders.day)}
-        cursor.execute(_ORDER_DAYS, common | slices)
+        of = {"ids": Bigints(piece.ids), "usual": Bigints(usual), "start": piece.start, "stop": piece.stop}
+        cursor.execute(_ORDER_DAYS, of | slices)
         self.customers += len(n)
         self._count(piece, orders)
+
+    def _write(self, cursor: Any, piece: Piece, values: Sequence[Numbers]) -> None:
+        """Write the rows that differ from those that stand."""
+        known = self._names.regions
+        regions, *packed = self._standing.pop(piece.start, ([], *([b""] * len(_KINDS))))
+        ids, *stored = (numbers(each, kind) for each, kind in zip(packed, _KINDS, strict=True))
+        codes = np.array([known.setdefault(region, len(known)) for region in regions], np.int64)
+        differing, _gone = compared(piece.ids, (piece.regions, *values), ids, (codes, *stored))
+        if differing.any():
+            of = {name: kind(each[differing]) for (name, kind), each in zip(_GIVEN, values, strict=True)}
+            own = {"ids": Bigints(piece.ids[differing]), "regions": Bigints(piece.regions[differing])}
+            cursor.execute(_METRICS, of | own | {"names": list(known), "now": self._now})
 
     def _count(self, piece: Piece, orders: Orders) -> None:
         """Keep what the piece adds to the sums of days."""
@@ -184,21 +206,41 @@ class Metrics:
 
     def end(self, cursor: Any) -> None:
         """Write the sums, and forget customers who are gone."""
-        found = _added(self._sums) if self._sums else np.zeros((7, 0), np.int64)
-        keys = np.array(list(self._keys), np.int64).reshape(-1, 3)[found[0] >> DAY_BITS]
+        key, *values = _added(self._sums) if self._sums else np.zeros((7, 0), np.int64)
+        standing, stored = self._standing_days(cursor)
+        differing, vain = compared(key, values, standing, stored)
         named = ("orders", "cents", "new", "of_day", "of_week", "of_month")
-        given: dict[str, Any] = {name: Bigints(each) for name, each in zip(named, found[1:], strict=True)} | {
-            "days": Days((found[0] & _DAY) - BEFORE),
-            "owners": Bigints(keys[:, 0]),
-            "regions": Bigints(keys[:, 1]),
-            "currencies": Bigints(keys[:, 2]),
+        if differing.any():
+            sums = {name: Bigints(each[differing]) for name, each in zip(named, values, strict=True)}
+            cursor.execute(_DAILY, self._keys_of(key[differing]) | sums)
+        if len(vain):
+            cursor.execute(_DAILY_GONE, self._keys_of(vain))
+        cursor.execute(_GONE)
+        cursor.execute(_DAYS_GONE)
+        self.days = len(key)
+
+    def _standing_days(self, cursor: Any) -> tuple[Numbers, list[Numbers]]:
+        """The keys that stand, and their sums."""
+        found = [np.zeros((7, 0), np.int64)]
+        regions, currencies = self._names.regions, self._names.currencies
+        for owner, region, currency, *packed in cursor.execute(_DAILY_STANDING, binary=True):
+            places = (regions.setdefault(region, len(regions)), currencies.setdefault(currency, len(currencies)))
+            code = self._keys.setdefault((owner, *places), len(self._keys))
+            days, *sums = (numbers(each, ">i8" if i else ">i4") for i, each in enumerate(packed))
+            found.append(np.stack([code << DAY_BITS | days + BEFORE, *sums]))
+        standing, *stored = np.concatenate(found, axis=1)
+        return standing, stored
+
+    def _keys_of(self, key: Numbers) -> dict[str, Any]:
+        owners, regions, currencies = np.array(list(self._keys), np.int64).reshape(-1, 3)[key >> DAY_BITS].T
+        return {
+            "days": Days((key & _DAY) - BEFORE),
+            "owners": Bigints(owners),
+            "regions": Bigints(regions),
+            "currencies": Bigints(currencies),
             "region_names": list(self._names.regions),
             "currency_names": list(self._names.currencies),
         }
-        cursor.execute(_DAILY, given)
-        cursor.execute(_GONE)
-        cursor.execute(_DAYS_GONE)
-        self.days = found.shape[1]
 
 
 def usual_days(orders: Orders, customers: int) -> Numbers:

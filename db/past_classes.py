@@ -73,10 +73,19 @@ def rebuild(conn: Connection, today: date) -> None:
     fixed = rules.scores.bounds()
     bounds = [_taken(figures, k) | _fixed(fixed, day) for k, day in enumerate(days[:-1])]
     bounds.append(_present(conn, today))
-    conn.execute(delete(schema.customer_classes))
     conn.execute(delete(schema.class_days))
     _keep_days(conn, days, bounds, rules)
-    _write(conn, figures.ids, _told(figures, bounds))
+    told = _told(figures, bounds)
+    standing, before = _standing_bytes(conn, len(days))
+    at = np.minimum(np.searchsorted(standing, figures.ids), max(len(standing) - 1, 0))
+    same = np.zeros(len(figures.ids), np.bool_)
+    if len(standing):
+        same = (standing[at] == figures.ids) & (before[:, at] == told).all(axis=(0, 2))
+    gone = np.setdiff1d(standing, figures.ids, assume_unique=True)
+    if len(gone):
+        c = schema.customer_classes.c.customer_id
+        conn.execute(delete(schema.customer_classes).where(c == func.any(literal(gone.tolist(), _IDS))))
+    _write(conn, figures.ids[~same], told[:, ~same])
 
 
 def outdated(conn: Connection) -> bool:
@@ -372,6 +381,20 @@ def _write(conn: Connection, ids: Numbers, told: Numbers) -> None:
         packed = {name: told[kind, piece].tobytes() for kind, name in enumerate(KINDS)}
         given = packed | {"ids": ids[piece].tolist(), "width": told.shape[2]}
         conn.exec_driver_sql(_WRITE, given)
+
+
+def _standing_bytes(conn: Connection, width: int) -> tuple[Numbers, Numbers]:
+    """Ids in order, and all bytes of each kind; none where they are of another number of days."""
+    packed = sql.SQL(", ").join(sql.SQL("string_agg({}, '')").format(sql.Identifier(name)) for name in KINDS)
+    wide = sql.SQL(" + ").join(sql.SQL("length({})").format(sql.Identifier(name)) for name in KINDS)
+    query = sql.SQL(
+        "SELECT string_agg(int8send(customer_id), ''), {} FROM customer_classes WHERE {} = {} GROUP BY customer_id / {}"
+    ).format(packed, wide, sql.Literal(width * len(KINDS)), sql.Literal(PACKED))
+    parts = conn.exec_driver_sql(query.as_string()).all()
+    ids = np.frombuffer(b"".join(row[0] for row in parts), ">i8")
+    held = [np.frombuffer(b"".join(row[1 + i] for row in parts), "u1").reshape(-1, width) for i in range(len(KINDS))]
+    order = np.argsort(ids, kind="stable")
+    return ids[order].astype(np.int64), np.stack(held)[:, order]
 
 
 def _last_bytes(conn: Connection, place: int) -> tuple[Numbers, Numbers]:

@@ -8,9 +8,12 @@ away what was made of one customer here, of whichever moment, as long as all of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, LiteralString, Protocol
 
 import numpy as np
 from psycopg import sql
@@ -29,31 +32,39 @@ BEFORE = 1 << (DAY_BITS - 1)
 """Days before 2000 that there is room for: more than there are dates."""
 PASS_BYTES = 512 * 1024 * 1024
 """Of the table of orders, read at once: about five millions of them, so that memory stays bounded."""
+MOST_WAITING = 8
+"""Statements that wait to be run, so that memory stays bounded."""
 _ORDER = (1 << ORDER_BITS) - 1
 _INDEX_BITS = 63 - PIECE_BITS - DAY_BITS
 
+# Numbers of pieces stand in a list of their own: of an expression PostgreSQL expects as many values as there are
+# customers, and would sort the orders.
 _CUSTOMERS = """
-SELECT id >> %(bits)s, string_agg(int8send(id), ''), string_agg(int8send(owner_id), ''),
+SELECT piece, string_agg(int8send(id), ''), string_agg(int8send(owner_id), ''),
     string_agg(int4send((archived_at IS NOT NULL)::integer), ''), array_agg(region)
-FROM customers WHERE id >= %(start)s AND id < %(stop)s GROUP BY 1
+FROM customers JOIN unnest(%(pieces)s::bigint[]) AS piece ON piece = id >> %(bits)s
+WHERE id >= %(start)s AND id < %(stop)s GROUP BY 1
 """
 # The hash is that of db/derived_statements.py.
 _ORDERS = """
-SELECT customer_id >> %(bits)s, currency,
+SELECT piece, currency,
     string_agg(int8send((customer_id & %(within)s) << %(order)s | id), ''), string_agg(date_send(placed_on), ''),
     string_agg(timestamptz_send(placed_at), ''), string_agg(int8send((amount * 100)::bigint), ''),
     string_agg(int8send(hashtextextended(concat_ws(' ', id, placed_on, placed_at, currency, amount), 0)), '')
-FROM orders WHERE customer_id >= %(start)s AND customer_id < %(stop)s GROUP BY 1, 2
+FROM orders JOIN unnest(%(pieces)s::bigint[]) AS piece ON piece = customer_id >> %(bits)s
+WHERE customer_id >= %(start)s AND customer_id < %(stop)s GROUP BY 1, 2
 """
 _LINES = """
-SELECT customer_id >> %(bits)s, string_agg(int8send((customer_id & %(within)s) << %(order)s | order_id), ''),
+SELECT piece, string_agg(int8send((customer_id & %(within)s) << %(order)s | order_id), ''),
     string_agg(int8send(product_id), ''), string_agg(int8send((amount * 100)::bigint), '')
-FROM order_items WHERE customer_id >= %(start)s AND customer_id < %(stop)s GROUP BY 1
+FROM order_items JOIN unnest(%(pieces)s::bigint[]) AS piece ON piece = customer_id >> %(bits)s
+WHERE customer_id >= %(start)s AND customer_id < %(stop)s GROUP BY 1
 """
 _MEMBERS = """
-SELECT customer_id >> %(bits)s, string_agg(int8send(customer_id), ''), string_agg(int8send(campaign_id), ''),
+SELECT piece, string_agg(int8send(customer_id), ''), string_agg(int8send(campaign_id), ''),
     string_agg(int4send(redemptions), '')
-FROM campaign_members WHERE customer_id >= %(start)s AND customer_id < %(stop)s GROUP BY 1
+FROM campaign_members JOIN unnest(%(pieces)s::bigint[]) AS piece ON piece = customer_id >> %(bits)s
+WHERE customer_id >= %(start)s AND customer_id < %(stop)s GROUP BY 1
 """
 _BOUNDS = "SELECT min(id), max(id), pg_relation_size('public.orders') FROM customers"
 
@@ -113,6 +124,9 @@ class Piece:
 class Part(Protocol):
     """What is made of the pieces."""
 
+    def look(self, cursor: Any, given: Mapping[str, Any]) -> None:
+        """Read what stands of the customers from `start` up to `stop`, in pieces by `bits`, before they are taken."""
+
     def take(self, cursor: Any, piece: Piece) -> None:
         """Write what is of these customers."""
 
@@ -128,30 +142,72 @@ class Names:
         self.currencies: dict[str, int] = {}
 
 
-def pieces(conn: Connection, names: Names) -> Iterator[Piece]:
-    """All customers; between two pieces the connection is free for other statements."""
+class Behind:
+    """Runs statements one after the other on a thread of its own, while the next ones are worked out."""
+
+    def __init__(self, cursor: Any) -> None:
+        self.cursor = cursor
+        self._pool = ThreadPoolExecutor(1, "rebuild")
+        self._waiting: deque[Future[Any]] = deque()
+
+    def execute(self, query: LiteralString, given: Mapping[str, Any]) -> None:
+        """Have this run; an error of this one or one before is raised here or by `wait`."""
+        while len(self._waiting) >= MOST_WAITING:
+            self._waiting.popleft().result()
+        self._waiting.append(self._pool.submit(self.cursor.execute, query, given))
+
+    def wait(self) -> None:
+        """Until all have run."""
+        while self._waiting:
+            self._waiting.popleft().result()
+
+    def close(self) -> None:
+        """Until the one that runs has ended; those that have not begun never do."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+def take_all(conn: Connection, names: Names, parts: Mapping[str, Part], told: Callable[[str], None]) -> None:
+    """Have all customers taken by these parts; `told` hears of each step when it has ended."""
+    with cursor_of(conn) as cursor, closing(Behind(cursor)) as behind:
+        for piece in pieces(conn, names, parts.values(), behind):
+            told("read")
+            for step, part in parts.items():
+                part.take(behind, piece)
+                told(step)
+        behind.wait()
+        for step, part in parts.items():
+            part.end(cursor)
+            told(step)
+
+
+def pieces(conn: Connection, names: Names, parts: Iterable[Part], behind: Behind) -> Iterator[Piece]:
+    """All customers, read for these parts when all that runs behind has ended."""
     least, most, size = conn.exec_driver_sql(_BOUNDS).one()
     if least is None:
         return
     first, last = least >> PIECE_BITS, most >> PIECE_BITS
     count = max(1, -(-(last - first + 1) // max(1, -(-size // PASS_BYTES))))
     for start in range(first, last + 1, count):
-        yield from _pass(conn, names, start, min(start + count, last + 1))
+        behind.wait()
+        yield from _pass(conn, names, parts, start, min(start + count, last + 1))
 
 
-def _pass(conn: Connection, names: Names, start: int, stop: int) -> Iterator[Piece]:
-    given = {
+def _pass(conn: Connection, names: Names, parts: Iterable[Part], start: int, stop: int) -> Iterator[Piece]:
+    given: dict[str, Any] = {
         "bits": PIECE_BITS,
         "within": (1 << PIECE_BITS) - 1,
         "order": ORDER_BITS,
         "start": start << PIECE_BITS,
         "stop": stop << PIECE_BITS,
+        "pieces": list(range(start, stop)),
     }
     conn.exec_driver_sql(sql.SQL("SET LOCAL work_mem = {}").format(sql.Literal(WORK_MEMORY)).as_string())
     with cursor_of(conn) as cursor:
         customers, orders, lines, members = (
             cursor.execute(query, given, binary=True).fetchall() for query in (_CUSTOMERS, _ORDERS, _LINES, _MEMBERS)
         )
+        for part in parts:
+            part.look(cursor, given)
     conn.exec_driver_sql("SET LOCAL work_mem TO DEFAULT")
     orders_of: dict[int, list[Any]] = {}
     for row in orders:
@@ -266,6 +322,23 @@ def summed(values: Numbers, first: Numbers) -> Numbers:
     """What the values of each part add up to; a part starts where `first` says, and ends where the next one starts."""
     found: Numbers = np.add.reduceat(values, first) if len(first) else np.zeros(0, np.int64)
     return found
+
+
+def compared(
+    keys: Numbers, values: Sequence[Numbers], standing: Numbers, stored: Sequence[Numbers]
+) -> tuple[Numbers, Numbers]:
+    """Which rows, by keys in order, differ from those that stand, in any order; and the keys that stand in vain."""
+    if not len(standing):
+        return np.ones(len(keys), np.bool_), standing
+    order = np.argsort(standing)
+    standing = standing[order]
+    at = np.minimum(np.searchsorted(standing, keys), len(standing) - 1)
+    same = standing[at] == keys
+    vain = np.ones(len(standing), np.bool_)
+    vain[at[same]] = False
+    for new, old in zip(values, stored, strict=True):
+        same &= old[order[at]] == new
+    return ~same, standing[vain]
 
 
 def numbers(packed: bytes, kind: str = ">i8") -> Numbers:

@@ -29,11 +29,15 @@ _STANDING = """
 SELECT col_description(attrelid, attnum) FROM pg_attribute
 WHERE attrelid = %(of)s::regclass AND attname = 'search_text'
 """
-# A plain query, for which PostgreSQL uses all processors.
+# A plain query, for which PostgreSQL uses all processors. The pattern is for each word once.
 _OTHER_WORDS = r"""
 SELECT f.word AS new, s.word AS old
 FROM (
-    SELECT DISTINCT word FROM public.customers AS c CROSS JOIN LATERAL string_to_table(c.search_text, ' ') AS word
+    SELECT word FROM (
+        SELECT DISTINCT word FROM public.customers AS c CROSS JOIN LATERAL string_to_table(c.search_text, ' ') AS word
+        WHERE word >= 'a' AND word < '{' AND length(word) BETWEEN 4 AND 24
+        OFFSET 0
+    ) AS long
     WHERE word ~ '^[a-z]{4,24}$'
 ) AS f
 FULL JOIN public.search_words AS s ON s.word = f.word

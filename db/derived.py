@@ -43,6 +43,7 @@ from db import (
 )
 from db.campaign_rebuild import Campaigns
 from db.category_rebuild import Categories
+from db.class_rebuild import Classes
 from db.cohort_rebuild import Cohorts
 from db.connection import bump
 from db.derived_statements import REFRESH, STAGES, WRONG_CUSTOMERS, WRONG_DAYS, WRONG_STAGES, statement
@@ -100,12 +101,14 @@ def rebuild(conn: Connection, *, told: Callable[[str], None] = lambda _step: Non
     _run(conn, "DELETE FROM touched_customers")
     currency, names = settings.get(conn).currency, Names()
     made = Metrics(names, currency=currency, now=clock.now())
+    classes = Classes(conn, names, currency=currency, today=_days(conn)["today"])
     parts: dict[str, Part] = {
         "metrics": made,
         "cohorts": Cohorts(names, currency=currency),
         "campaigns": Campaigns(conn, names, currency=currency),
         "categories": Categories(conn),
         "baskets": baskets.rebuilding(conn),
+        "classes": classes,
     }
     told("begin")
     take_all(conn, names, parts, told)
@@ -114,7 +117,7 @@ def rebuild(conn: Connection, *, told: Callable[[str], None] = lambda _step: Non
         "stages": lambda: _restage(conn, _days(conn)),
         "repeats": lambda: repeats.add_up(conn),
         "scores": lambda: scores.refresh(conn),
-        "classes": lambda: past_classes.rebuild(conn, _days(conn)["today"]),
+        "classes": lambda: classes.make(conn),
         "texts": lambda: search_keys.rebuild_texts(conn),
         "words": lambda: search_keys.rebuild_words(conn),
         "parts of words": lambda: search_keys.count_parts(conn),

@@ -153,7 +153,7 @@ class Metrics:
         other[some] = summed((~own).astype(np.int64), first)
         digest[some] = np.bitwise_xor.reduceat(orders.digest, first) if len(first) else 0
         first_day[some], last_day[some] = orders.day[first], orders.day[ends[some] - 1]
-        usual = usual_days(orders, len(n))
+        usual = piece.usual_days
         values = (first_day, last_day, n, cents, other, digest, piece.owners, piece.archived, usual)
         self._write(cursor, piece, values)
         slices = {"starts": Bigints(starts + 1), "stops": Bigints(ends), "days": Days(orders.day)}
@@ -241,25 +241,6 @@ class Metrics:
             "region_names": list(self._names.regions),
             "currency_names": list(self._names.currencies),
         }
-
-
-def usual_days(orders: Orders, customers: int) -> Numbers:
-    """Of each customer the median of the days between distinct days, halves up; 0 where there are not two of them."""
-    if not len(orders.row):
-        return np.zeros(customers, np.int64)
-    gaps = np.diff(orders.day)
-    between = (orders.row[1:] == orders.row[:-1]) & (gaps > 0)
-    keys = orders.row[1:][between] << DAY_BITS | gaps[between]
-    keys.sort()
-    n = np.bincount(keys >> DAY_BITS, minlength=customers)
-    starts = np.cumsum(n) - n
-    known = n >= 2
-    sorted_gaps = keys & _DAY
-    low = sorted_gaps[(starts + (n + 1) // 2 - 1)[known]]
-    high = sorted_gaps[(starts + n // 2)[known]]
-    found = np.zeros(customers, np.int64)
-    found[known] = (low + high + 1) // 2
-    return found
 
 
 def _added(sums: list[Numbers]) -> Numbers:

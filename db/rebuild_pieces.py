@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, LiteralString, Protocol
 
 import numpy as np
 from psycopg import sql
 from sqlalchemy import Connection
 
+from db import settings
 from db.array_bytes import cursor_of
 from db.held_columns import Numbers
 
@@ -41,7 +43,8 @@ _INDEX_BITS = 63 - PIECE_BITS - DAY_BITS
 # customers, and would sort the orders.
 _CUSTOMERS = """
 SELECT piece, string_agg(int8send(id), ''), string_agg(int8send(owner_id), ''),
-    string_agg(int4send((archived_at IS NOT NULL)::integer), ''), array_agg(region)
+    string_agg(int4send((archived_at IS NOT NULL)::integer), ''),
+    string_agg(date_send(timezone(%(zone)s, created_at)::date), ''), array_agg(region)
 FROM customers JOIN unnest(%(pieces)s::bigint[]) AS piece ON piece = id >> %(bits)s
 WHERE id >= %(start)s AND id < %(stop)s GROUP BY 1
 """
@@ -104,7 +107,10 @@ class Members:
 
 @dataclass(frozen=True)
 class Piece:
-    """Customers by id, from `start` up to `stop`; regions and currencies are places in Names."""
+    """Customers by id, from `start` up to `stop`; regions and currencies are places in Names.
+
+    `created` is the company day, from 2000 on.
+    """
 
     start: int
     stop: int
@@ -112,9 +118,15 @@ class Piece:
     owners: Numbers
     regions: Numbers
     archived: Numbers
+    created: Numbers
     orders: Orders
     lines: Lines
     members: Members
+
+    @cached_property
+    def usual_days(self) -> Numbers:
+        """The usual interval of each customer; 0 where there is none."""
+        return _usual_days(self.orders, len(self.ids))
 
     def ends(self, rows: Numbers) -> Numbers:
         """Where in an array by customer each customer's part ends; it starts where the one before ends."""
@@ -154,7 +166,8 @@ class Behind:
         """Have this run; an error of this one or one before is raised here or by `wait`."""
         while len(self._waiting) >= MOST_WAITING:
             self._waiting.popleft().result()
-        self._waiting.append(self._pool.submit(self.cursor.execute, query, given))
+        # Each is planned for the numbers that come with it: for ten of them, as a prepared one assumes, it would be slow.
+        self._waiting.append(self._pool.submit(self.cursor.execute, query, given, prepare=False))
 
     def wait(self) -> None:
         """Until all have run."""
@@ -200,6 +213,7 @@ def _pass(conn: Connection, names: Names, parts: Iterable[Part], start: int, sto
         "start": start << PIECE_BITS,
         "stop": stop << PIECE_BITS,
         "pieces": list(range(start, stop)),
+        "zone": settings.get(conn).time_zone,
     }
     conn.exec_driver_sql(sql.SQL("SET LOCAL work_mem = {}").format(sql.Literal(WORK_MEMORY)).as_string())
     with cursor_of(conn) as cursor:
@@ -227,9 +241,10 @@ def _pass(conn: Connection, names: Names, parts: Iterable[Part], start: int, sto
 
 
 def _piece(names: Names, number: int, packed: Any, orders: list[Any], lines: Any, members: Any) -> Piece:
-    ids, owners, archived = (numbers(packed[i], kind) for i, kind in enumerate((">i8", ">i8", ">i4")))
+    kinds = (">i8", ">i8", ">i4", ">i4")
+    ids, owners, archived, created = (numbers(packed[i], kind) for i, kind in enumerate(kinds))
     known = names.regions
-    regions = np.array([known.setdefault(region, len(known)) for region in packed[3]], np.int64)
+    regions = np.array([known.setdefault(region, len(known)) for region in packed[4]], np.int64)
     order = np.argsort(ids)
     ids = ids[order]
     place = np.full(1 << PIECE_BITS, -1, np.int64)
@@ -242,6 +257,7 @@ def _piece(names: Names, number: int, packed: Any, orders: list[Any], lines: Any
         owners[order],
         regions[order],
         archived[order] != 0,
+        created[order],
         made,
         _lines(keys, *(numbers(each) for each in lines)),
         _members(place, *(numbers(each, kind) for each, kind in zip(members, (">i8", ">i8", ">i4"), strict=True))),
@@ -277,6 +293,25 @@ def _orders(names: Names, place: Numbers, groups: list[Any]) -> tuple[Numbers, O
         own = order[those]
         order[those] = own[np.lexsort((key[own] & _ORDER, at[own], run[those]))]
     return key[order], Orders(row[order], days, day[order], currency[order], cents[order], digest[order])
+
+
+def _usual_days(orders: Orders, customers: int) -> Numbers:
+    """Of each customer the median of the days between distinct days, halves up; 0 where there are not two of them."""
+    if not len(orders.row):
+        return np.zeros(customers, np.int64)
+    gaps = np.diff(orders.day)
+    between = (orders.row[1:] == orders.row[:-1]) & (gaps > 0)
+    keys = orders.row[1:][between] << DAY_BITS | gaps[between]
+    keys.sort()
+    n = np.bincount(keys >> DAY_BITS, minlength=customers)
+    starts = np.cumsum(n) - n
+    known = n >= 2
+    sorted_gaps = keys & ((1 << DAY_BITS) - 1)
+    low = sorted_gaps[(starts + (n + 1) // 2 - 1)[known]]
+    high = sorted_gaps[(starts + n // 2)[known]]
+    found = np.zeros(customers, np.int64)
+    found[known] = (low + high + 1) // 2
+    return found
 
 
 def _lines(keys: Numbers, of: Numbers, product: Numbers, cents: Numbers) -> Lines:

@@ -143,6 +143,8 @@ ALSO = {
     "db/basket_rebuild.py": {"numpy"},  # all lines of all orders
     "db/campaign_rebuild.py": {"numpy"},  # the same
     "db/category_rebuild.py": {"numpy"},
+    "db/class_rebuild.py": {"numpy"},
+    "db/class_rows.py": {"numpy"},
     "db/cohort_rebuild.py": {"numpy"},
     "db/metrics_rebuild.py": {"numpy"},
     "db/rebuild_pieces.py": {"numpy"},

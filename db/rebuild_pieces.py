@@ -166,7 +166,7 @@ class Behind:
         """Have this run; an error of this one or one before is raised here or by `wait`."""
         while len(self._waiting) >= MOST_WAITING:
             self._waiting.popleft().result()
-        # Each is planned for the numbers that come with it: for ten of them, as a prepared one assumes, it would be slow.
+        # Each is planned for the numbers that come with it: a prepared one would be for ten of them.
         self._waiting.append(self._pool.submit(self.cursor.execute, query, given, prepare=False))
 
     def wait(self) -> None:

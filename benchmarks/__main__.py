@@ -19,7 +19,7 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
-from benchmarks import browser, cases, crowd, orders, searches, segments
+from benchmarks import browser, cases, crowd, orders, rebuild, searches, segments
 from benchmarks.plans import LARGE, Scan, Statement, recorded
 from benchmarks.plans import scans as plans_of
 from components import data, visit
@@ -54,12 +54,17 @@ def main() -> int:
     parser.add_argument("--rules", type=int, default=segments.RULES, help=f"of --segments ({segments.RULES})")
     parser.add_argument("--exact", type=int, default=0, help="of these, how many a second opinion counts, too (none)")
     parser.add_argument("--orders", action="store_true", help="orders that come in, and when they are known; writes")
+    parser.add_argument("--rebuild", action="store_true", help="all that is derived made anew, step by step; writes")
+    parser.add_argument("--from-nothing", action="store_true", help="of --rebuild: empty what is derived before")
     parser.add_argument("--crowd", action="store_true", help="searches in a browser, alone and among 20 who act")
     parser.add_argument("--queries", type=int, default=crowd.QUERIES, help=f"of --crowd, each time ({crowd.QUERIES})")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     asked = parser.parse_args()
     os.environ["KEHU_NO_CACHE"] = "1"
     logging.disable(logging.WARNING)  # Streamlit misses a browser in every run
+    if asked.rebuild:
+        rebuild.show(rebuild.measure(from_nothing=asked.from_nothing))
+        return 0
     users = _users(asked.user)
     if asked.crowd:
         return _crowd(users, asked.queries, as_json=asked.json)

@@ -34,7 +34,9 @@ class _BigintsDumper(Dumper):
     of, kind, size = types["int8"].oid, ">i8", 8
 
     def dump(self, obj: Any) -> bytes:
-        """What is sent for one array that is not empty."""
+        """What is sent for one array; an empty one has no dimension."""
+        if not len(obj.values):
+            return np.array([0, 0, self.of], ">i4").tobytes()
         told = np.empty(len(obj.values), [("size", ">i4"), ("value", self.kind)])
         told["size"], told["value"] = self.size, obj.values
         return np.array([1, 0, self.of, len(told), 1], ">i4").tobytes() + told.tobytes()

@@ -6,70 +6,58 @@ some thousand customers at a time: grouping ten million orders by SQL takes over
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from psycopg import sql
 from sqlalchemy import Connection
 
-from db.array_bytes import Bigints, Days, cursor_of
+from db.array_bytes import Bigints, Days
 from db.held_columns import Numbers
+from db.rebuild_pieces import Piece, firsts
 
-WORK_MEMORY = "256MB"
-PIECE_BITS, ORDER_BITS, CODE_BITS = 12, 45, 6
-"""A line is a number: the last bits of the customer's, the order's, and the category's code. Customers that differ in
-those of theirs only come in one row. An order's number has room for more orders than there will be: 35 million
-millions."""
+CODE_BITS = 6
+"""Of a category's code."""
 NO_CODE = (1 << CODE_BITS) - 1
 """Of a category that is not told apart; and in a sum's key, in the place of both categories, of all orders."""
 MONTH_BITS = 17
 MOST_KEYS = 4_000_000
 """Counts of pairs that are kept before equal ones are added up, so that memory stays bounded."""
 
-_WITHIN = (1 << PIECE_BITS) - 1
 _MONTH_AT = 2 * CODE_BITS
 _OWNER_AT = _MONTH_AT + MONTH_BITS
-_RANK_BITS = 63 - PIECE_BITS - MONTH_BITS
+_RANK_BITS = 32
 _OF_DATES, _FIRST_MONTH = np.datetime64("2000-01-01", "D"), np.datetime64("0001-01", "M")
-
-_READ = """
-SELECT ids, owners, order_keys, days, line_keys
-FROM (
-    SELECT c.id >> %(piece)s AS piece, string_agg(int8send(c.id), '') AS ids,
-        string_agg(int8send(c.owner_id), '') AS owners
-    FROM customers AS c
-    WHERE c.archived_at IS NULL
-    GROUP BY 1
-) AS c
-JOIN (
-    SELECT o.customer_id >> %(piece)s AS piece,
-        string_agg(int8send((o.customer_id & %(within)s) << %(order)s | o.id), '') AS order_keys,
-        string_agg(date_send(o.placed_on), '') AS days
-    FROM orders AS o
-    GROUP BY 1
-) AS o USING (piece)
-JOIN (
-    SELECT i.customer_id >> %(piece)s AS piece,
-        string_agg(
-            int8send(((i.customer_id & %(within)s) << %(order)s | i.order_id) << %(code)s | p.code), ''
-        ) AS line_keys
-    FROM order_items AS i
-    JOIN (
-        SELECT p.id, coalesce(k.code, %(no_code)s)::bigint AS code
-        FROM products AS p
-        LEFT JOIN basket_categories AS k ON k.category = p.category
-        WHERE p.category <> ''
-    ) AS p ON p.id = i.product_id
-    GROUP BY 1
-) AS i USING (piece)
-"""
 
 # An array's slice of each customer: from the end of the one before to the own.
 _WRITE = """
 INSERT INTO customer_baskets (customer_id, rolled_owner_id, months, baskets)
-SELECT u.id, u.owner_id, (%(months)s::date[])[u.start:u.stop], (%(baskets)s::bigint[])[u.start:u.stop]
-FROM unnest(%(ids)s::bigint[], %(owners)s::bigint[], %(starts)s::bigint[], %(stops)s::bigint[])
-    AS u (id, owner_id, start, stop)
+SELECT n.id, n.owner_id, n.months, n.baskets
+FROM (
+    SELECT u.id, u.owner_id, (%(months)s::date[])[u.start:u.stop] AS months,
+        (%(baskets)s::bigint[])[u.start:u.stop] AS baskets
+    FROM unnest(%(ids)s::bigint[], %(owners)s::bigint[], %(starts)s::bigint[], %(stops)s::bigint[])
+        AS u (id, owner_id, start, stop)
+) AS n
+LEFT JOIN customer_baskets AS s ON s.customer_id = n.id AND s.customer_id >= %(start)s AND s.customer_id < %(stop)s
+WHERE s.customer_id IS NULL OR (n.owner_id, n.months, n.baskets) <> (s.rolled_owner_id, s.months, s.baskets)
+ON CONFLICT (customer_id) DO UPDATE SET
+    rolled_owner_id = excluded.rolled_owner_id,
+    months = excluded.months,
+    baskets = excluded.baskets
+"""
+_EMPTIED = """
+DELETE FROM customer_baskets AS m
+WHERE m.customer_id >= %(start)s AND m.customer_id < %(stop)s
+    AND NOT EXISTS (SELECT FROM unnest(%(ids)s::bigint[]) AS u (id) WHERE u.id = m.customer_id)
+"""
+_GONE = "DELETE FROM customer_baskets AS m WHERE NOT EXISTS (SELECT FROM customers AS c WHERE c.id = m.customer_id)"
+_PRODUCTS = """
+SELECT p.id, coalesce(k.code, %(no_code)s)::bigint
+FROM products AS p
+LEFT JOIN basket_categories AS k ON k.category = p.category
+WHERE p.category <> ''
+ORDER BY p.id
 """
 
 _WRITE_SUMS = """
@@ -81,70 +69,70 @@ FROM unnest(
 """
 
 
-def make(conn: Connection, *, everybody: int, all_orders: int) -> None:
-    """Fill customer_baskets and basket_sums, both of which must be empty, by the categories that there are."""
-    conn.exec_driver_sql(sql.SQL("SET LOCAL work_mem = {}").format(sql.Literal(WORK_MEMORY)).as_string())
-    given = {"piece": PIECE_BITS, "within": _WITHIN, "order": ORDER_BITS, "code": CODE_BITS, "no_code": NO_CODE}
-    rows = [*conn.exec_driver_sql(_READ, given)]
-    conn.exec_driver_sql("SET LOCAL work_mem TO DEFAULT")
-    counts: list[tuple[Numbers, Numbers]] = []
-    waiting = 0
-    with cursor_of(conn) as cursor:
-        while rows:
-            counts.append(_piece(cursor, *rows.pop()))
-            waiting += len(counts[-1][0])
-            if waiting > MOST_KEYS:
-                counts = [_added(counts)]
-                waiting = 0
-        if counts:
-            _write_sums(cursor, *_added(counts), everybody=everybody, all_orders=all_orders)
+class Baskets:
+    """Takes the pieces by the categories that there are, and at the end writes the sums."""
+
+    def __init__(self, conn: Connection, *, everybody: int, all_orders: int) -> None:
+        rows = conn.exec_driver_sql(_PRODUCTS, {"no_code": NO_CODE})
+        self._products, self._codes = np.array([tuple(row) for row in rows], np.int64).reshape(-1, 2).T
+        self._everybody, self._all_orders = everybody, all_orders
+        self._counts: list[tuple[Numbers, Numbers]] = []
+
+    def look(self, cursor: Any, given: Mapping[str, Any]) -> None:
+        """What stands is compared where it is written."""
+
+    def take(self, cursor: Any, piece: Piece) -> None:
+        """Write the baskets of each customer who is not archived."""
+        codes, of = self._lines(piece)
+        first = firsts(of)
+        order = of[first]
+        bits = np.where(codes == NO_CODE, 0, np.int64(1) << np.minimum(codes, NO_CODE - 1))
+        baskets = np.bitwise_or.reduceat(bits, first) if len(first) else bits
+        months = ((_OF_DATES + piece.orders.day[order]).astype("M8[M]") - _FIRST_MONTH).astype(np.int64)
+        who = piece.orders.row[order]
+        _write(cursor, piece, who, months, baskets)
+
+        base = piece.owners[who] << _OWNER_AT | months << _MONTH_AT
+        self._counts.append(_counted(base, codes, np.repeat(base, np.diff(np.append(first, len(of)))), of))
+        if sum(len(each[0]) for each in self._counts) > MOST_KEYS:
+            self._counts = [_added(self._counts)]
+
+    def _lines(self, piece: Piece) -> tuple[Numbers, Numbers]:
+        """Of each order the codes of its categories, each once and in order, and the order's place."""
+        lines, orders = piece.lines, piece.orders
+        if not len(self._products):
+            return lines.order[:0], lines.order[:0]
+        at = np.minimum(np.searchsorted(self._products, lines.product), len(self._products) - 1)
+        counts = (self._products[at] == lines.product) & ~piece.archived[orders.row[lines.order]]
+        keys = lines.order[counts] << CODE_BITS | self._codes[at[counts]]
+        keys.sort()
+        keys = keys[firsts(keys)]
+        return keys & NO_CODE, keys >> CODE_BITS
+
+    def end(self, cursor: Any) -> None:
+        """Write the sums, and forget customers who are gone."""
+        cursor.execute(_GONE)
+        cursor.execute("DELETE FROM basket_sums")
+        if self._counts:
+            _write_sums(cursor, *_added(self._counts), everybody=self._everybody, all_orders=self._all_orders)
 
 
-def _piece(
-    cursor: Any, ids: bytes, owners: bytes, order_keys: bytes, days: bytes, line_keys: bytes
-) -> tuple[Numbers, Numbers]:
-    """Write the baskets of one row of customers; gives the keys of their sums, each once, and how many orders."""
-    numbers = _bigints(ids)
-    within = numbers & _WITHIN
-    counts, number, owner = np.zeros(_WITHIN + 1, np.bool_), *np.zeros((2, _WITHIN + 1), np.int64)
-    counts[within], number[within], owner[within] = True, numbers, _bigints(owners)
-
-    lines = _bigints(line_keys)
-    lines = lines[counts[lines >> (ORDER_BITS + CODE_BITS)]]
-    lines.sort()
-    lines = lines[np.append(True, lines[1:] != lines[:-1])] if len(lines) else lines
-    codes, of = lines & NO_CODE, lines >> CODE_BITS
-    first = np.flatnonzero(np.append(True, of[1:] != of[:-1])) if len(lines) else np.zeros(0, np.int64)
-    keys = of[first]
-    bits = np.where(codes == NO_CODE, 0, np.int64(1) << np.minimum(codes, NO_CODE - 1))
-    baskets = np.bitwise_or.reduceat(bits, first) if len(lines) else bits
-
-    known = _bigints(order_keys)
-    sorting = np.argsort(known)
-    placed = np.frombuffer(days, ">i4").astype(np.int64)[sorting[np.searchsorted(known[sorting], keys)]]
-    months = ((_OF_DATES + placed).astype("M8[M]") - _FIRST_MONTH).astype(np.int64)
-    who = keys >> ORDER_BITS
-    _write(cursor, number, owner, who, months, baskets)
-
-    base = owner[who] << _OWNER_AT | months << _MONTH_AT
-    return _counted(base, codes, np.repeat(base, np.diff(np.append(first, len(lines)))), of)
-
-
-def _write(cursor: Any, number: Numbers, owner: Numbers, who: Numbers, months: Numbers, baskets: Numbers) -> None:
-    if not len(who):
-        return
+def _write(cursor: Any, piece: Piece, who: Numbers, months: Numbers, baskets: Numbers) -> None:
     order = _by(who << MONTH_BITS | months, baskets)
     who, months = who[order], months[order]
-    starts = np.flatnonzero(np.append(True, who[1:] != who[:-1]))
+    starts = firsts(who)
     given = {
-        "ids": Bigints(number[who[starts]]),
-        "owners": Bigints(owner[who[starts]]),
+        "ids": Bigints(piece.ids[who[starts]]),
+        "owners": Bigints(piece.owners[who[starts]]),
         "starts": Bigints(starts + 1),
-        "stops": Bigints(np.append(starts[1:], len(who))),
+        "stops": Bigints(np.append(starts[1:], len(who))[: len(starts)]),
         "months": Days(_first_days(months)),
         "baskets": Bigints(baskets[order]),
+        "start": piece.start,
+        "stop": piece.stop,
     }
     cursor.execute(_WRITE, given)
+    cursor.execute(_EMPTIED, {name: given[name] for name in ("ids", "start", "stop")})
 
 
 def _counted(orders: Numbers, codes: Numbers, base: Numbers, of: Numbers) -> tuple[Numbers, Numbers]:
@@ -206,7 +194,3 @@ def _by(keys: Numbers, then: Numbers) -> Numbers:
 
 def _first_days(months: Numbers) -> Numbers:
     return ((_FIRST_MONTH + months).astype("M8[D]") - _OF_DATES).astype(np.int64)
-
-
-def _bigints(packed: bytes) -> Numbers:
-    return np.frombuffer(packed, ">i8").astype(np.int64)

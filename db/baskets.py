@@ -17,6 +17,7 @@ from psycopg import sql
 from sqlalchemy import Connection, CursorResult, exists, func, select
 
 from db import basket_rebuild, schema
+from db.rebuild_pieces import Names, take_all
 from db.rules import MOST_TEXT
 
 MOST_CATEGORIES = 60
@@ -186,12 +187,15 @@ def missing(conn: Connection) -> bool:
 
 
 def rebuild(conn: Connection) -> None:
-    """Choose the categories and make all baskets and sums anew; about fifteen seconds for ten million orders."""
-    _run(conn, "DELETE FROM basket_sums")
-    _run(conn, "DELETE FROM customer_baskets")
+    """Choose the categories and make all baskets and sums anew."""
+    take_all(conn, Names(), {"baskets": rebuilding(conn)}, lambda _step: None)
+
+
+def rebuilding(conn: Connection) -> basket_rebuild.Baskets:
+    """Choose the categories; gives what takes the pieces."""
     _run(conn, "DELETE FROM basket_categories")
     _learn(conn)
-    basket_rebuild.make(conn, everybody=EVERYBODY, all_orders=ALL_ORDERS)
+    return basket_rebuild.Baskets(conn, everybody=EVERYBODY, all_orders=ALL_ORDERS)
 
 
 def refresh(conn: Connection, customer_ids: Sequence[int]) -> None:

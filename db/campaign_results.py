@@ -1,10 +1,11 @@
-"""What each member of a campaign bought while it ran and before, made anew or refreshed for touched customers.
+"""What each member of a campaign bought while it ran and before, refreshed for touched customers.
 
 campaign_sums is what the rows of campaign_results add up to for each owner: `refresh` takes a row out of the sums that
 it stands in, changes it, and adds it again.
 
 The window of a campaign is its first to its last day; the time before it is as long and ends the day before. Revenue
-is in the company's currency, orders are of all currencies. db/derived.py calls these within its own lock.
+is in the company's currency, orders are of all currencies. All are made anew by db/campaign_rebuild.py. db/derived.py
+calls these within its own lock.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from sqlalchemy import Connection, CursorResult
 
 from db import settings
 
-# One join for all members: a look-up for each of them takes five times as long.
 _MADE = """
     SELECT m.customer_id, m.campaign_id,
         (count(*) FILTER (WHERE s.placed_on >= c.starts_on))::integer AS orders,
@@ -156,14 +156,11 @@ WHERE a.amount IS DISTINCT FROM b.amount AND customer_id NOT IN (SELECT customer
 """
 
 
-def rebuild(conn: Connection) -> int:
-    """Make all results and sums anew; gives the number of results. About half a minute for a million members."""
-    of, of_results = sql.SQL("true"), sql.SQL("true")
-    _run(conn, "DELETE FROM campaign_sums", of, of_results)
-    written = int(_run(conn, _WRITE, of, of_results).scalar_one())
-    _run(conn, _WRITE_BOUGHT, of, of_results)
-    _run(conn, _ADD, of, of_results, sign=1)
-    return written
+def add_up(conn: Connection) -> None:
+    """Make all sums anew, of the results that db/campaign_rebuild.py wrote."""
+    of = sql.SQL("true")
+    _run(conn, "DELETE FROM campaign_sums", of, of)
+    _run(conn, _ADD, of, of, sign=1)
 
 
 def refresh(conn: Connection, customer_ids: Sequence[int]) -> int:

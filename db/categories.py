@@ -1,4 +1,7 @@
-"""The product categories each customer bought, made anew or refreshed; db/derived.py calls this within its own lock."""
+"""The product categories each customer bought, kept up: db/category_rebuild.py makes all of them anew.
+
+db/derived.py calls this within its own lock.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +39,6 @@ FULL JOIN (SELECT * FROM customer_categories AS r WHERE {of_stored}) AS b USING 
 WHERE a.categories IS DISTINCT FROM b.categories AND customer_id NOT IN (SELECT customer_id FROM touched_customers)
 ORDER BY 1
 """
-_ALL = (sql.SQL("true"),) * 3
-
-
-def rebuild(conn: Connection) -> None:
-    """Make all of them anew."""
-    _run(conn, _WRITE, *_ALL)
 
 
 def refresh(conn: Connection, customer_ids: Sequence[int]) -> None:

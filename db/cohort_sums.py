@@ -1,7 +1,8 @@
 """What each customer bought month by month, and its sums by month of the first purchase, kept up with what changes.
 
 Of customers who are not archived, as segments count them. A refresh writes only what differs: the sums move by what a
-customer's months are now less what they were. db/derived.py calls these within its own lock.
+customer's months are now less what they were. All are made anew by db/cohort_rebuild.py.
+db/derived.py calls these within its own lock.
 """
 
 from __future__ import annotations
@@ -36,16 +37,6 @@ _SUMS = """
     FROM customer_months AS m
     CROSS JOIN LATERAL unnest(m.months, m.orders, m.revenue) AS u (month, orders, revenue)
     GROUP BY 1, 2, 3
-"""
-
-_REBUILD = """
-INSERT INTO customer_months (customer_id, rolled_owner_id, months, orders, revenue)
-SELECT customer_id, rolled_owner_id, months, orders, revenue FROM ({made}) AS made
-"""
-
-_ADD_ALL = """
-INSERT INTO cohort_sums (owner_id, cohort, month, customers, orders, revenue)
-SELECT owner_id, cohort, month, customers, orders, revenue FROM ({sums}) AS sums
 """
 
 _REFRESH = """
@@ -122,14 +113,6 @@ FULL JOIN cohort_sums AS b USING (owner_id, cohort, month)
 WHERE (a.customers, a.orders, a.revenue) IS DISTINCT FROM (b.customers, b.orders, b.revenue)
 ORDER BY 1, 2, 3
 """
-
-
-def rebuild(conn: Connection) -> None:
-    """Make all months and sums anew."""
-    _run(conn, "DELETE FROM cohort_sums")
-    _run(conn, "DELETE FROM customer_months")
-    _run(conn, _REBUILD)
-    _run(conn, _ADD_ALL)
 
 
 def refresh(conn: Connection, customer_ids: Sequence[int]) -> None:

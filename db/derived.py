@@ -6,8 +6,9 @@ them exact:
 
 - A customer's orders stand in daily_sales under the key (owner, region) that customer_metrics says, not under the one
   that `customers` says by now. Who changes the customer queues it in the same transaction, and `refresh` moves it.
-- Each function works in one statement, hence on one snapshot, behind one advisory lock taken before it: two workers
-  take turns, and a change that commits meanwhile is either seen whole, with its place in the queue, or not at all.
+- All work behind one advisory lock taken before: two workers take turns. `refresh` tells what it sums up in one
+  statement, hence on one snapshot, so that a change that commits meanwhile is either seen whole, with its place in the
+  queue, or not at all; why `rebuild` may have several, db/rebuild_pieces.py says.
 - Orders of archived and merged customers count too: what was sold does not become unsold when a record is put away.
 
 `customer_metrics.orders` counts every order; those of them in other than the company's currency are counted in
@@ -17,6 +18,7 @@ of that order. Changing the company's currency needs a `rebuild`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, LiteralString
@@ -39,8 +41,14 @@ from db import (
     segment_queue,
     settings,
 )
+from db.campaign_rebuild import Campaigns
+from db.category_rebuild import Categories
+from db.class_rebuild import Classes
+from db.cohort_rebuild import Cohorts
 from db.connection import bump
-from db.derived_statements import REBUILD, REFRESH, STAGES, WRONG_CUSTOMERS, WRONG_DAYS, WRONG_STAGES, statement
+from db.derived_statements import REFRESH, STAGES, WRONG_CUSTOMERS, WRONG_DAYS, WRONG_STAGES, statement
+from db.metrics_rebuild import Metrics
+from db.rebuild_pieces import Names, Part, take_all
 
 ADVISORY_LOCK = 7_203_452
 _s = schema.stage_sums.c
@@ -82,30 +90,45 @@ class Drift:
         return bool(self.customers or self.days or rolled)
 
 
-def rebuild(conn: Connection) -> Rebuilt:
+def rebuild(conn: Connection, *, told: Callable[[str], None] = lambda _step: None) -> Rebuilt:
     """Make all derived tables anew from all orders and customers and empty the queue; needs a write transaction.
 
-    About 0.03 s per thousand customers of a hundred orders each: give `begin` a longer `timeout_ms` beyond the demo.
+    What stands right already is not written again. Some seconds for a hundred thousand customers of ten orders each:
+    give `begin` a longer `timeout_ms` beyond the demo. `told` hears of each step when it has ended.
     """
     _lock(conn)
-    # What was queued before the snapshot of the next statement is contained in it.
+    # What was queued before the snapshots of the next statements is contained in them.
     _run(conn, "DELETE FROM touched_customers")
-    row = _run(conn, REBUILD, currency=settings.get(conn).currency, now=clock.now()).one()
-    _restage(conn, _days(conn))
-    categories.rebuild(conn)
-    campaign_results.rebuild(conn)
-    cohort_sums.rebuild(conn)
-    baskets.rebuild(conn)
-    repeats.add_up(conn)
-    scores.refresh(conn)
-    past_classes.rebuild(conn, _days(conn)["today"])
-    search_keys.rebuild_texts(conn)
-    search_keys.rebuild_words(conn)
-    search_keys.count_parts(conn)
+    currency, names = settings.get(conn).currency, Names()
+    made = Metrics(names, currency=currency, now=clock.now())
+    classes = Classes(conn, names, currency=currency, today=_days(conn)["today"])
+    parts: dict[str, Part] = {
+        "metrics": made,
+        "cohorts": Cohorts(names, currency=currency),
+        "campaigns": Campaigns(conn, names, currency=currency),
+        "categories": Categories(conn),
+        "baskets": baskets.rebuilding(conn),
+        "classes": classes,
+    }
+    told("begin")
+    take_all(conn, names, parts, told)
+    steps: dict[str, Callable[[], object]] = {
+        "campaigns": lambda: campaign_results.add_up(conn),
+        "stages": lambda: _restage(conn, _days(conn)),
+        "repeats": lambda: repeats.add_up(conn),
+        "scores": lambda: scores.refresh(conn),
+        "classes": lambda: classes.make(conn),
+        "texts": lambda: search_keys.rebuild_texts(conn),
+        "words": lambda: search_keys.rebuild_words(conn),
+        "parts of words": lambda: search_keys.count_parts(conn),
+    }
+    for step, act in steps.items():
+        act()
+        told(step)
     moved.tell(conn, None)
     segment_queue.touch_all(conn)
     bump(conn, ["metrics"])
-    return Rebuilt(row.customers, row.days)
+    return Rebuilt(made.customers, made.days)
 
 
 def refresh(conn: Connection, *, limit: int = BATCH) -> int:

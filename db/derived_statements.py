@@ -1,4 +1,4 @@
-"""The statements of db/derived.py: made anew, refreshed, and where the tables differ from what they come from."""
+"""The statements of db/derived.py: refreshed, and where the tables differ from what they come from."""
 
 from __future__ import annotations
 
@@ -97,57 +97,6 @@ _UPSERT_DAYS = sql.SQL("""
         first_of_week = excluded.first_of_week,
         first_of_month = excluded.first_of_month
 """)
-
-REBUILD = """
-WITH facts AS MATERIALIZED (
-    SELECT c.id, c.owner_id, c.region, c.archived_at IS NOT NULL AS archived, f.*
-    FROM customers AS c
-    CROSS JOIN LATERAL ({facts} FROM orders WHERE customer_id = c.id) AS f
-),
-known AS MATERIALIZED (
-    SELECT *, {usual_days} AS usual_days FROM facts
-),
-metrics AS (
-    INSERT INTO customer_metrics (customer_id, first_order_on, last_order_on, orders, revenue, other_currency_orders,
-        orders_digest, rolled_owner_id, rolled_region, rolled_archived, usual_days, refreshed_at)
-    SELECT id, first_order_on, last_order_on, orders, revenue, other_currency_orders, orders_digest, owner_id, region,
-        archived, usual_days, %(now)s
-    FROM known
-    {upsert_metrics}
-    RETURNING 1
-),
-gone AS (
-    DELETE FROM customer_metrics AS m WHERE NOT EXISTS (SELECT FROM customers AS c WHERE c.id = m.customer_id)
-),
-days_of AS (
-    INSERT INTO order_days (customer_id, days, usual_days) SELECT id, days, usual_days FROM known
-    ON CONFLICT (customer_id) DO UPDATE SET days = excluded.days, usual_days = excluded.usual_days
-),
-days_gone AS (
-    DELETE FROM order_days AS d WHERE NOT EXISTS (SELECT FROM customers AS c WHERE c.id = d.customer_id)
-),
-sums AS MATERIALIZED (
-    SELECT p.placed_on AS day, f.owner_id, f.region, p.currency, count(*)::integer AS orders,
-        sum(p.amount) AS revenue, sum(p.is_new)::integer AS new_customers, sum(p.of_day)::integer AS first_of_day,
-        sum(p.of_week)::integer AS first_of_week, sum(p.of_month)::integer AS first_of_month
-    FROM ({places}) AS p
-    JOIN facts AS f ON f.id = p.customer_id
-    GROUP BY 1, 2, 3, 4
-),
-days AS (
-    INSERT INTO daily_sales (day, owner_id, region, currency, {day_columns})
-    SELECT day, owner_id, region, currency, {day_columns} FROM sums
-    {upsert_days}
-    RETURNING 1
-),
-emptied AS (
-    DELETE FROM daily_sales AS d WHERE NOT EXISTS (
-        SELECT FROM sums AS s
-        WHERE (s.day, s.owner_id, s.region, s.currency) = (d.day, d.owner_id, d.region, d.currency)
-    )
-)
-SELECT (SELECT count(*) FROM metrics) AS customers, (SELECT count(*) FROM days) AS days
-"""
 
 # `same` is true when the orders are those that the metrics were made of: then the customer can at most have moved, and
 # what it adds to daily_sales is subtracted there and added here. `grown` is true when they are the first of those that
@@ -375,7 +324,6 @@ def statement(template: LiteralString) -> str:
     """One of these statements, its shared pieces filled in."""
     written = sql.SQL(template).format(
         facts=_FACTS,
-        places=sql.SQL(_PLACES).format(orders=sql.SQL("orders")),
         places_of_p=sql.SQL(_PLACES).format(orders=sql.SQL("orders WHERE customer_id = p.customer_id")),
         places_before_p=sql.SQL(_PLACES).format(orders=_FIRST.format(of=sql.Identifier("p"))),
         first_of_m=_FIRST.format(of=sql.Identifier("m")),

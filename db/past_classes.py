@@ -18,7 +18,6 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-from psycopg import sql
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
@@ -40,6 +39,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from db import clock, definitions, held_stages, rfm, schema, scores
+from db.class_rows import KINDS, PACKED, last_bytes, standing_bytes, write
 from db.definitions import InForceNow
 from db.explorer import month_before
 from db.fields import DECILES, EPOCH, between, company_day
@@ -47,10 +47,7 @@ from db.held_columns import NEVER, Numbers
 from db.lifecycle import StageRules
 
 MONTH_ENDS = 12
-PACKED = 20_000
-"""Customers whose values come, and go, in one row."""
 MEASURES = ("recency", "frequency", "monetary", "value")
-KINDS = ("stages", "rfm_classes", "rfm_values", "deciles")
 STAGES = tuple(str(stage) for stage in held_stages.STAGES)
 CLASSES, VALUE_CLASSES = tuple(rfm.CLASSES), tuple(rfm.VALUE_CLASSES)
 STATES = {"stages": STAGES, "rfm_classes": CLASSES, "rfm_values": VALUE_CLASSES, "deciles": DECILES}
@@ -68,15 +65,28 @@ def kept_days(today: date) -> tuple[date, ...]:
 
 def rebuild(conn: Connection, today: date) -> None:
     """Take all bounds and tell all classes anew; about ten seconds for a million customers."""
+    make(conn, today, _figures(conn, kept_days(today), definitions.in_force_now(conn).stages))
+
+
+def make(conn: Connection, today: date, figures: Figures) -> None:
+    """Take all bounds and tell all classes, of figures on the days that are kept."""
     days, rules = kept_days(today), definitions.in_force_now(conn)
-    figures = _figures(conn, days, rules.stages)
     fixed = rules.scores.bounds()
     bounds = [_taken(figures, k) | _fixed(fixed, day) for k, day in enumerate(days[:-1])]
     bounds.append(_present(conn, today))
-    conn.execute(delete(schema.customer_classes))
     conn.execute(delete(schema.class_days))
     _keep_days(conn, days, bounds, rules)
-    _write(conn, figures.ids, _told(figures, bounds))
+    told = _told(figures, bounds)
+    standing, before = standing_bytes(conn, len(days))
+    at = np.minimum(np.searchsorted(standing, figures.ids), max(len(standing) - 1, 0))
+    same = np.zeros(len(figures.ids), np.bool_)
+    if len(standing):
+        same = (standing[at] == figures.ids) & (before[:, at] == told).all(axis=(0, 2))
+    gone = np.setdiff1d(standing, figures.ids, assume_unique=True)
+    if len(gone):
+        c = schema.customer_classes.c.customer_id
+        conn.execute(delete(schema.customer_classes).where(c == func.any(literal(gone.tolist(), _IDS))))
+    write(conn, figures.ids[~same], told[:, ~same])
 
 
 def outdated(conn: Connection) -> bool:
@@ -102,7 +112,7 @@ def bring_up(conn: Connection, today: date) -> int:
     _keep_days(conn, [today], bounds[-1:], rules)
     figures = _figures(conn, (today,), rules.stages)
     told = _told(figures, bounds[-1:])[:, :, 0]
-    ids, before = _last_bytes(conn, len(days) - 1)
+    ids, before = last_bytes(conn, len(days) - 1)
     at = np.searchsorted(ids, figures.ids)
     same = np.zeros(len(figures.ids), np.bool_)
     if len(ids):
@@ -124,7 +134,7 @@ def refresh(conn: Connection, customer_ids: Sequence[int]) -> None:
     if gone:
         c = schema.customer_classes.c.customer_id
         conn.execute(delete(schema.customer_classes).where(c == func.any(literal(gone, _IDS))))
-    _write(conn, figures.ids, _told(figures, bounds))
+    write(conn, figures.ids, _told(figures, bounds))
 
 
 def check(conn: Connection, *, one_in: int, turn: int) -> list[int]:
@@ -148,7 +158,7 @@ def check(conn: Connection, *, one_in: int, turn: int) -> list[int]:
 
 
 @dataclass(frozen=True)
-class _Figures:
+class Figures:
     """Of each customer who is not archived, on each day: arrays with a row for each day, customers in order."""
 
     ids: Numbers
@@ -174,7 +184,7 @@ def _figures(
     *,
     among: Sequence[int] | None = None,
     one_in: tuple[int, int] | None = None,
-) -> _Figures:
+) -> Figures:
     """The last of `days` is the present one, which all orders count for; for the others, those up to it."""
     c = schema.customers.c
     who: ColumnElement[bool] = c.archived_at.is_(None)
@@ -185,7 +195,7 @@ def _figures(
     parts = [_part(row, days, rules) for row in conn.execute(_packed(who))]
     if not parts:
         none = np.zeros((len(days), 0), np.int64)
-        return _Figures(none[0], none, none, none, none)
+        return Figures(none[0], none, none, none, none)
     ids, now = (np.concatenate([part[i] for part in parts]) for i in range(2))
     stages, last, orders = (np.concatenate([part[i] for part in parts], axis=1) for i in range(2, 5))
     order = np.argsort(ids, kind="stable")
@@ -195,11 +205,11 @@ def _figures(
         owners = np.frombuffer(of, ">i8")
         rows = np.minimum(np.searchsorted(ids, owners), len(ids) - 1)
         known = ids[rows] == owners  # who was put back on the list since is told by the queue
-        place = np.searchsorted([_number(day) for day in days[:-1]], np.frombuffer(months, ">i4"), "left") - 1
+        place = np.searchsorted([number(day) for day in days[:-1]], np.frombuffer(months, ">i4"), "left") - 1
         np.subtract.at(cents, (place[known], rows[known]), np.frombuffer(amounts, ">i8").astype(np.int64)[known])
     # What came in the month after a day, and in those after it, is not yet there on it.
     cents = np.cumsum(cents[::-1], axis=0)[::-1] + now[order]
-    return _Figures(ids, stages[:, order], last[:, order], orders[:, order], cents)
+    return Figures(ids, stages[:, order], last[:, order], orders[:, order], cents)
 
 
 def _packed(who: ColumnElement[bool]) -> Select[Any]:
@@ -231,27 +241,42 @@ def _part(row: Any, days: Sequence[date], rules: StageRules) -> tuple[Numbers, .
     ends = np.cumsum(n)
     starts = ends - n
     places = np.repeat(np.cumsum(sizes) - sizes + 6 - 2 * starts, n) + 2 * np.arange(n.sum())
-    flat = np.append(words[places].astype(np.int64) + _number(_OF_DATES), NEVER)
+    flat = np.append(words[places].astype(np.int64) + number(OF_DATES), NEVER)
+    stages, lasts, orders = on_days(starts, ends, flat, created, usual, days, rules)
+    return ids.astype(np.int64), cents.astype(np.int64), stages, lasts, orders
+
+
+def on_days(
+    starts: Numbers,
+    ends: Numbers,
+    flat: Numbers,
+    created: Numbers,
+    usual: Numbers,
+    days: Sequence[date],
+    rules: StageRules,
+) -> tuple[Numbers, Numbers, Numbers]:
+    """Stages, last days and numbers of orders, a row for each day; `flat` are the days of orders, and NEVER."""
     stages, lasts, orders = [], [], []
     for k, day in enumerate(days):
         if k == len(days) - 1:
-            had = n
+            had = ends - starts
         else:
-            counted = np.concatenate([[0], np.cumsum(flat[:-1] <= _number(day))])
+            counted = np.concatenate([[0], np.cumsum(flat[:-1] <= number(day))])
             had = counted[ends] - counted[starts]
         last = np.where(had > 0, flat[np.where(had > 0, starts + had - 1, -1)], NEVER)
-        stage = held_stages.stages(_number(day), last=last, orders=had, usual=usual, rules=rules) + np.uint8(1)
-        stages.append(np.where((had == 0) & (created > _number(day)), np.uint8(0), stage))
+        stage = held_stages.stages(number(day), last=last, orders=had, usual=usual, rules=rules) + np.uint8(1)
+        stages.append(np.where((had == 0) & (created > number(day)), np.uint8(0), stage))
         lasts.append(last.astype(np.int32))
         orders.append(had.astype(np.int32))
-    return ids.astype(np.int64), cents.astype(np.int64), np.stack(stages), np.stack(lasts), np.stack(orders)
+    return np.stack(stages), np.stack(lasts), np.stack(orders)
 
 
-_OF_DATES = date(2000, 1, 1)
+OF_DATES = date(2000, 1, 1)
 """From which PostgreSQL counts days."""
 
 
-def _number(day: date) -> int:
+def number(day: date) -> int:
+    """Days from 1970 on."""
     return (day - EPOCH).days
 
 
@@ -279,7 +304,7 @@ def _later(first: date, who: ColumnElement[bool]) -> Select[Any]:
 # --- bounds, scores, classes -----------------------------------------------------------------------------------------
 
 
-def _taken(figures: _Figures, k: int) -> Bounds:
+def _taken(figures: Figures, k: int) -> Bounds:
     """The bounds of one day, as db/scores.py takes those of the present: values at shares of those with orders."""
     buyers = figures.orders[k] > 0
     found = {}
@@ -291,7 +316,7 @@ def _taken(figures: _Figures, k: int) -> Bounds:
     return found
 
 
-def _told(figures: _Figures, bounds: Sequence[Bounds]) -> Numbers:
+def _told(figures: Figures, bounds: Sequence[Bounds]) -> Numbers:
     """The bytes of each kind, customer and day."""
     told = np.zeros((len(KINDS), len(figures.ids), len(bounds)), np.uint8)
     for k, steps in enumerate(bounds):
@@ -343,47 +368,3 @@ def _keep_days(conn: Connection, days: Sequence[date], bounds: Sequence[Bounds],
         for day, found in zip(days, bounds, strict=True)
     ]
     conn.execute(insert(schema.class_days), rows)
-
-
-# --- rows ------------------------------------------------------------------------------------------------------------
-
-_WRITE = """
-INSERT INTO customer_classes AS k (customer_id, stages, rfm_classes, rfm_values, deciles)
-SELECT u.id, substr(%(stages)s, u.place, %(width)s), substr(%(rfm_classes)s, u.place, %(width)s),
-    substr(%(rfm_values)s, u.place, %(width)s), substr(%(deciles)s, u.place, %(width)s)
-FROM (
-    SELECT id, ((i - 1) * %(width)s + 1)::integer AS place
-    FROM unnest(%(ids)s::bigint[]) WITH ORDINALITY AS each (id, i)
-) AS u
-ON CONFLICT (customer_id) DO UPDATE SET
-    stages = excluded.stages,
-    rfm_classes = excluded.rfm_classes,
-    rfm_values = excluded.rfm_values,
-    deciles = excluded.deciles
-WHERE (k.stages, k.rfm_classes, k.rfm_values, k.deciles)
-    <> (excluded.stages, excluded.rfm_classes, excluded.rfm_values, excluded.deciles)
-"""
-
-
-def _write(conn: Connection, ids: Numbers, told: Numbers) -> None:
-    """Only what differs is written."""
-    for start in range(0, len(ids), PACKED):
-        piece = slice(start, start + PACKED)
-        packed = {name: told[kind, piece].tobytes() for kind, name in enumerate(KINDS)}
-        given = packed | {"ids": ids[piece].tolist(), "width": told.shape[2]}
-        conn.exec_driver_sql(_WRITE, given)
-
-
-def _last_bytes(conn: Connection, place: int) -> tuple[Numbers, Numbers]:
-    """Ids in order, and the bytes of each kind at a place."""
-    picked = sql.SQL(", ").join(
-        sql.SQL("string_agg(substr({}, {}, 1), '')").format(sql.Identifier(name), sql.Literal(place + 1))
-        for name in KINDS
-    )
-    query = sql.SQL(
-        "SELECT string_agg(int8send(customer_id), ''), {} FROM customer_classes GROUP BY customer_id / {}"
-    ).format(picked, sql.Literal(PACKED))
-    parts = conn.exec_driver_sql(query.as_string()).all()
-    ids, *held = (np.frombuffer(b"".join(row[i] for row in parts), ">i8" if i == 0 else "u1") for i in range(5))
-    order = np.argsort(ids, kind="stable")
-    return ids[order], np.stack(held)[:, order]

@@ -29,14 +29,26 @@ _STANDING = """
 SELECT col_description(attrelid, attnum) FROM pg_attribute
 WHERE attrelid = %(of)s::regclass AND attname = 'search_text'
 """
-_ALL_WORDS = """
-INSERT INTO public.search_words (word, variants)
-SELECT w.word, public.word_variants(w.word)
+# A plain query, for which PostgreSQL uses all processors. The pattern is for each word once.
+_OTHER_WORDS = r"""
+SELECT f.word AS new, s.word AS old
 FROM (
-    SELECT DISTINCT word FROM public.customers AS c CROSS JOIN LATERAL string_to_table(c.search_text, ' ') AS word
+    SELECT word FROM (
+        SELECT DISTINCT word FROM public.customers AS c CROSS JOIN LATERAL string_to_table(c.search_text, ' ') AS word
+        WHERE word >= 'a' AND word < '{' AND length(word) BETWEEN 4 AND 24
+        OFFSET 0
+    ) AS long
     WHERE word ~ '^[a-z]{4,24}$'
-) AS w
+) AS f
+FULL JOIN public.search_words AS s ON s.word = f.word
+WHERE s.word IS NULL OR f.word IS NULL
 """
+_LEARN = """
+INSERT INTO public.search_words (word, variants)
+SELECT word, public.word_variants(word) FROM unnest(%(words)s::text[]) AS word
+ON CONFLICT DO NOTHING
+"""
+_FORGET = "DELETE FROM public.search_words WHERE word = ANY(%(words)s::text[])"
 # A sample of 1,000 pages. Of a trigram with a Chinese character there is only a hash; one with a blank is no part.
 _PARTS = """
 INSERT INTO public.search_parts (part, customers)
@@ -75,6 +87,7 @@ def _customers(conn: Connection) -> int:
             conn.exec_driver_sql(_update("customers", made), {"rows": json.dumps(differing)})
             changed += len(differing)
     rebuild_texts(conn)
+    conn.exec_driver_sql("DELETE FROM public.search_words")  # what is left of a word may be told otherwise, too
     rebuild_words(conn)
     count_parts(conn)
     _mark(conn, "customers", mark)
@@ -139,9 +152,10 @@ def wrong_texts(conn: Connection, *, one_in: int = 1, turn: int = 0) -> list[int
 
 
 def rebuild_words(conn: Connection) -> None:
-    """Make the words that searches forgive a slip in anew, from all customers: those that nobody has any more go."""
-    conn.exec_driver_sql("DELETE FROM public.search_words")
-    conn.exec_driver_sql(_ALL_WORDS)
+    """Make the words that searches forgive a slip in those of all customers: ones that nobody has any more go."""
+    rows = conn.exec_driver_sql(_OTHER_WORDS).all()
+    conn.exec_driver_sql(_FORGET, {"words": [row.old for row in rows if row.old is not None]})
+    conn.exec_driver_sql(_LEARN, {"words": [row.new for row in rows if row.new is not None]})
 
 
 def count_parts(conn: Connection) -> None:

@@ -141,6 +141,13 @@ ALSO = {
     "db/affinity.py": {"numpy"},  # bits of all orders of a segment at once
     "db/array_bytes.py": {"numpy"},  # many numbers to PostgreSQL
     "db/basket_rebuild.py": {"numpy"},  # all lines of all orders
+    "db/campaign_rebuild.py": {"numpy"},  # the same
+    "db/category_rebuild.py": {"numpy"},
+    "db/class_rebuild.py": {"numpy"},
+    "db/class_rows.py": {"numpy"},
+    "db/cohort_rebuild.py": {"numpy"},
+    "db/metrics_rebuild.py": {"numpy"},
+    "db/rebuild_pieces.py": {"numpy"},
     "db/bench_around.py": {"numpy", "pyarrow"},
     "db/bench_data.py": {"numpy", "pyarrow"},  # millions of rows as columns, not one by one
     "db/bench_people.py": {"numpy", "pyarrow"},

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from db import affinity, basket_rebuild, baskets, clock, connection, derived, rules, schema, segments
+from db import affinity, basket_rebuild, baskets, clock, connection, derived, rebuild_pieces, rules, schema, segments
 from db.connection import begin
 from db.embedded import Server
 from db.errors import Invalid, Refused
@@ -274,8 +274,8 @@ def test_after_any_changes_all_is_as_counted_from_the_lines(people: make.People,
 def test_all_made_at_once_is_what_one_customer_after_the_other_makes(
     people: make.People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(basket_rebuild, "PIECE_BITS", 2)
-    monkeypatch.setattr(basket_rebuild, "_WITHIN", 3)
+    monkeypatch.setattr(rebuild_pieces, "PIECE_BITS", 2)
+    monkeypatch.setattr(rebuild_pieces, "PASS_BYTES", 1)
     monkeypatch.setattr(basket_rebuild, "MOST_KEYS", 50)
     random = Random(5)
     owners = [getattr(people, name).user_id for name in ("ann", "bo")]

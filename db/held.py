@@ -22,7 +22,7 @@ import numpy as np
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import TimeoutError as NoConnection
 
-from db import clock, held_loading, moved, schema, scores, settings
+from db import clock, held_loading, held_repeats, moved, schema, scores, settings
 from db.connection import begin, engine
 from db.errors import KehuError
 from db.fields import Bounds
@@ -211,6 +211,15 @@ class Sight:
         then = Asked(self._asked.columns, self.today, bounds, {}, self._asked.rows).codes(dimension)[0]
         both = np.bincount((codes.astype(np.int64) * len(words) + then)[self._seen])
         return ((words[i // len(words)], words[i % len(words)], int(n)) for i, n in enumerate(both) if n)
+
+    def purchases(self, fits: Bools) -> tuple[Numbers, Numbers]:
+        """Rows and days of the purchases of who fits, as db/held_repeats.py has them."""
+        columns, rows = self._asked.columns, self._asked.rows
+        who = fits
+        if rows is not None:
+            who = np.zeros(columns.rows, np.bool_)
+            who[rows[fits]] = True
+        return held_repeats.purchases(*columns.pairs["ordered"].entries([0]), who)
 
     def first(self, fits: Bools, figure: str, offset: int, limit: int) -> list[int]:
         """The ids of a piece of who fits: the greatest figure (a column) first, equal ones by id."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import pandas as pd
 from sqlalchemy import (
@@ -24,7 +25,7 @@ from sqlalchemy import (
     true,
 )
 
-from db import repeat_sums, schema, segments
+from db import held_repeats, repeat_sums, schema, segments
 from db.errors import Invalid
 from db.explorer import month_before
 from db.fields import EPOCH
@@ -72,12 +73,29 @@ def waits(conn: Connection, *, viewer: Viewer, today: date, step: int = 1, month
         raise Invalid(_("Choose 1 to {n} months.").format(n=MOST_MONTHS))
     start = month_before(today, months - 1)
     known = known_from(conn.scalar(select(func.data_since())))
-    kept = None if rule or viewer.scoped else _kept(conn, known, start, today, step)
-    found, unknown, made = kept or (*_live(conn, viewer, known, start, today, step, rule), None)
+    if rule:
+        found, unknown, made = *_of_rule(conn, viewer, known, start, today, step, rule), None
+    else:
+        kept = None if viewer.scoped else _kept(conn, known, start, today, step)
+        found, unknown, made = kept or (*_live(conn, viewer, known, start, today, step, rule), None)
     frame = pd.DataFrame(found, columns=["days", "happened", "customers"]).astype(
         {"days": int, "happened": bool, "customers": int}
     )
     return Waits(frame.sort_values(["days", "happened"], ignore_index=True), known, unknown, _waiting(conn), made)
+
+
+def _of_rule(
+    conn: Connection, viewer: Viewer, known: date | None, start: date, today: date, step: int, rule: str
+) -> tuple[list[tuple[int, bool, int]], int]:
+    days: dict[str, Any] = {"start": _number(start), "known": _number(known or start), "today": _number(today)}
+    told = segments.remembered(
+        conn,
+        viewer=viewer,
+        rule=rule,
+        today=today,
+        answer=lambda sight, fits: held_repeats.waits(*sight.purchases(fits), step=step, **days),
+    )
+    return _live(conn, viewer, known, start, today, step, rule) if told is None else told
 
 
 def _live(
@@ -113,14 +131,29 @@ def intervals(conn: Connection, *, viewer: Viewer, today: date, rule: str = "") 
     viewer.require(Permission.SEGMENTS_READ)
     s = schema.interval_sums.c
     if rule:
-        of, who = _among(conn, viewer, rule, today)
-        gaps = _gaps(of).where(who).subquery().c
-        query = select(gaps.days, func.count()).group_by(gaps.days)
+        told = segments.remembered(
+            conn,
+            viewer=viewer,
+            rule=rule,
+            today=today,
+            answer=lambda sight, fits: held_repeats.intervals(*sight.purchases(fits)),
+        )
+        rows = _intervals(conn, viewer, rule, today) if told is None else told
     else:
-        query = select(s.days, func.sum(s.intervals)).group_by(s.days)
-    found = pd.DataFrame(conn.execute(query).fetchall(), columns=["days", "intervals"]).astype(int)
+        rows = _rows(conn, select(s.days, func.sum(s.intervals)).group_by(s.days))
+    found = pd.DataFrame(rows, columns=["days", "intervals"]).astype(int)
     made = None if rule else conn.scalar(select(func.max(s.made_at)))
     return Intervals(found.sort_values("days", ignore_index=True), made)
+
+
+def _intervals(conn: Connection, viewer: Viewer, rule: str, today: date) -> list[tuple[int, int]]:
+    of, who = _among(conn, viewer, rule, today)
+    gaps = _gaps(of).where(who).subquery().c
+    return _rows(conn, select(gaps.days, func.count()).group_by(gaps.days))
+
+
+def _rows(conn: Connection, query: Select[int, int]) -> list[tuple[int, int]]:
+    return [(row[0], row[1]) for row in conn.execute(query)]
 
 
 def add_up(conn: Connection) -> None:
@@ -138,13 +171,17 @@ def _kept(
     made = conn.execute(select(w.known_from, w.made_at).where(whose).limit(1)).first()
     if not made or made.known_from != known:
         return None
-    since = (today - EPOCH).days
+    since = _number(today)
     waited = case((w.happened, w.days), else_=func.greatest(literal(since) - w.days, 0))
     counted = func.sum(w.customers)
     own = whose & (w.month >= start)
     rows = conn.execute(select(waited, w.happened, counted).where(own, w.step == step).group_by(waited, w.happened))
     found = [(row[0], row[1], int(row[2])) for row in rows]
     return found, int(conn.scalar(select(counted).where(own, w.step == 0)) or 0), made.made_at
+
+
+def _number(day: date) -> int:
+    return (day - EPOCH).days
 
 
 def _next(days, this):  # type: ignore[no-untyped-def]  # an array's element has no public type

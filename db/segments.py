@@ -106,6 +106,19 @@ def _remembered(
     return held.ask(conn, viewer=viewer, today=today, bounds=bounds, rules=rules, missing=missing, answer=answer)
 
 
+def remembered(
+    conn: Connection, *, viewer: Viewer, rule: str, today: date, answer: Callable[[held.Sight, Any], Answer]
+) -> Answer | None:
+    """What the columns in memory tell of a rule's members, None where PostgreSQL is to be asked.
+
+    `answer` gets what the viewer sees and who of that fits. Raises Invalid and Refused.
+    """
+    viewer.require(Permission.SEGMENTS_READ)
+    group = checked(conn, viewer, rule)
+    bounds, _made = scores.bounds(conn)
+    return _remembered(conn, viewer, today, bounds, (group,), lambda sight: answer(sight, sight.fits(group)))
+
+
 def explore(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Explored:
     """The count beside everyone, both by each of DIMENSIONS, and each rule by itself. Raises Invalid and Refused."""
     viewer.require(Permission.SEGMENTS_READ)

@@ -156,6 +156,7 @@ ALSO = {
     "db/held_clusters.py": {"numpy"},
     "db/held_columns.py": {"numpy"},
     "db/held_loading.py": {"numpy"},
+    "db/held_repeats.py": {"numpy"},
     "db/held_rules.py": {"numpy"},
     "db/held_stages.py": {"numpy"},
     "db/past_classes.py": {"numpy"},  # everybody's figures, a day at a time

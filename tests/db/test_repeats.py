@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from db import clock, connection, derived, repeats
+from db import clock, connection, derived, held, repeats
 from db.connection import begin
 from db.embedded import Server
 from db.errors import Invalid, Refused
@@ -92,14 +92,20 @@ def test_what_cannot_be_asked_gets_a_sentence_and_nothing_is_nothing(people: mak
         waits(WORKER)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_any_orders_give_what_counting_one_by_one_gives(people: make.People, seed: int) -> None:
+def drawn(seed: int, start: date) -> dict[str, tuple[str, list[date]]]:
+    """Bo has one customer, who bought before the first day; Ann and Cho have the others."""
     random = Random(seed)
-    start = date(2026, 1, 1)
     shop = {"first": ("bo", [start - timedelta(days=100)])}
     for n in range(25):
         days = sorted(start + timedelta(days=random.randrange(300)) for _n in range(random.randrange(7)))
         shop[str(n)] = (random.choice(("ann", "cho")), days)
+    return shop
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_orders_give_what_counting_one_by_one_gives(people: make.People, seed: int) -> None:
+    start = date(2026, 1, 1)
+    shop = drawn(seed, start)
     loaded(people, shop)
     for owners, viewer in ((("ann", "bo", "cho"), people.root), (("cho",), people.cho)):
         bought = [sorted(set(days)) for owner, days in shop.values() if owner in owners and days]
@@ -113,3 +119,26 @@ def test_any_orders_give_what_counting_one_by_one_gives(people: make.People, see
             )
             expected = {(key // 2, key % 2 == 1): n for key, n in naive.items()}
             assert waits(viewer, step=step)[0] == expected
+
+
+def test_of_a_rule_memory_tells_what_postgresql_tells(people: make.People) -> None:
+    loaded(people, drawn(7, date(2026, 1, 1)))
+    rules = (EVERYONE, '{"all":[{"field":"orders","op":">=","value":3}]}', '{"none":[{"all":[]}]}')
+    viewers = (people.root, people.cho, people.bo, people.mark)
+    asked = [(viewer, rule) for viewer in viewers for rule in rules]
+
+    def answers() -> list[Any]:
+        kept = [{"step": step, "months": months} for step in (1, 2, 5) for months in (3, 12)]
+        return [
+            (gaps(viewer, rule=rule), [waits(viewer, rule=rule, **which) for which in kept]) for viewer, rule in asked
+        ]
+
+    by_postgresql = answers()
+    assert held.load()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(repeats, "_live", None)
+            patch.setattr(repeats, "_intervals", None)
+            assert answers() == by_postgresql
+    finally:
+        held.drop()

@@ -220,7 +220,7 @@ RULES = [
     ({"field": "custom.size", "op": "between", "value": [10, 20]}, "Size from 10 to 20", "1"),
     ({"field": "custom.size", "op": ">=", "value": 20.5}, "Size ≥ 20.5", "1"),
     ({"field": "custom.since_days", "op": "after", "value": "2026-02-01"}, "Since after 2026-02-01", "1"),
-    ({"field": "custom.tier", "op": "in", "value": ["gold", MARKUP]}, f"Tier is gold or {MARKUP}", "2"),
+    ({"field": "custom.tier", "op": "in", "value": ["gold", MARKUP]}, f"Tier is gold or “{MARKUP}”", "2"),
     ({"field": "custom.sports", "op": "all of", "value": ["golf"]}, f"{MARKUP} include golf", "1"),
     ({"field": "custom.news", "op": "no"}, "News: no", "1"),
     ({"field": "custom.salary", "op": "not empty"}, "Salary is known", "1"),

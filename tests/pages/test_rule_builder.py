@@ -65,7 +65,7 @@ def test_each_part_tells_what_it_does(people: make.People) -> None:
 
 def test_overlooked_brackets_are_warned_of(people: make.People) -> None:
     app = opened(people.ann, {"all": [OFTEN, {"any": [NORTH, NEVER]}]})
-    assert "read as “(Orders > 2 and region is North) or orders = 0”, it would find 3." in said(app)
+    assert "read as “(orders > 2 and region is North) or orders = 0”, it would find 3." in said(app)
     app = opened(people.ann, {"all": [OFTEN, {"any": [NORTH, OFTEN]}]})
     assert "read as" not in said(app), "three either way"
     app = opened(people.ann, {"all": [OFTEN, NORTH]})

@@ -13,7 +13,8 @@ from db.held_columns import Bools, Numbers
 def purchases(rows: Numbers, days: Numbers, who: Bools) -> tuple[Numbers, Numbers]:
     """The purchases of those in `who`, from the rows and days of orders in any order; days are of 32 bits."""
     kept = np.flatnonzero(who[rows])
-    both = np.unique(rows[kept].astype(np.int64) * 2**32 + (days[kept].astype(np.int64) + 2**31))
+    both = np.sort(rows[kept].astype(np.int64) * 2**32 + (days[kept].astype(np.int64) + 2**31))
+    both = both[np.flatnonzero(np.diff(both, prepend=-1))]  # several times quicker than np.unique, which hashes
     return both >> 32, (both & (2**32 - 1)) - 2**31
 
 
@@ -43,5 +44,5 @@ def waits(
 
 
 def _counted(values: Numbers) -> list[tuple[int, int]]:
-    known, times = np.unique(values, return_counts=True)
-    return [(int(value), int(n)) for value, n in zip(known, times, strict=True)]
+    times = np.bincount(values)
+    return [(int(value), int(times[value])) for value in np.flatnonzero(times)]

@@ -448,5 +448,5 @@ def _times(values: Numbers, factor: int) -> Numbers:
     """Exactly: as Python's numbers where a product could be too large for the processor's."""
     if factor == 1 or not len(values):
         return values
-    largest = max(int(values.max()), -int(values.min()))
+    largest = max(int(values.max()), -int(values.min()), 1)
     return (values.astype(object) if largest * abs(factor) >= _MOST_EXACT else values) * factor

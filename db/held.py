@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from math import prod
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -195,15 +196,31 @@ class Sight:
         """How many of those in sight fit."""
         return int(np.count_nonzero(self.fits(rule)))
 
-    def spread(self, dimension: str, fits: Bools) -> Iterator[tuple[str, int, int]]:
-        """Value, how many fit, how many there are: for each value that somebody in sight has."""
-        codes, words = self._asked.codes(dimension)
+    def spread(self, dimensions: Sequence[str], fits: Bools) -> Iterator[tuple[str, str, int, int]]:
+        """Dimension, value, how many fit, how many there are: for each value that somebody in sight has."""
+        asked = self._asked
+        words = [asked.codes(dimension)[1] for dimension in dimensions]
+        sizes = tuple(map(len, words))
+        together = asked.together(dimensions)
 
-        def each(who: Bools) -> Numbers:
-            return np.bincount(codes[np.flatnonzero(who)], minlength=len(words))
+        def counted(who: Bools) -> list[Numbers]:
+            """Those with all values alike are counted at once, and then added up along each dimension."""
+            if together is None:
+                columns = [asked.codes(dimension)[0] for dimension in dimensions]
+                return [np.bincount(own[who], minlength=n) for own, n in zip(columns, sizes, strict=True)]
+            cells = np.bincount(together[who], minlength=prod(sizes)).reshape(sizes)
+            return [cells.sum(tuple({*range(len(sizes))} - {i})) for i in range(len(sizes))]
 
-        everyone, some = self._asked.once(("everyone", dimension), lambda: each(self._seen)), each(fits)
-        return ((words[i], int(some[i]), int(n)) for i, n in enumerate(everyone) if n)
+        everyone = asked.once(("everyone", *dimensions), lambda: counted(self._seen))
+        for dimension, own, some, every in zip(dimensions, words, counted(fits), everyone, strict=True):
+            yield from ((dimension, own[i], int(some[i]), int(n)) for i, n in enumerate(every) if n)
+
+    def together(self, rules: Sequence[Condition | Group]) -> dict[int, int]:
+        """How many in sight fit exactly which of up to eight rules: bit i of the key is set for the one at place i."""
+        mask = np.zeros(len(self._seen), np.uint8)
+        for i, rule in enumerate(rules):
+            mask |= self.fits(rule).astype(np.uint8) << np.uint8(i)
+        return {i: int(n) for i, n in enumerate(np.bincount(mask[self._seen])) if n}
 
     def moves(self, dimension: str, bounds: Bounds) -> Iterator[tuple[str, str, int]]:
         """Value now, value by other bounds, how many: for each pair that somebody in sight has."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from calendar import isleap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from db.rules import Condition, Group, Span
 from db.schema_around import CHANNELS, CONSENT_STATES
 
 STEPS = tuple(Step)
+MOST_CELLS = 500_000
+"""Combinations of values of dimensions that are counted at once."""
 _MOST_EXACT = 2**62
 SCORED = {"r_score": "recency", "f_score": "frequency", "m_score": "monetary", "value_decile": "value"}
 """Dimension → the measure whose scores it has."""
@@ -84,11 +87,37 @@ class Asked:
         if name.startswith(CONSENT):
             return self.once(name, lambda: self._consents(name.removeprefix(CONSENT))), ["", *CONSENT_STATES]
         if name == "stage":
-            return self.once("stage", self._stages), [s.value for s in held_stages.STAGES]
+            return self._made("stage", Asked._stages), [s.value for s in held_stages.STAGES]
         if name in _CLASSES:
-            return self.once("classes", self._classes), ["", *_CLASSES[name]]
-        scores: Numbers = self.once(name, lambda: self._scores(SCORED[name]))
-        return scores, ["", *map(str, range(1, 11))]
+            return self._made("classes", Asked._classes), ["", *_CLASSES[name]]
+        return self._made(name, lambda asked: asked._scores(SCORED[name])), ["", *map(str, range(1, 11))]
+
+    def _made(self, name: Hashable, make: Callable[[Asked], Numbers]) -> Numbers:
+        """A column of this day and these bounds, the same for everybody who asks."""
+
+        def of_all() -> Numbers:
+            moment = (name, self.today, tuple(sorted(self.bounds.items())))
+            columns = self.columns
+
+            def made(rows: Numbers | None) -> Numbers:
+                return make(Asked(columns, self.today, self.bounds, {}, rows))
+
+            return columns.made.get(moment, columns.rows, made)
+
+        found: Numbers = self.once(name, lambda: of_all() if self.rows is None else of_all()[self.rows])
+        return found
+
+    def together(self, names: Sequence[str]) -> Numbers | None:
+        """The values of several dimensions as one number; None where there would be too many of them."""
+        sizes = tuple(len(self.codes(name)[1]) for name in names)
+        if prod(sizes) > MOST_CELLS:
+            return None
+
+        def made(asked: Asked) -> Numbers:
+            columns = [asked.codes(name)[0] for name in names]
+            return np.ravel_multi_index(tuple(columns), sizes).astype(np.int32)
+
+        return self._made(("together", *names, sizes), made)
 
     def once(self, key: Any, make: Callable[[], Any]) -> Any:
         """What was made under this key, made now if it was not yet."""
@@ -233,7 +262,8 @@ class Asked:
             known = [numbers[v] for v in c.values if v in numbers]
             return self._picked(columns.pairs["category"].hold(known))
         products = [p for v in c.values for p in columns.products.get(v, ())]
-        return self._picked(columns.pairs["product"].hold(products, *self._period(c.span)))
+        blocks = [columns.bought[v] for v in dict.fromkeys(c.values) if v in columns.bought]
+        return self._picked(columns.pairs["product"].hold(products, *self._period(c.span), blocks))
 
     def _looked_up(self, c: Condition) -> Bools:
         name = {"bought_product": "product"}.get(c.field.key, c.field.key)
@@ -329,7 +359,7 @@ class Asked:
     def _classes(self) -> Numbers:
         """The place of the three scores in `rfm.BY_SCORES`, from 1; 0 without orders."""
         r, f, m = (self.codes(name)[0].astype(np.int16) for name in ("r_score", "f_score", "m_score"))
-        return np.where((r > 0) & (f > 0) & (m > 0), r * 25 + f * 5 + m - 30, 0)
+        return np.where((r > 0) & (f > 0) & (m > 0), r * 25 + f * 5 + m - 30, 0).astype(np.uint8)
 
 
 _HOLDERS: Mapping[str, Callable[[Asked, Condition], Bools]] = {

@@ -41,7 +41,7 @@ def overlap(conn: Connection, *, viewer: Viewer, rules: tuple[str, ...], today: 
     viewer.require(Permission.SEGMENTS_READ)
     _require_few(rules)
     groups = [segments.checked(conn, viewer, rule) for rule in rules]
-    found = segments.combinations(conn, groups, today)
+    found = segments.combinations(conn, viewer, groups, today)
     sizes = tuple(sum(n for mask, n in found.items() if mask >> i & 1) for i in range(len(groups)))
     regions = [
         Region(tuple(i for i in range(len(groups)) if mask >> i & 1), n) for mask, n in found.items() if mask and n

@@ -155,8 +155,7 @@ def explore(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Expl
 
 def _explored(sight: held.Sight, group: Group, made: datetime | None) -> Explored:
     fits = sight.fits(group)
-    spread = [(name, *found) for name in DIMENSIONS for found in sight.spread(name, fits)]
-    frame = pd.DataFrame(spread, columns=["dimension", "value", "customers", "everyone"])
+    frame = pd.DataFrame(sight.spread(DIMENSIONS, fits), columns=["dimension", "value", "customers", "everyone"])
     effects = tuple(sight.count(rule) for rule in group.rules)
     return Explored(int(fits.sum()), sight.everyone, _ordered(frame), effects, made)
 
@@ -318,10 +317,13 @@ def numbers(conn: Connection, rule: Group, today: date, limit: int) -> tuple[int
     return tuple(conn.scalars(found.order_by(c.id).limit(limit)))
 
 
-def combinations(conn: Connection, found: Sequence[Group], today: date) -> dict[int, int]:
+def combinations(conn: Connection, viewer: Viewer, found: Sequence[Group], today: date) -> dict[int, int]:
     """How many customers fit exactly which of some rules: bit i of the key is set for who fits the one at place i."""
     bounds, _made = scores.bounds(conn)
-    asked = Question(today, bounds, once=True)
+    known = _remembered(conn, viewer, today, bounds, found, lambda sight: sight.together(found))
+    if known is not None:
+        return known
+    asked = Question(today, bounds, once=True, scoped=viewer.scoped)
     bits = [case((asked.fits(rule), literal(1 << i, BigInteger)), else_=0) for i, rule in enumerate(found)]
     values: list[Any] = [value.label(name) for name, value in asked.values.items()]
     each_customer = asked.base(*values or [true()]).offset(0).subquery()  # a fence, as in `explore`

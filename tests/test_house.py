@@ -155,6 +155,7 @@ ALSO = {
     "db/held.py": {"numpy"},  # columns in memory
     "db/held_clusters.py": {"numpy"},
     "db/held_columns.py": {"numpy"},
+    "db/held_made.py": {"numpy"},
     "db/held_loading.py": {"numpy"},
     "db/held_repeats.py": {"numpy"},
     "db/held_rules.py": {"numpy"},

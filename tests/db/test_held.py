@@ -12,7 +12,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy import delete, insert, select, text
 
-from db import changes, clock, cluster_values, clusters, connection, held, held_check, moved, schema, segments
+from db import (
+    changes,
+    clock,
+    cluster_values,
+    clusters,
+    connection,
+    held,
+    held_check,
+    moved,
+    schema,
+    segment_sets,
+    segment_spread,
+    segments,
+)
 from db.connection import begin
 from db.embedded import Server
 from db.errors import Refused
@@ -82,6 +95,8 @@ def answers(viewer: Viewer, rule: str) -> dict[str, Any]:
             "effects": found.effects,
             "spread": found.spread.values.tolist(),
             "counts": segments.counts(conn, viewer=viewer, rules=(rule, EVERYONE), today=TODAY),
+            "more": [segment_spread.spread(conn, **asked, by=by).values.tolist() for by in segment_spread.MORE],
+            "overlap": segment_sets.overlap(conn, viewer=viewer, rules=(rule, BIG, EVERYONE), today=TODAY),
             "pages": [(page.total, page.rows.astype(str).values.tolist()) for page in pages],
         }
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.held_columns import BLOCK, LATEST, NEVER, Pairs, pairs
+from db.held_columns import BLOCK, LATEST, MANY, NEVER, Pairs, blocks_of, pairs
+from db.held_made import Made, Numbers
 
 ROWS = 6
 KEYS = st.integers(0, 3)
@@ -59,6 +62,68 @@ def test_long_periods_of_one_key_are_answered_by_blocks(entries: Entries, low: i
     compare(held, entries, None, low, high)
     compare(held, entries, [0], low, high)
     compare(held, entries, [1], low, high)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 20), st.integers(0, ROWS - 1), DAYS), max_size=80),
+    st.lists(st.integers(0, 22), min_size=MANY, max_size=30),
+    DAYS | st.just(NEVER),
+    DAYS | st.just(LATEST),
+)
+def test_many_keys_are_looked_up_at_once(entries: Entries, keys: list[int], low: int, high: int) -> None:
+    compare(pairs(*columns(entries), ROWS), entries, keys, low, high)
+
+
+@given(
+    ENTRIES,
+    DAYS | st.just(NEVER),
+    DAYS | st.just(LATEST),
+    st.sets(st.integers(0, ROWS - 1)),
+    ENTRIES,
+)
+def test_keys_that_belong_together_are_answered_by_their_blocks(
+    entries: Entries, low: int, high: int, moved: set[int], new: Entries
+) -> None:
+    groups = {"even": [0, 2], "odd": [1, 3, 9]}
+    held = pairs(*columns(entries), ROWS)
+    blocks = blocks_of(held, groups)
+    assert blocks.keys() == (groups.keys() if entries else set())
+    for asked in (["even"], ["odd"], ["even", "odd"]):
+        keys = [key for name in asked for key in groups[name]]
+        own = [blocks[name] for name in asked if name in blocks]
+        wanted = held.hold(keys, low, high)
+        assert held.hold(keys, low, high, own).tolist() == wanted.tolist()
+        if moved:
+            new = [entry for entry in new if entry[1] in moved]
+            held.put(np.asarray(sorted(moved)), dict(zip(("key", "row", "day"), columns(new), strict=True)))
+            assert held.hold(keys, low, high, own).tolist() == held.hold(keys, low, high).tolist()
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.lists(st.tuples(st.integers(0, 40), st.integers(0, 9)), max_size=12))))
+def test_what_is_made_of_columns_follows_them(steps: list[tuple[int, list[tuple[int, int]]]]) -> None:
+    """Four columns, each asked for now and then, while values change and rows are added."""
+    values, made = np.arange(20), Made()
+
+    def times(factor: int, some: Numbers | None) -> Numbers:
+        return (values if some is None else values[some]) * factor
+
+    for factor, changed in steps:
+        rows = np.asarray([row for row, _value in changed], np.int64)
+        values = np.concatenate([values, np.zeros(max([0, *(rows - len(values) + 1)]), np.int64)])
+        for row, value in changed:
+            values[row] = value
+        rows = np.union1d(rows, np.arange(20, len(values)))
+        if len(rows):
+            made.moved(rows)
+        found = made.get(factor, len(values), partial(times, factor))
+        assert found.tolist() == (values * factor).tolist()
+
+
+def test_what_was_made_is_forgotten_for_what_is_asked_for() -> None:
+    made = Made()
+    for key in range(100):
+        made.get(key, 1_000, lambda _some: np.zeros(1_000, np.int8))
+    assert made.bytes < 20_000
 
 
 def test_keys_and_days_too_far_apart_for_one_number_are_in_order_too() -> None:

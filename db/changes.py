@@ -307,10 +307,10 @@ def _keep_searched(conn: Connection, t: Table, rows: Sequence[Row], changed: Seq
 
 def _tell(conn: Connection, t: Table, rows: Sequence[Row], changed: Iterable[str] | None = None) -> None:
     """Processes that hold customers in memory hear of it; `changed` are the columns, None where rows come or go."""
-    part, seen = moved.SEEN.get(t.name, ("", frozenset()))
-    if seen and (changed is None or seen & set(changed)):
-        owner = "id" if t is schema.customers else "customer_id"
-        moved.tell(conn, [row[owner] for row in rows], part)
+    owner = "id" if t is schema.customers else "customer_id"
+    for part, seen in moved.SEEN.get(t.name, {}).items():
+        if changed is None or seen & set(changed):
+            moved.tell(conn, [row[owner] for row in rows], part)
 
 
 def _possible(t: Table, rows: Sequence[Row]) -> None:

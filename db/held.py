@@ -27,8 +27,9 @@ from db import clock, held_loading, held_repeats, moved, schema, scores, setting
 from db.connection import begin, engine
 from db.errors import KehuError
 from db.fields import Bounds
-from db.held_columns import PAIRS, Bools, Columns, Numbers
-from db.held_rules import Asked, areas, not_held
+from db.held_columns import PAIRS, Columns
+from db.held_pairs import Bools, Numbers
+from db.held_rules import Asked, areas, not_held, to_lower
 from db.permissions import WORKER, Viewer
 from db.rules import Condition, Group
 
@@ -270,7 +271,9 @@ def ask(
         return None
     conn.info.setdefault("kehu_depends", set()).update(*(areas(rule) for rule in rules))
     wanted = _generations(conn)
-    looked_up = {c: missing(c) for rule in rules for c in not_held(rule)} if missing else {}
+    looked_up = {c: missing(c) for rule in rules for c in not_held(rule, held.columns)} if missing else {}
+    words = to_lower(rules)
+    lowered = held_loading.lower(conn, words) if words else {}
     # Nobody waits for the keeper, nor for another's long catching up.
     if not _lock.acquire(timeout=1.0):
         return None
@@ -279,6 +282,9 @@ def ask(
             with begin(WORKER) as own:
                 if not _catch_up(own, held, MOST_AT_ONCE):
                     return None
+            if any(not_held(rule, held.columns) - looked_up.keys() for rule in rules):
+                return None  # a field has come to have more values than are held
+        held.columns.lowered = lowered
         return answer(held.sight(viewer, today, bounds, looked_up))
     except (KehuError, NoConnection):
         log.warning("columns in memory cannot catch up", exc_info=True)

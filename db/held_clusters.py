@@ -8,7 +8,7 @@ import numpy as np
 
 from db.cluster_values import Model
 from db.fields import FARTHEST, STEPS_OF_ONE
-from db.held_columns import NEVER, Numbers
+from db.held_pairs import NEVER, Numbers
 
 
 def numbers(model: Model, of: Callable[[str], Numbers], today: int) -> Numbers:

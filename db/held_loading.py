@@ -6,7 +6,7 @@ serves screens is not held up by each of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -17,10 +17,14 @@ from sqlalchemy import Connection
 from db import settings
 from db.fields import CONTACTS, NOTE
 from db.funnel import Step
-from db.held_columns import CHOICES, KINDS, NAMED, NEVER, PAIRS, Columns, Numbers, Pairs, pairs
+from db.held_columns import CHOICES, KINDS, NAMED, PAIRS, Columns
+from db.held_own import Value
+from db.held_pairs import NEVER, Numbers, Pairs, pairs
 from db.schema_around import CHANNELS, CONSENT_STATES
 
 WORK_MEMORY = "256MB"
+OWN = ("custom", "custom_personal")
+"""The columns of custom fields."""
 PACKED = 20_000
 """Customers whose values come in one row."""
 
@@ -114,7 +118,7 @@ def load(conn: Connection) -> Columns:
     named = {kind: list(conn.exec_driver_sql(_names_of(kind, _ALL)).scalars()) for kind in NAMED}
     asked = _given(conn) | named
     held = {name: _all_pairs(conn, name, values["id"], asked) for part in PAIRS.values() for name in part}
-    return Columns(values, words, held, named, _products(conn), ends(conn))
+    return Columns(values, words, held, named, _products(conn), ends(conn), _own(conn, _own_of(_ALL), {}))
 
 
 def put(conn: Connection, columns: Columns, part: str, ids: Sequence[int]) -> None:
@@ -134,6 +138,34 @@ def put(conn: Connection, columns: Columns, part: str, ids: Sequence[int]) -> No
         found: Numbers = np.asarray([tuple(row) for row in own], dtype=np.int64).reshape(-1, 3)
         new[name] = {"key": _numbered(name, found[:, 0]), "id": found[:, 1], "day": found[:, 2]}
     columns.put(np.asarray(ids, np.int64), values, new)
+    if part == "own":
+        columns.put_own(np.asarray(ids, np.int64), _own(conn, _own_of(_ASKED), given))
+
+
+def lower(conn: Connection, words: Iterable[str]) -> dict[str, str]:
+    """Words in the small letters of the server."""
+    query = "SELECT word, lower(word) FROM unnest(%(words)s::text[]) AS word"
+    return {word: lowered for word, lowered in conn.exec_driver_sql(query, {"words": list(words)})}
+
+
+def _own_of(of: sql.SQL) -> sql.Composed:
+    """Each value of a custom field once, with all who have it."""
+    return sql.SQL(" UNION ALL ").join(
+        sql.SQL(
+            "SELECT {name}, key, word, lower(word), listed, ids FROM (SELECT v.key, v.value #>> '{{}}' AS word, "
+            "jsonb_typeof(v.value) = 'array' AS listed, string_agg(int8send(t.customer_id), '') AS ids "
+            "FROM (SELECT id AS customer_id, {column} AS held FROM customers WHERE {column} <> '{{}}') AS t "
+            "CROSS JOIN LATERAL jsonb_each(t.held) AS v WHERE {of} GROUP BY 1, 2, 3) AS w WHERE word IS NOT NULL"
+        ).format(name=sql.Literal(column), column=sql.Identifier(column), of=of)
+        for column in OWN
+    )
+
+
+def _own(
+    conn: Connection, query: sql.Composed, given: Mapping[str, Any]
+) -> Iterator[tuple[tuple[str, str], Value, Numbers]]:
+    for column, key, word, lowered, listed, ids in _streamed(conn, query, given):
+        yield (column, key), Value(word, lowered, listed), np.frombuffer(ids, ">i8").astype(np.int64)
 
 
 def _numbered(name: str, key: Any) -> Any:

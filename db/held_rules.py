@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calendar import isleap
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -12,14 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from db import calendar_periods, held_clusters, held_stages, lifecycle, rfm, tags
+from db import calendar_periods, custom_values, held_clusters, held_stages, lifecycle, rfm, tags
 from db.cluster_values import Model
 from db.comparisons import OPPOSITE
 from db.fields import CONSENT, EPOCH, Bounds, Kind, between, since
 from db.funnel import Step
-from db.held_columns import CHOICES, LATEST, NEVER, Bools, Columns, Numbers
+from db.held_columns import CHOICES, Columns
 from db.held_loading import CONSENT_KEYS, CONTACT_KEYS
-from db.rules import Condition, Group, Span
+from db.held_own import OwnValues
+from db.held_pairs import LATEST, NEVER, Bools, Numbers
+from db.rules import Condition, Group, Span, conditions
 from db.schema_around import CHANNELS, CONSENT_STATES
 
 STEPS = tuple(Step)
@@ -141,6 +143,8 @@ class Asked:
                 return self._chosen(*self.codes(key), c)
             if key in _DATES:
                 return self._dated(self._of(key), c)
+            if c.field.own:
+                return self._own(c.field.own, c)
             if c.field.clusters:
                 return self._clustered(c.field.clusters, c)
             found = _HOLDERS.get(key)
@@ -161,6 +165,10 @@ class Asked:
         else:
             wanted = [word in c.values and word != "" for word in words]
         return np.take(np.asarray(wanted, np.bool_), codes)
+
+    def _own(self, own: custom_values.Field, c: Condition) -> Bools:
+        held = self.columns.own.get((own.column, own.key), OwnValues())
+        return self._picked(held.fits(c, self.columns.rows, self.today, self.columns.lowered))
 
     def _clustered(self, model: Model, c: Condition) -> Bools:
         key = ("cluster", model)
@@ -403,20 +411,29 @@ def positive(c: Condition) -> Condition:
     return Condition(c.field, OPPOSITE.get(c.op, c.op), c.values, c.span)
 
 
-def not_held(rule: Condition | Group) -> set[Condition]:
+def not_held(rule: Condition | Group, columns: Columns) -> set[Condition]:
     """The conditions, without their opposites, that tables have to be asked for."""
     if isinstance(rule, Group):
-        return set().union(*(not_held(each) for each in rule.rules))
-    asked = positive(rule)
+        return set().union(*(not_held(each, columns) for each in rule.rules))
+    asked, own = positive(rule), rule.field.own
+    if own:
+        held = columns.own.get((own.column, own.key))
+        return {asked} if held and held.dropped else set()
     known = rule.field.key in HELD or rule.field.clusters is not None
-    return set() if known and rule.field.own is None and asked.op in _OPERATORS else {asked}
+    return set() if known and asked.op in _OPERATORS else {asked}
+
+
+def to_lower(rules: Iterable[Condition | Group]) -> set[str]:
+    """The words that custom fields are asked for, in whichever letters they are written."""
+    every = (c for rule in rules for c in conditions(rule) if c.field.own and c.field.kind is Kind.TEXT)
+    return {value for c in every for value in c.values}
 
 
 def areas(rule: Condition | Group) -> set[str]:
     """The areas of data that the answer to a rule of held fields depends on."""
     if isinstance(rule, Group):
         return set().union({"profiles", "metrics"}, *(areas(each) for each in rule.rules))
-    if rule.field.key in ("email", "phone"):
+    if rule.field.own or rule.field.key in ("email", "phone"):
         return {"customers"}
     if rule.field.kind in (Kind.CAMPAIGN, Kind.STEP):
         return {"campaigns", "orders"} if rule.field.key == "converted" else {"campaigns"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from db.held_columns import NEVER, Bools, Numbers
+from db.held_pairs import NEVER, Bools, Numbers
 from db.lifecycle import StageRules
 from db.metrics import Stage
 

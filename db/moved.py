@@ -11,15 +11,18 @@ from db import clock, schema
 
 KEPT = timedelta(days=1)
 """How long what was said stays; columns that have heard nothing for half of it are loaded anew."""
-SEEN: Mapping[str, tuple[str, frozenset[str]]] = {
-    "customers": ("", schema.PROFILE | {"email", "phone"}),
-    "customer_tags": ("tags", frozenset({"tag_key"})),
-    "interactions": ("contacts", frozenset({"kind", "happened_on"})),
-    "notes": ("contacts", frozenset({"created_at"})),
-    "tasks": ("tasks", frozenset({"due_on", "done_at"})),
-    "consents": ("consents", frozenset({"channel", "state", "happened_at"})),
+SEEN: Mapping[str, Mapping[str, frozenset[str]]] = {
+    "customers": {
+        "": schema.PROFILE | {"email", "phone"},
+        "own": frozenset({"custom", "custom_personal"}),
+    },
+    "customer_tags": {"tags": frozenset({"tag_key"})},
+    "interactions": {"contacts": frozenset({"kind", "happened_on"})},
+    "notes": {"contacts": frozenset({"created_at"})},
+    "tasks": {"tasks": frozenset({"due_on", "done_at"})},
+    "consents": {"consents": frozenset({"channel", "state", "happened_at"})},
 }
-"""Recorded table → the part of what is held that it changes (db/held_columns.py, PAIRS), by which of its columns."""
+"""Recorded table → the parts of what is held that it changes (db/held_columns.py, PAIRS), by which of its columns."""
 
 
 def tell(conn: Connection, customer_ids: Sequence[int] | None, part: str = "") -> None:

@@ -43,7 +43,8 @@ from db.class_rows import KINDS, PACKED, last_bytes, standing_bytes, write
 from db.definitions import InForceNow
 from db.explorer import month_before
 from db.fields import DECILES, EPOCH, between, company_day
-from db.held_columns import NEVER, Numbers
+from db.held_columns import Numbers
+from db.held_pairs import NEVER
 from db.lifecycle import StageRules
 
 MONTH_ENDS = 12

@@ -39,7 +39,7 @@ from db.metrics import Stage
 from db.permissions import Permission, Viewer
 from db.rule_words import Names
 from db.rules import Condition, Group, conditions, parse_text
-from db.segment_question import Question, column_of, each_customer
+from db.segment_question import Question, column_of, each_customer, looked_up
 from db.words import _
 
 MOST_CHOICES = 500
@@ -98,10 +98,14 @@ def _remembered(
     """The answer from the columns in memory, None where PostgreSQL is to be asked; fields are the caller's to check."""
 
     def missing(condition: Condition) -> Any:
-        c = schema.customers.c
-        asked = Question(today, bounds, scoped=viewer.scoped)
-        ids = conn.scalars(asked.who(Group("all", (condition,)), each_customer(c.id))).all()
-        return np.asarray(ids, dtype=np.int64)
+        if condition.field.kind is Kind.LISTED:
+            ids = func.string_agg(func.int8send(schema.segment_members.c.customer_id), b"")
+            packed = conn.scalar(looked_up(condition, today).with_only_columns(ids))
+        else:
+            ids = func.string_agg(func.int8send(schema.customers.c.id), b"")
+            asked = Question(today, bounds, scoped=viewer.scoped)
+            packed = conn.scalar(asked.who(Group("all", (condition,)), each_customer(ids)))
+        return np.frombuffer(packed or b"", ">i8")
 
     return held.ask(conn, viewer=viewer, today=today, bounds=bounds, rules=rules, missing=missing, answer=answer)
 

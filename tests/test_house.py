@@ -156,6 +156,8 @@ ALSO = {
     "db/held_clusters.py": {"numpy"},
     "db/held_columns.py": {"numpy"},
     "db/held_made.py": {"numpy"},
+    "db/held_own.py": {"numpy"},
+    "db/held_pairs.py": {"numpy"},
     "db/held_loading.py": {"numpy"},
     "db/held_repeats.py": {"numpy"},
     "db/held_rules.py": {"numpy"},

@@ -22,7 +22,7 @@ from db import clock, connection, definitions, derived, flows, held_stages, past
 from db.connection import begin
 from db.embedded import Server
 from db.errors import Invalid, Refused
-from db.held_columns import NEVER
+from db.held_pairs import NEVER
 from db.lifecycle import StageRules, stage_column
 from db.past_classes import EPOCH, STAGES, kept_days
 from db.permissions import WORKER, Viewer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -30,17 +31,21 @@ def kaplan_meier(waits: pd.DataFrame, *, least: int = 1) -> tuple[Step, ...]:
     waited for on it. Steps end before the first day with fewer than `least` at risk. A step for each day on which
     something happened, and the last day on which anybody was waited for.
     """
-    at_risk, survival, variance, steps = int(waits["customers"].sum()), 1.0, 0.0, []
-    for day in sorted(waits["days"].unique()):
-        rows = waits[waits["days"] == day]
+    ended: Counter[int] = Counter()
+    happened: Counter[int] = Counter()
+    for day, did, customers in zip(*(waits[name].tolist() for name in ("days", "happened", "customers")), strict=True):
+        ended[day] += customers
+        happened[day] += customers if did else 0
+    at_risk, survival, variance, steps = ended.total(), 1.0, 0.0, []
+    for day in sorted(ended):
         if at_risk < max(least, 1):
             break
-        events = int(rows.loc[rows["happened"], "customers"].sum())
+        events = happened[day]
         if events:
             survival *= 1 - events / at_risk
             variance += events / (at_risk * (at_risk - events)) if at_risk > events else math.inf
-            steps.append(Step(int(day), 1 - survival, _interval(survival, variance), at_risk))
-        at_risk -= int(rows["customers"].sum())
+            steps.append(Step(day, 1 - survival, _interval(survival, variance), at_risk))
+        at_risk -= ended[day]
     return tuple(steps)
 
 

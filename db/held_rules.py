@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from calendar import isleap
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from datetime import date
+from decimal import ROUND_FLOOR, Decimal
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from db import calendar_periods, custom_values, held_clusters, held_stages, lifecycle, rfm, tags
+from db import custom_values, held_clusters, held_stages, lifecycle, rfm, tags
 from db.cluster_values import Model
 from db.comparisons import OPPOSITE
-from db.fields import CONSENT, EPOCH, Bounds, Kind, between, since
+from db.fields import CONSENT, Bounds, Kind, between
 from db.funnel import Step
 from db.held_columns import CHOICES, Columns
+from db.held_comparisons import dated, day_of, number, quotient
 from db.held_loading import CONSENT_KEYS, CONTACT_KEYS
 from db.held_own import OwnValues
 from db.held_pairs import LATEST, NEVER, Bools, Numbers
@@ -27,7 +27,6 @@ from db.schema_around import CHANNELS, CONSENT_STATES
 STEPS = tuple(Step)
 MOST_CELLS = 500_000
 """Combinations of values of dimensions that are counted at once."""
-_MOST_EXACT = 2**62
 SCORED = {"r_score": "recency", "f_score": "frequency", "m_score": "monetary", "value_decile": "value"}
 """Dimension → the measure whose scores it has."""
 _CLASSES = {"rfm_class": rfm.BY_SCORES, "rfm_value": rfm.VALUE_BY_SCORES}
@@ -142,7 +141,7 @@ class Asked:
             if key in CODED:
                 return self._chosen(*self.codes(key), c)
             if key in _DATES:
-                return self._dated(self._of(key), c)
+                return dated(self._of(key), c, self.today)
             if c.field.own:
                 return self._own(c.field.own, c)
             if c.field.clusters:
@@ -172,7 +171,7 @@ class Asked:
 
     def _clustered(self, model: Model, c: Condition) -> Bools:
         key = ("cluster", model)
-        codes = self.once(key, lambda: held_clusters.numbers(model, self._of, _day(self.today)))
+        codes = self.once(key, lambda: held_clusters.numbers(model, self._of, day_of(self.today)))
         return self._chosen(codes, ["", *model.numbers], c)
 
     def _owned(self, c: Condition) -> Bools:
@@ -181,83 +180,34 @@ class Asked:
             return np.asarray((owners == 0) if c.op == "empty" else (owners != 0))
         return np.isin(owners, [v for v in c.values if v != 0])
 
-    def _dated(self, days: Numbers, c: Condition) -> Bools:
-        known: Bools = days != NEVER
-        if c.op in ("empty", "not empty"):
-            return ~known if c.op == "empty" else known
-        if c.op == "anniversary in the next":
-            return known & self._yearly(days, c.values[0])
-        if c.op == "in the last":
-            low, high = _day(since(self.today, c.values[0])), _day(self.today)
-        elif c.op == "in the next":
-            low, high = _day(self.today), _day(self.today) + c.values[0] - 1
-        elif c.op == "during":
-            low, high = map(_day, calendar_periods.ends(c.values[0], self.today))
-        else:
-            first, last = _day(c.values[0]), _day(c.values[-1])
-            low = {"before": NEVER + 1, "after": first + 1}.get(c.op, first)
-            high = {"before": first - 1, "after": LATEST}.get(c.op, last)
-        found: Bools = (days >= low) & (days <= high)
-        return found
-
-    def _yearly(self, days: Numbers, ahead: int) -> Bools:
-        """As `comparisons.compared` has it: the same day of a later year is one of the next days."""
-        wanted = {(self.today + timedelta(days=n)).strftime("%m-%d") for n in range(ahead)}
-        last = self.today + timedelta(days=ahead - 1)
-        if (last.month, last.day) == (2, 28) and not isleap(last.year):
-            wanted.add("02-29")
-        before = days < _day(self.today)
-        known = days[before & (days != NEVER)]
-        if not len(known):
-            return np.zeros(len(days), np.bool_)
-        first, end = int(known.min()), int(known.max()) + 1
-        fits = [(EPOCH + timedelta(days=day)).strftime("%m-%d") in wanted for day in range(first, end)]
-        found: Bools = before & np.asarray(fits, np.bool_)[np.clip(days, first, end - 1) - first]
-        return found
-
-    def _number(self, values: Numbers, c: Condition, *, scale: int = 1, known: Bools | None = None) -> Bools:
-        """Whole numbers, `scale` of which are one, compared exactly."""
-        if c.op in ("empty", "not empty"):
-            there = np.ones(len(values), np.bool_) if known is None else known
-            return ~there if c.op == "empty" else there
-        low, high = _range(c, scale)
-        found: Bools = (values >= low) & (values <= high)
-        return found if known is None else found & known
-
     def _orders(self, c: Condition) -> Bools:
-        return self._number(self._of("orders"), c)
+        return number(self._of("orders"), c)
 
     def _revenue(self, c: Condition) -> Bools:
-        return self._number(self._of("cents"), c, scale=100)
+        return number(self._of("cents"), c, scale=100)
 
     def _recency(self, c: Condition) -> Bools:
         last = self._of("last_order_on")
         known = last != NEVER
-        return self._number(_day(self.today) - last, c, known=known)
+        return number(day_of(self.today) - last, c, known=known)
 
     def _basket(self, c: Condition) -> Bools:
         """Revenue by orders: compared without dividing, as the exact number that PostgreSQL rounds far behind."""
         cents, orders = self._of("cents"), self._of("own_orders").astype(np.int64)
-        known: Bools = orders != 0
-        if c.op in ("empty", "not empty"):
-            return ~known if c.op == "empty" else known
-        return known & _quotient(cents, orders * 100, c)
+        return quotient(cents, orders * 100, c)
 
     def _interval(self, c: Condition) -> Bools:
         usual = self._of("usual_days")
-        return self._number(usual, c, known=usual != 0)
+        return number(usual, c, known=usual != 0)
 
     def _due(self, c: Condition) -> Bools:
         usual = self._of("usual_days")
-        return self._dated(np.where(usual != 0, self._of("last_order_on") + usual, NEVER), c)
+        return dated(np.where(usual != 0, self._of("last_order_on") + usual, NEVER), c, self.today)
 
     def _rhythm(self, c: Condition) -> Bools:
         """Days since the last order by the usual interval, compared as `_basket` does."""
         usual = self._of("usual_days").astype(np.int64)
-        known: Bools = usual != 0
-        if c.op in ("empty", "not empty"):
-            return ~known if c.op == "empty" else known
-        return known & _quotient(_day(self.today) - self._of("last_order_on").astype(np.int64), usual, c)
+        return quotient(day_of(self.today) - self._of("last_order_on").astype(np.int64), usual, c)
 
     def _ordered(self, c: Condition) -> Bools:
         low, high = self._period(c.span)
@@ -317,19 +267,19 @@ class Asked:
         name = {"contacts": "contact", "received_count": "received"}[c.field.key]
         low, high = self._period(c.span)
         found: Numbers = self.once((name, low, high), lambda: self.columns.pairs[name].count(None, low, high))
-        return self._picked(self._number(found, c))
+        return self._picked(number(found, c))
 
     def _since_contact(self, c: Condition) -> Bools:
         last: Numbers = self.once("last contact", lambda: self.columns.pairs["contact"].latest(None))
         known = last != NEVER
-        return self._picked(self._number(_day(self.today) - last, c, known=known))
+        return self._picked(number(day_of(self.today) - last, c, known=known))
 
     def _tasks(self, c: Condition) -> Bools:
         held = self.columns.pairs["task"]
         if c.field.key == "open_tasks":
-            return self._picked(self._number(self.once("tasks", lambda: held.count(None)), c))
-        until = _day(self.today) - 1
-        return self._picked(self._number(self.once("late", lambda: held.count(None, NEVER + 1, until)), c))
+            return self._picked(number(self.once("tasks", lambda: held.count(None)), c))
+        until = day_of(self.today) - 1
+        return self._picked(number(self.once("late", lambda: held.count(None, NEVER + 1, until)), c))
 
     def _consents(self, channel: str) -> Numbers:
         """Places in CONSENT_STATES, from 1; 0 where none was asked for."""
@@ -342,14 +292,14 @@ class Asked:
         if span == Span():
             return NEVER, LATEST
         start, end = span.ends(self.today)
-        return (_day(start) if start else NEVER + 1), (_day(end) if end else LATEST)
+        return (day_of(start) if start else NEVER + 1), (day_of(end) if end else LATEST)
 
     # --- what is made of columns -------------------------------------------------------------------------------------
 
     def _stages(self) -> Numbers:
         rules = lifecycle.of_numbers(self.bounds.get(lifecycle.KIND))
         figures = {"last": self._of("last_order_on"), "orders": self._of("orders"), "usual": self._of("usual_days")}
-        return held_stages.stages(_day(self.today), **figures, rules=rules)
+        return held_stages.stages(day_of(self.today), **figures, rules=rules)
 
     def _scores(self, measure: str) -> Numbers:
         """As `fields.score`: from 1, 0 without orders."""
@@ -452,48 +402,3 @@ _AREAS: Mapping[str, set[str]] = {
     "open_tasks": {"tasks"},
     "overdue_tasks": {"tasks"},
 }
-
-
-def _day(day: date) -> int:
-    return (day - EPOCH).days
-
-
-def _comparisons(c: Condition) -> list[tuple[str, Decimal]]:
-    if c.op == "between":
-        return [(">=", c.values[0]), ("<=", c.values[1])]
-    return [(c.op, c.values[0])]
-
-
-def _range(c: Condition, scale: int) -> tuple[int, int]:
-    """The whole numbers that fit: from, to; none when the first is greater."""
-    low, high = -_MOST_EXACT, _MOST_EXACT
-    for op, value in _comparisons(c):
-        exact = Decimal(value) * scale
-        floor, ceiling = int(exact.to_integral_value(ROUND_FLOOR)), int(exact.to_integral_value(ROUND_CEILING))
-        if op in (">=", "="):
-            low = max(low, ceiling)
-        if op in ("<=", "="):
-            high = min(high, floor)
-        if op == ">":
-            low = floor + 1
-        if op == "<":
-            high = ceiling - 1
-    return low, high
-
-
-def _quotient(above: Numbers, below: Numbers, c: Condition) -> Bools:
-    """Whether above / below is as the condition says, exactly; `below` is never negative."""
-    found = np.ones(len(above), np.bool_)
-    for op, value in _comparisons(c):
-        wanted, of_one = Decimal(value).as_integer_ratio()
-        compare = {"=": np.equal, "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}[op]
-        found &= np.asarray(compare(_times(above, of_one), _times(below, wanted)), np.bool_)
-    return found
-
-
-def _times(values: Numbers, factor: int) -> Numbers:
-    """Exactly: as Python's numbers where a product could be too large for the processor's."""
-    if factor == 1 or not len(values):
-        return values
-    largest = max(int(values.max()), -int(values.min()), 1)
-    return (values.astype(object) if largest * abs(factor) >= _MOST_EXACT else values) * factor

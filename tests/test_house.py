@@ -155,6 +155,7 @@ ALSO = {
     "db/held.py": {"numpy"},  # columns in memory
     "db/held_clusters.py": {"numpy"},
     "db/held_columns.py": {"numpy"},
+    "db/held_comparisons.py": {"numpy"},
     "db/held_made.py": {"numpy"},
     "db/held_own.py": {"numpy"},
     "db/held_pairs.py": {"numpy"},

@@ -29,8 +29,12 @@ from tests.engine import copying, home, serving
 _numbers = itertools.count(1)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What shares a fixture stays in one process; where there are several, what takes long begins first."""
+    """What shares a fixture stays in one process; where there are several, what takes long begins first.
+
+    Before xdist's own, which reads the groups, and would find none: each test would go to whichever process is free.
+    """
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
     if hasattr(config, "workerinput"):

@@ -17,7 +17,7 @@ from streamlit import config
 import components
 from api import auth, exports, files, guard, health, home, log
 from components import page
-from db import connection, held, held_check, passwords
+from db import connection, held, held_check, passwords, text
 from pages import SCREENS
 
 # What a first visit would otherwise wait for; the shell is a script and no module.
@@ -33,6 +33,7 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
     for name in WARM:
         import_module(name)
     passwords.nobodys_hash()
+    text.pinyin("客")  # which loads the dictionaries
     gc.collect()
     gc.freeze()
     with held.kept(held_check.verify):

@@ -11,9 +11,10 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Label, case, func, insert, select, update
+from sqlalchemy import Connection, Label, Select, bindparam, case, func, insert, select, update
 
 from db import clock, schema, text, words
 from db.errors import Invalid, NotFound
@@ -172,9 +173,28 @@ def check(conn: Connection, *, session_id: int | None = None, token: str | None 
     if session_id is None and not token:
         return None
     now = clock.now()
-    which = _sessions.id == session_id if session_id is not None else _sessions.token_hash == digest(token or "")
+    which = session_id if session_id is not None else digest(token or "")
+    asked = {"which": which, "now": now, "since": now - IDLE}
+    row = conn.execute(_live(by_token=session_id is None), asked).one_or_none()
+    if row is None:
+        return None
+    return Session(
+        id=row.id,
+        viewer=viewer_of(row.user_id, row.username, Role(row.role), row.team),
+        name=row.name or row.username,
+        language=row.language,
+        in_cookie=row.in_cookie,
+        seen_at=row.seen_at,
+        generations=tuple(sorted((row.generations or {}).items())),
+        settings=_settings(row.settings or {}),
+    )
+
+
+@cache
+def _live(*, by_token: bool) -> Select[Any]:
+    """The statement of `check`, made once: putting it together takes longer than it runs, and every run asks."""
     areas, setting = schema.generations.c, schema.settings.c
-    row = conn.execute(
+    return (
         select(
             _sessions.id,
             _sessions.seen_at,
@@ -190,25 +210,13 @@ def check(conn: Connection, *, session_id: int | None = None, token: str | None 
         )
         .join(schema.users, _users.id == _sessions.user_id)
         .where(
-            which,
+            (_sessions.token_hash if by_token else _sessions.id) == bindparam("which"),
             _sessions.revoked_at.is_(None),
-            _sessions.expires_at > now,
-            _sessions.seen_at > now - IDLE,
+            _sessions.expires_at > bindparam("now"),
+            _sessions.seen_at > bindparam("since"),
             _users.active,
             _sessions.auth_epoch == _users.auth_epoch,
         )
-    ).one_or_none()
-    if row is None:
-        return None
-    return Session(
-        id=row.id,
-        viewer=viewer_of(row.user_id, row.username, Role(row.role), row.team),
-        name=row.name or row.username,
-        language=row.language,
-        in_cookie=row.in_cookie,
-        seen_at=row.seen_at,
-        generations=tuple(sorted((row.generations or {}).items())),
-        settings=_settings(row.settings or {}),
     )
 
 

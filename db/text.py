@@ -7,7 +7,6 @@ import unicodedata
 from functools import lru_cache
 
 from opencc import OpenCC
-from pypinyin import Style, lazy_pinyin
 
 MAX_TEXT = 10_000
 
@@ -124,13 +123,20 @@ def _parted(name: str) -> tuple[str, str]:
     return "", name
 
 
+def _read(text: str) -> list[str]:
+    # Its dictionaries take half a second to load, and most processes of the terminal read no Chinese name.
+    from pypinyin import Style, lazy_pinyin
+
+    return lazy_pinyin(text, style=Style.NORMAL)
+
+
 @lru_cache(maxsize=65_536)
 def _syllables(name: str) -> tuple[str, ...]:
     name = simplified(name)
     surname, given = _parted(name)
     if surname in SURNAMES:
-        return (*SURNAMES[surname].split(), *lazy_pinyin(given, style=Style.NORMAL))
-    return tuple(lazy_pinyin(name, style=Style.NORMAL))
+        return (*SURNAMES[surname].split(), *_read(given))
+    return tuple(_read(name))
 
 
 def pinyin(value: str | None) -> str:
@@ -162,7 +168,7 @@ def reads_as(name: str, words: str) -> bool:
     if not asked:
         return True
     said = match_key(name)
-    parts = lazy_pinyin(simplified(clean(name)), style=Style.NORMAL) if has_han(name) else []
+    parts = _read(simplified(clean(name))) if has_han(name) else []
     syllables = [match_key(part) for part in parts]
     heard, first = "".join(syllables).replace(" ", ""), "".join(s[:1] for s in syllables)
     return all(word in said or word in heard or (bool(first) and first.startswith(word)) for word in asked)

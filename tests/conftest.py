@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -19,6 +21,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
 os.environ.setdefault("KEHU_NOW", "2026-11-20T15:00:00+00:00")
+# What is compiled is kept, for this process and the hundreds that tests start, whatever the environment says.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 from db import connection, migrate
 from db.embedded import Server
@@ -26,17 +31,46 @@ from tests import make
 from tests.demo_database import demo_database, demo_url  # noqa: F401  (fixtures)
 from tests.engine import copying, home, serving
 
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadScopeScheduling
+
+DEMO = {"db/test_demo", "db/test_segments_demo", "db/terminal/test_manual", "pages/test_cross_checks"}
+"""Files whose tests read the demo: one process loads it, which takes a minute."""
+FIRST = ("demo", "deploy/test_kills", "browser")
+"""The longest groups, longest first."""
+
 _numbers = itertools.count(1)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What shares a fixture stays in one process; where there are several, what takes long begins first."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    """Where there are several processes, what takes long begins first."""
+    lost = {_group(item.nodeid) for item in items if "demo_url" in getattr(item, "fixturenames", ())} - {"demo"}
+    if lost:
+        raise pytest.UsageError(f"Name them in DEMO of tests/conftest.py, or the demo is loaded twice: {lost}")
     if hasattr(config, "workerinput"):
         waiting = ("slow", "processes")
-        long = {_group(item) for item in items if any(map(item.get_closest_marker, waiting))} | {"browser"}
-        items.sort(key=lambda item: _group(item) not in long)
+        long = {_group(item.nodeid) for item in items if any(map(item.get_closest_marker, waiting))} | {"browser"}
+        places = {group: n for n, group in enumerate(FIRST)}
+        items.sort(key=lambda item: (places.get(g := _group(item.nodeid), len(FIRST)), g not in long))
+    gc.collect()
+    gc.freeze()  # as the server does: what is imported now stays
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """What shares a fixture stays in one process.
+
+    The mark that xdist has for this does nothing with pytest 9.2 (https://github.com/pytest-dev/pytest-xdist/issues/1386):
+    each test went to whichever process was free, and each process loaded the demo.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(nodeid)
+
+    return ByGroup(config, log)
 
 
 def pytest_sessionfinish() -> None:
@@ -46,12 +80,12 @@ def pytest_sessionfinish() -> None:
         module.TMP_DIR.cleanup()
 
 
-def _group(item: pytest.Item) -> str:
+def _group(nodeid: str) -> str:
     """The demo and the site in the browser are made once for all their tests, other fixtures once for a file."""
-    place = item.path.relative_to(Path(__file__).parent)
-    if "demo_url" in getattr(item, "fixturenames", ()):
+    file = nodeid.partition("::")[0].removeprefix("tests/").removesuffix(".py")
+    if file in DEMO:
         return "demo"
-    return "browser" if place.parts[0] == "browser" else place.with_suffix("").as_posix()
+    return "browser" if file.startswith("browser/") else file
 
 
 @pytest.fixture(scope="session")

@@ -27,10 +27,11 @@ WEBP = b"RIFF\x1a\0\0\0WEBPVP8 "
 
 
 def archive(parts: Mapping[str, bytes], *, method: int = zipfile.ZIP_STORED) -> bytes:
+    """The same bytes at any time: they are in names of tests, which must be the same in all processes."""
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", method) as made:
+    with zipfile.ZipFile(out, "w") as made:
         for name, content in parts.items():
-            made.writestr(name, content)
+            made.writestr(zipfile.ZipInfo(name), content, method)
     return out.getvalue()
 
 

@@ -21,6 +21,7 @@ from db import connection, derived, schema
 from db.permissions import WORKER
 from tests import make
 from tests.deploy.test_run import ROOT, Installation, until
+from tests.deploy.writer import calming
 from tests.engine import forget
 
 SEED = 20_261_122
@@ -82,7 +83,9 @@ def test_twenty_kills_during_writes_lose_nothing_that_was_acknowledged(kehu: Ins
             time.sleep(chance.uniform(0, 0.4))
             target = TARGETS[moment % len(TARGETS)]
             _kill(kehu, target)
+            calming(acknowledged).touch()
             _comes_up(kehu, target)
+            calming(acknowledged).unlink()
             assert writer.poll() is None, "the writer itself must only ever see sentences"
             _reconcile(kehu, acknowledged)
     finally:

@@ -1,6 +1,7 @@
 """`python -m tests.deploy.writer FILE SEED`: commands of all kinds without pause, until it is killed.
 
-After each commit the change set's number is appended to FILE; while the database is away it tries again.
+After each commit the change set's number is appended to FILE; while the database is away it tries again. As long as
+there is a file FILE.calm it writes a few times a second only: a processor's worth of writes would delay what starts.
 """
 
 from __future__ import annotations
@@ -16,6 +17,13 @@ from sqlalchemy import Connection, select
 from db import connection, customer, schema, undo
 from db.errors import KehuError, Unavailable
 from db.permissions import GATE, Role, Viewer
+
+CALM_S = 0.2
+
+
+def calming(acknowledged: Path) -> Path:
+    """The file that asks for few writes."""
+    return acknowledged.with_suffix(".calm")
 
 
 def cast() -> dict[str, Viewer]:
@@ -55,8 +63,11 @@ def main(acknowledged: Path, seed: int) -> None:
     chance = random.Random(seed)
     done: list[int] = []
     people: dict[str, Viewer] = {}
+    calm = calming(acknowledged)
     with acknowledged.open("a") as file:
         while True:
+            if calm.exists():
+                time.sleep(CALM_S)
             try:
                 people = people or cast()
                 with connection.begin(people["root"], write=True) as conn:

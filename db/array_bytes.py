@@ -10,7 +10,8 @@ import numpy as np
 from psycopg.adapt import Dumper
 from psycopg.postgres import types
 from psycopg.pq import Format
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection, literal
+from sqlalchemy.types import NullType
 
 from db.held_columns import Numbers
 
@@ -47,6 +48,13 @@ class _DaysDumper(_BigintsDumper):
 
     oid = types["date"].array_oid
     of, kind, size = types["date"].oid, ">i4", 4
+
+
+def bound(conn: Connection, values: Numbers) -> ColumnElement[Any]:
+    """Numbers as a bigint[] of a statement of SQLAlchemy's on this connection."""
+    driver: Any = conn.connection.driver_connection
+    driver.adapters.register_dumper(Bigints, _BigintsDumper)
+    return literal(Bigints(values), NullType())
 
 
 @contextmanager

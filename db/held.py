@@ -197,6 +197,11 @@ class Sight:
         """How many of those in sight fit."""
         return int(np.count_nonzero(self.fits(rule)))
 
+    def ids(self, rule: Condition | Group, most: int) -> Numbers | None:
+        """The numbers of those in sight who fit; None where they are more than this."""
+        rows = np.flatnonzero(self.fits(rule))
+        return self._asked._of("id")[rows] if len(rows) <= most else None
+
     def spread(self, dimensions: Sequence[str], fits: Bools) -> Iterator[tuple[str, str, int, int]]:
         """Dimension, value, how many fit, how many there are: for each value that somebody in sight has."""
         asked = self._asked

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, array
 
-from db import custom_fields, customers, funnel, held, nested, schema, scores, tags, text
+from db import array_bytes, custom_fields, customers, funnel, held, nested, schema, scores, tags, text
 from db.cluster_values import PREFIX as CLUSTERS
 from db.connection import bounded
 from db.custom_values import PREFIX
@@ -42,6 +42,8 @@ from db.rules import Condition, Group, conditions, parse_text
 from db.segment_question import Question, column_of, each_customer, looked_up
 from db.words import _
 
+MOST_BY_NUMBER = 500_000
+"""Members that are told to PostgreSQL by their numbers; more of them it finds by their rule."""
 MOST_CHOICES = 500
 TOGETHER_MS = 10_000
 ALONE_MS = 3_000
@@ -340,6 +342,9 @@ def members(conn: Connection, asking: Viewer, rule: str, today: date) -> Select[
     """A query of the ids of the customers who fit a rule, to be joined by others. Raises Invalid and Refused."""
     group = checked(conn, asking, rule)
     bounds, _made = scores.bounds(conn)
+    known = _remembered(conn, asking, today, bounds, (group,), lambda sight: sight.ids(group, MOST_BY_NUMBER))
+    if known is not None:
+        return select(func.unnest(array_bytes.bound(conn, known)).label("customer_id"))
     c = schema.customers.c
     everyone = each_customer(c.id.label("customer_id")).where(c.archived_at.is_(None))
     return Question(today, bounds, scoped=asking.scoped).who(group, everyone)

@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from sqlalchemy import delete, select, text
+from sqlalchemy import Connection, delete, select, text
 
 from db import (
+    affinity,
     changes,
     clock,
     cluster_values,
     clusters,
+    cohorts,
     connection,
     held,
     held_check,
@@ -334,3 +336,25 @@ def test_an_empty_database_is_held_too(clone: str, people: make.People) -> None:
     with begin(people.root) as conn:
         found = segments.explore(conn, viewer=people.root, rule=EVERYONE, today=date(2026, 3, 1))
     assert (found.customers, found.everyone, len(found.spread)) == (0, 0, 0)
+
+
+def test_what_is_read_of_members_is_the_same_when_they_are_told_by_number(data: Data) -> None:
+    for viewer in (data.people.root, data.people.mia, data.people.ann, data.people.ana):
+        for rule in (BIG, '{"any":[]}'):
+            with begin(viewer) as conn, pytest.MonkeyPatch.context() as patch:
+                asked: dict[str, Any] = {"viewer": viewer, "rule": rule, "today": TODAY}
+
+                def told(conn: Connection = conn, asked: dict[str, Any] = asked) -> Any:
+                    by_month = cohorts.cohorts(conn, **asked, months=36)
+                    together = affinity.affinity(conn, **asked, months=24)
+                    ids = segments.members(conn, asked["viewer"], asked["rule"], TODAY)
+                    return (
+                        by_month.rows.astype(str).values.tolist(),
+                        (together.rows.values.tolist(), together.orders),
+                        sorted(conn.scalars(ids)),
+                    )
+
+                remembered = told()
+                patch.setattr(segments, "MOST_BY_NUMBER", -1)
+                assert told() == remembered
+                assert bool(remembered[2]) is (rule == BIG)

@@ -64,7 +64,7 @@ ALSO = {
     "components/bulk_bar.py": {"db.bulk_actions", "db.customer", "db.customer_filters", "db.tags"},  # hands them on
     "components/freeze_form.py": {"db.customer_filters", "db.frozen_lists", "db.saved_segments"},  # hands it on
     "components/customer_filters.py": {  # hands them to read
-        *("db.custom_fields", "db.customer_filters", "db.customers", "db.tags")
+        *("db.custom_fields", "db.customer_filters", "db.customers", "db.segment_filter", "db.tags")
     },
     "components/customer_tags.py": {"db.tags"},  # hands them to read and write
     "components/custom_fields_view.py": {"db.custom_fields"},  # hands its functions to read

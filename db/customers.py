@@ -134,6 +134,9 @@ def page(
     if narrow is not None and sort in ("name", "newest"):
         listed_ids = conn.scalars(narrow.order_by(*ordered, own).offset(offset).limit(limit)).all()
         rows = _known(conn, viewer, today, listed_ids, archived=filters.archived)
+    elif filters.segment:
+        # The index of a figure would be read from its end, past most customers, to the first members.
+        rows = frame(conn, found.order_by(*ordered, own).offset(offset).limit(limit))
     else:
         rows = piece(conn, found, sort, descending, viewer=viewer, offset=offset, limit=limit)
     return Page(rows, total)

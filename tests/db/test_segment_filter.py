@@ -21,6 +21,7 @@ from db import (
     derived,
     exports,
     frozen_lists,
+    held,
     saved_segments,
     saved_views,
     schema,
@@ -300,3 +301,30 @@ def test_a_segment_that_was_not_looked_up_narrows_nothing_silently() -> None:
     assert Filters(segment="s1").personal
     assert not EVERYBODY.personal
     assert Chosen(filters=Filters(segment="s1")).personal
+
+
+def test_memory_and_the_database_find_the_same(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    p = shop.people
+    rules = {"R": RICH, "O": OSLO, "P": BY_PHONE}
+    codes = [keep(p.ann, rule, name, shared=True) for name, rule in rules.items()]
+    assert held.load()
+    asked = []
+    told = held.ask
+
+    def noted(*given: Any, **values: Any) -> Any:
+        asked.append(told(*given, **values))
+        return asked[-1]
+
+    monkeypatch.setattr(held, "ask", noted)
+    try:
+        for viewer in p.everyone:
+            for code in codes[:2] if viewer.masked else codes:
+                remembered = listed(shop, viewer, code, sort="revenue", descending=True)
+                assert asked[-1] is not None, "it was answered from memory"
+                monkeypatch.setattr(segment_filter, "MOST_BY_NUMBER", -1)
+                assert listed(shop, viewer, code, sort="revenue", descending=True) == remembered
+                monkeypatch.undo()
+                monkeypatch.setattr(held, "ask", noted)
+        assert listed(shop, p.ann, keep(p.ann, by("city", "in", ["Nowhere"]), "N")) == ""
+    finally:
+        held.drop()

@@ -200,7 +200,7 @@ def _within(words: str, known: Choices) -> Filters:
         kept = {code: each.name for code, each in known.segments.items() if code == held or not each.archived}
         # One that is not there stays, too: without it the list would be everybody's.
         kept |= {held: segment_name(held, known)} if held else {}
-        segment = _one("segment", _("Segment"), kept, _("In any segment or none"))
+        segment = _one("segment", _("Segment"), kept, _("All customers"))
         lists = {"yes": _("Only the archived ones")}
         archived = _one("archived", _("Archive"), lists, _("Without the archived ones"))
     with st.container(width=2 * WIDTH + GAP):

@@ -72,7 +72,7 @@ def test_it_is_chosen_stands_in_the_address_and_is_taken_away(people: make.Peopl
     assert names(app) == "AB"
     unfold(app)
     chooser = control(app, "customers_segment")
-    assert chooser.options[:2] == ["In any segment or none", NAME]
+    assert chooser.options[:2] == ["All customers", NAME]
     assert any("Stage" in option for option in chooser.options), "ready-made ones, too"
     chooser.set_value(f"s{oslo}")
     sound(app.run())

@@ -10,10 +10,12 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from components import controls, data, format, own_filters, wording
-from db import custom_fields, customers, tags
+from db import custom_fields, customers, segment_filter, tags
+from db.cluster_values import SAVED
 from db.custom_values import Field
 from db.customer_filters import BEFORE, MOST_DAYS, MOST_FILTER_TAGS, MOST_REVENUE, NEVER, RECENCY, WITHIN, Filters
 from db.permissions import Viewer
+from db.segment_filter import Named
 from db.words import _, ngettext
 
 KEY = "customers"
@@ -37,11 +39,19 @@ class Choices:
     currency: str
     own: Mapping[str, Field]
     withheld: Mapping[str, Field]
+    segments: Mapping[str, Named]
 
 
-def choices(viewer: Viewer, *, stages: Mapping[str, str], currency: str, named: Iterable[str] = ()) -> Choices:
-    """What this viewer can narrow the list by; of the tags all while the filters are open, else those that the filters
-    hold or others have `named`, since to look for all of them takes the database long."""
+def choices(
+    viewer: Viewer,
+    *,
+    stages: Mapping[str, str],
+    currency: str,
+    named: Iterable[str] = (),
+    segments_named: Iterable[str] = (),
+) -> Choices:
+    """What this viewer can narrow the list by; of tags and segments all while the filters are open, else those that
+    the filters hold or others have `named`, since to look for all of them takes the database long."""
     whose = data.read(customers.whose, viewer=viewer)
     asked = tuple(dict.fromkeys([*_tags_held(), *named]))
     used = data.read(tags.standing, viewer=viewer, keys=asked) if asked else {}
@@ -60,7 +70,20 @@ def choices(viewer: Viewer, *, stages: Mapping[str, str], currency: str, named: 
         currency=currency,
         own={key: field for key, field in fields_of_all.items() if key not in withheld},
         withheld=withheld,
+        segments=_segments(viewer, segments_named),
     )
+
+
+def _segments(viewer: Viewer, others: Iterable[str]) -> dict[str, Named]:
+    """Code → segment, of all on the list while the filters are open, and of those that are asked for."""
+    asked = tuple(dict.fromkeys(code for code in (_segment_held(), *others) if code))
+    found = data.read(segment_filter.offered, viewer=viewer) if opened() else {}
+    return found | (data.read(segment_filter.named, viewer=viewer, codes=asked) if asked else {})
+
+
+def _segment_held() -> str:
+    """The code of a segment that the filter holds or the address says, whether there is such a one or not."""
+    return str(controls.held(f"{KEY}_segment") or "")
 
 
 def opened() -> bool:
@@ -124,6 +147,9 @@ def draw(known: Choices, *, words: str, sorts: Mapping[str, str]) -> Asked:
         last = st.container(width="content")
     below = st.container()
     own_filters.remarks(known.own, known.withheld)
+    if (one := known.segments.get(filters.segment)) and one.archived:
+        said = _("The segment “{name}” is archived. The list shows who fits its rule all the same.")
+        st.caption(wording.sentence(said.format(name=wording.plain(one.name))))
     _chips(filters, known)
     return Asked(filters, sort, descending, first, last, below)
 
@@ -153,6 +179,7 @@ def _count(known: Choices) -> int:
         "contacted": RECENCY,
     }
     n = sum(str(controls.held(f"{KEY}_{name}")) in offered for name, offered in codes.items())
+    n += bool(_segment_held())
     n += min(len({tag for tag in _tags_held() if tag in known.tags}), MOST_FILTER_TAGS)
     bounds = (controls.held(f"{KEY}_revenue_{end}") for end in ("from", "to"))
     n += len(own_filters.adopt(known.own, known.withheld))
@@ -169,6 +196,11 @@ def _within(words: str, known: Choices) -> Filters:
         stage = _one("stage", _("Stage"), known.stages, _("All stages"))
         region = _one("region", _("Region"), known.regions, _("All regions"))
         source = _one("source", _("Source"), known.sources, _("All sources")) if known.sources else ""
+        held = _segment_held()
+        kept = {code: each.name for code, each in known.segments.items() if code == held or not each.archived}
+        # One that is not there stays, too: without it the list would be everybody's.
+        kept |= {held: segment_name(held, known)} if held else {}
+        segment = _one("segment", _("Segment"), kept, _("All customers"))
         lists = {"yes": _("Only the archived ones")}
         archived = _one("archived", _("Archive"), lists, _("Without the archived ones"))
     with st.container(width=2 * WIDTH + GAP):
@@ -207,7 +239,16 @@ def _within(words: str, known: Choices) -> Filters:
         contacted_days=contacted_days,
         archived=bool(archived),
         own=own,
+        segment=segment,
     )
+
+
+def segment_name(code: str, known: Choices) -> str:
+    """What a segment is called; one that is out of sight, or gone, by its number."""
+    one = known.segments.get(code)
+    if one:
+        return _("{name} (archived)").format(name=one.name) if one.archived else one.name
+    return _("no. {n}, which you do not see").format(n=code.removeprefix(SAVED)[:20])
 
 
 def _one(name: str, label: str, named: Mapping[str, str], everything: str) -> str:
@@ -258,6 +299,8 @@ def told(filters: Filters, known: Choices) -> list[Said]:
     for name, sentence, names, code in named:
         if code:
             say(sentence.format(name=names.get(code, code)), **{name: ""})
+    if filters.segment:
+        say(_("Segment: {name}").format(name=segment_name(filters.segment, known)), segment="")
     if filters.archived:
         say(_("Only the archived ones"), archived="")
     for tag in filters.tags:

@@ -36,18 +36,22 @@ _OPENED = f"{PARAMETER}_opened"
 
 
 def choices(viewer: Viewer, *, stages: Mapping[str, str], currency: str) -> Choices:
-    """What the list can be narrowed by, with the tags of all views, which are told in words."""
-    return customer_filters.choices(viewer, stages=stages, currency=currency, named=_tags_named(viewer))
+    """What the list can be narrowed by, with the tags and segments of all views, which are told in words."""
+    asked = _asked(viewer)
+    named = [tag for params in asked for tag in params.get("tags", "").split(",") if tag]
+    of_views = [params["segment"] for params in asked if params.get("segment")]
+    return customer_filters.choices(viewer, stages=stages, currency=currency, named=named, segments_named=of_views)
 
 
-def _tags_named(viewer: Viewer) -> list[str]:
-    asked = [each.params for each in data.read(saved_views.listed, viewer=viewer)]
+def _asked(viewer: Viewer) -> list[Mapping[str, str]]:
+    """The parameters of all views, and of what somebody is about to make of the open one."""
+    asked: list[Mapping[str, str]] = [each.params for each in data.read(saved_views.listed, viewer=viewer)]
     one = _addressed(viewer)
     if one:
         clash = view_clash.found(one)
         asked += [one.params, (clash.values.get("params") or {}) if clash else {}]
         asked += [view_clash.opened(one).params] if one.mine else []
-    return [tag for params in asked for tag in params.get("tags", "").split(",") if tag]
+    return asked
 
 
 # --- opening ---------------------------------------------------------------------------------------------------------
@@ -80,7 +84,7 @@ def follow(viewer: Viewer, known: Choices, *, sorts: Mapping[str, str]) -> View 
 def held(params: Mapping[str, str]) -> dict[str, Any]:
     """What all controls of the list hold under these parameters."""
     found: dict[str, Any] = {f"{KEY}_search": params.get("search", ""), f"{KEY}_descending": "descending" in params}
-    for name in ("owner", "team", "stage", "region", "source", "ordered", "contacted", "archived"):
+    for name in ("owner", "team", "stage", "region", "source", "ordered", "contacted", "archived", "segment"):
         found[controls.key_of(f"{KEY}_{name}")] = params.get(name, "")
     found[controls.key_of(f"{KEY}_sort")] = params.get("sort", "name")
     found[controls.key_of(f"{KEY}_tags")] = [tag for tag in params.get("tags", "").split(",") if tag]

@@ -240,6 +240,7 @@ def _key(made: Run, query: Callable[..., Any], viewer: Viewer, params: dict[str,
         made.generations = made.ask(_generations)
     code = getattr(query, "__code__", None)
     personal = getattr(query, "personal", False) or any(nested.asks(text) for text in _texts(params))
+    personal = personal or any(getattr(value, "personal", False) for value in params.values())
     own = viewer.scoped or personal or code is None or "user_id" in code.co_names
     return (
         str(engine().url),

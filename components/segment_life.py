@@ -14,8 +14,8 @@ from db.permissions import Permission, Viewer
 from db.rules import Group
 from db.saved_segments import MOST_FROZEN, Segment
 from db.segment_moves import COURSES, KEEP_DAYS, RECENT_DAYS, State
-from db.segment_uses import CLUSTERS, RULE, Use
-from db.words import _
+from db.segment_uses import BOARD, CLUSTERS, RULE, VIEW, Uses
+from db.words import _, ngettext
 
 PAGE = 10
 FOLDED = "segment_course_shown"
@@ -123,9 +123,9 @@ def _movers(asked: dict[str, Any], *, joined: bool, zone: str) -> None:
         controls.turner(key, number, -(-found.total // PAGE))
 
 
-def _used(used: Sequence[Use], *, archived: bool) -> None:
+def _used(used: Uses, *, archived: bool) -> None:
     """What uses the segment, each with the way there."""
-    if not used:
+    if not used.named and not used.hidden:
         if not archived:
             st.caption(_("Used nowhere yet, by what you see."))
         return
@@ -133,19 +133,29 @@ def _used(used: Sequence[Use], *, archived: bool) -> None:
     said = {
         RULE: still if archived else _("Used in the rules of:"),
         CLUSTERS: _("Clusters were made of it:"),
+        BOARD: _("On the boards:"),
+        VIEW: _("In views of the list of customers:"),
     }
     for kind, line in said.items():
-        found = [one for one in used if one.kind == kind]
+        found = [one for one in used.named if one.kind == kind]
         if not found:
             continue
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.caption(line, width="content")
             for one in found:
                 with st.container(width="content"):
-                    if kind == RULE:
-                        places.link("segment", wording.plain(one.name), id=str(one.id))
-                    else:
+                    if kind == CLUSTERS:
                         places.link("clusters", wording.plain(one.name))
+                    else:
+                        screen, parameter = _PLACES[kind]
+                        places.link(screen, wording.plain(one.name), **{parameter: str(one.id)})
+    if used.hidden:
+        n = used.hidden
+        unseen = ngettext("Used in {n} place that you do not see.", "Used in {n} places that you do not see.", n)
+        st.caption(unseen.format(n=format.number(n)))
+
+
+_PLACES = {RULE: ("segment", "id"), BOARD: ("board", "board_id"), VIEW: ("customers", "customers_view")}
 
 
 def _campaigns(found: Mapping[int, str]) -> None:

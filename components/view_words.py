@@ -63,7 +63,7 @@ def _params(params: Mapping[str, str], known: Choices, *, sorts: Mapping[str, st
     def number(name: str) -> int | None:
         return int(params[name]) if name in params else None
 
-    texts = {name: params.get(name, "") for name in ("region", "stage", "source", "ordered", "contacted")}
+    texts = {name: params.get(name, "") for name in ("region", "stage", "source", "segment", "ordered", "contacted")}
     days = {name: int(value) for name, value in params.items() if name in ("ordered_days", "contacted_days")}
     own = {k.removeprefix(view_params.OF_FIELD): v for k, v in params.items() if k.startswith(view_params.OF_FIELD)}
     rest: dict[str, Any] = {**texts, **days}
@@ -99,6 +99,8 @@ def _fitting(name: str, value: str, known: Choices, sorts: Mapping[str, str]) ->
     }
     if name in listed:
         return value if value in listed[name] else ""
+    if name == "segment":
+        return value  # also where it is not there: without it the view would show everybody
     if name == "tags":
         return ",".join([tag for tag in value.split(",") if tag in known.tags][:MOST_FILTER_TAGS])
     if name.startswith(view_params.OF_FIELD):
@@ -120,6 +122,7 @@ def _called(name: str, known: Choices) -> str:
         "region": _("Region"),
         "source": _("Source"),
         "tags": _("Tags"),
+        "segment": _("Segment"),
         "sort": _("Sort by"),
     }
     return names.get(name, _("Filter"))

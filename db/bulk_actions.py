@@ -43,6 +43,11 @@ class Chosen:
     filters: Filters | None = None
     rule: str = ""
 
+    @property
+    def personal(self) -> bool:
+        """As of filters."""
+        return self.filters is not None and self.filters.personal
+
 
 @dataclass(frozen=True)
 class Action:

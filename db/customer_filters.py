@@ -32,7 +32,7 @@ class Filters:
 
     `ordered` and `contacted` are one of RECENCY with its number of days; revenue is in the company's currency, both
     ends included. `archived` lists those that were taken off the lists, and no others. `own` are custom fields: pairs
-    of key and what is asked, as db/custom_filters.py writes it.
+    of key and what is asked, as db/custom_filters.py writes it. `segment` is the code of one (db/segment_filter.py).
     """
 
     search: str = ""
@@ -50,6 +50,7 @@ class Filters:
     contacted_days: int = 90
     archived: bool = False
     own: tuple[tuple[str, str], ...] = ()
+    segment: str = ""
 
     def __post_init__(self) -> None:
         # Lists in what an export keeps.
@@ -61,12 +62,18 @@ class Filters:
         """Whether one of them asks about the figures derived from the orders."""
         return bool(self.stage or self.ordered) or self.revenue_from is not None or self.revenue_to is not None
 
+    @property
+    def personal(self) -> bool:
+        """Whether what they find may be nobody's but the asker's: a segment may be private."""
+        return bool(self.segment)
+
 
 @dataclass(frozen=True)
 class Resolved(Filters):
-    """Filters whose custom fields were looked up, and what they say of a customer."""
+    """Filters whose custom fields and segment were looked up, and what they say of a customer."""
 
     conditions: tuple[ColumnElement[bool], ...] = ()
+    member: ColumnElement[bool] | None = None
 
 
 EVERYBODY = Filters()
@@ -99,6 +106,9 @@ def of_customer(filters: Filters, today: date, *, scoped: bool = False) -> list[
     """
     if filters.own and not isinstance(filters, Resolved):
         raise RuntimeError("Custom fields are not looked up: db.custom_filters.resolved comes first.")
+    member = filters.member if isinstance(filters, Resolved) else None
+    if filters.segment and member is None:
+        raise RuntimeError("The segment is not looked up: db.segment_filter.resolved comes first.")
     c, u = schema.customers.c, schema.users.c
     said: list[ColumnElement[bool]] = [c.archived_at.is_not(None) if filters.archived else c.archived_at.is_(None)]
     if filters.owner_id is not None:
@@ -118,6 +128,8 @@ def of_customer(filters: Filters, today: date, *, scoped: bool = False) -> list[
         said += _contacted(filters.contacted, today - timedelta(days=filters.contacted_days), scoped)
     if isinstance(filters, Resolved):
         said += filters.conditions
+    if member is not None:
+        said.append(member)
     if filters.archived:
         # The search looks among those on the lists; the few others are looked through.
         words = text.match_key(filters.search).split(" ")

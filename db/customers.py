@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from db import custom_filters, customer_columns, customer_filters, schema, text
+from db import custom_filters, customer_columns, customer_filters, schema, segment_filter, text
 from db import search as finding
 from db.customer_filters import EVERYBODY, Filters
 from db.errors import Invalid
@@ -36,7 +36,7 @@ from db.words import _
 
 PAGE = 50
 FEW = 2_000
-"""Customers that were found by their custom fields and are then looked up by their numbers."""
+"""Customers that were found by their custom fields or a segment and are then looked up by their numbers."""
 MOST_EXPORTED = 1_000_000
 MOST_VALUES = 500
 """Values of one filter that are offered: regions, sources, teams."""
@@ -103,7 +103,7 @@ def page(
 ) -> Page:
     """One page of the list. A search without `sort` other than name is ranked, as db/search.py does."""
     viewer.require(Permission.CUSTOMERS_READ)
-    filters = custom_filters.resolved(conn, viewer=viewer, filters=filters)
+    filters = _resolved(conn, viewer, today, filters)
     if sort not in SORTS:
         raise Invalid(_("The list cannot be sorted by “{sort}”.").format(sort=sort))
     ranked = sort == "name" and not descending
@@ -124,15 +124,19 @@ def page(
     of_customer = customer_filters.of_customer(filters, today, scoped=viewer.scoped)
     narrow = select(own).where(*of_customer) if not filters.figures else None
     every = narrow if narrow is not None else found.with_only_columns(own)
-    few = conn.scalars(every.limit(FEW + 1)).all() if filters.own else ()
-    total = len(few) if filters.own and len(few) <= FEW else _count(conn, every)
-    if filters.own and total <= FEW:
+    looked_through = bool(filters.own or filters.segment)
+    few = conn.scalars(every.limit(FEW + 1)).all() if looked_through else ()
+    total = len(few) if looked_through and len(few) <= FEW else _count(conn, every)
+    if looked_through and total <= FEW:
         # No index finds them: in the order of one they would be looked for among all.
         found = listed(today, filters, scoped=viewer.scoped, ids=few)
         narrow = None if narrow is None else narrow.where(own == func.any(literal(list(few), ARRAY(BigInteger))))
     if narrow is not None and sort in ("name", "newest"):
         listed_ids = conn.scalars(narrow.order_by(*ordered, own).offset(offset).limit(limit)).all()
         rows = _known(conn, viewer, today, listed_ids, archived=filters.archived)
+    elif filters.segment:
+        # The index of a figure would be read from its end, past most customers, to the first members.
+        rows = frame(conn, found.order_by(*ordered, own).offset(offset).limit(limit))
     else:
         rows = piece(conn, found, sort, descending, viewer=viewer, offset=offset, limit=limit)
     return Page(rows, total)
@@ -270,7 +274,7 @@ def export(
 def matching(conn: Connection, viewer: Viewer, today: date, filters: Filters) -> tuple[Select[Any], bool]:
     """`listed` with the search, and whether that found more than MOST_HITS: then these are not all. Raises Invalid."""
     viewer.require(Permission.CUSTOMERS_READ)
-    filters = custom_filters.resolved(conn, viewer=viewer, filters=filters)
+    filters = _resolved(conn, viewer, today, filters)
     found, own = listed(today, filters, scoped=viewer.scoped), schema.customers.c.id
     hits = finding.find(conn, viewer=viewer, words=_searched_for(filters))
     if hits is None:
@@ -279,6 +283,12 @@ def matching(conn: Connection, viewer: Viewer, today: date, filters: Filters) ->
         return found.where(own.in_(list(hits.ranks))), hits.more
     wide = found.where(hits.matching)
     return wide, _count(conn, wide.with_only_columns(own).limit(finding.MOST_HITS + 1)) > finding.MOST_HITS
+
+
+def _resolved(conn: Connection, viewer: Viewer, today: date, filters: Filters) -> Filters:
+    """The filters with what they look up. Raises Invalid, Refused and NotFound, in a sentence each."""
+    filters = custom_filters.resolved(conn, viewer=viewer, filters=filters)
+    return segment_filter.resolved(conn, viewer=viewer, today=today, filters=filters)
 
 
 def _searched_for(filters: Filters) -> str:

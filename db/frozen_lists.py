@@ -11,7 +11,7 @@ from datetime import date
 
 from sqlalchemy import Connection, select
 
-from db import customers, schema, search
+from db import customers, schema, search, segment_filter
 from db.customer_filters import EVERYBODY, Filters
 from db.errors import Invalid
 from db.permissions import Permission, Viewer
@@ -57,4 +57,6 @@ def _tells_personal(conn: Connection, viewer: Viewer, filters: Filters) -> bool:
         return False
     f = schema.custom_fields.c
     keys = [key for key, _asked in filters.own]
+    if filters.segment and segment_filter.tells_personal(conn, viewer=viewer, code=filters.segment):
+        return True
     return bool(filters.search) or bool(conn.scalars(select(f.id).where(f.key.in_(keys), f.personal)).first())

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, or_, select
 
 from db import custom_fields, schema
-from db.errors import Invalid
+from db.errors import Invalid, Refused
 from db.fields import Kind
 from db.permissions import Viewer
 from db.rules import Condition, Group, conditions, parse
@@ -140,6 +140,21 @@ class _Expansion:
     def _called(self, number: int) -> str:
         one = self._found.get(number)
         return f"“{one.name}”" if one else _("this one")
+
+
+def hidden(asking: Viewer, rule: Condition | Group) -> list[str]:
+    """What of a rule is withheld from the viewer's role: the names of the fields."""
+    return sorted({c.field.label for c in conditions(rule) if c.field.personal}) if asking.masked else []
+
+
+def require_seen(asking: Viewer, rule: Condition | Group) -> None:
+    """Raise Refused when the rule looks at what is withheld from the viewer's role."""
+    withheld = hidden(asking, rule)
+    if withheld:
+        listed = _(", ").join(withheld)
+        raise Refused(
+            _("Names and contacts are hidden from your role, so it cannot count by: {fields}.").format(fields=listed)
+        )
 
 
 def require_shared(conn: Connection, rule: Group) -> None:

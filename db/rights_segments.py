@@ -49,6 +49,7 @@ def functions() -> Iterator[str]:
         "kehu_scoped, kehu_masked, kehu_admin, kehu_worker",
     )
     yield from uses_of_segment()
+    yield from uses_of_clusters()
     # Once for a frozen segment of one's own, and only customers within sight.
     yield from definer(
         "freeze_members(of_segment bigint, ids bigint[], listed_at timestamptz, is_personal boolean) RETURNS bigint "
@@ -78,9 +79,26 @@ def uses_of_segment() -> Iterator[str]:
         "UNION ALL SELECT 'clusters', k.id FROM cluster_models AS k, mine "
         "WHERE k.archived_at IS NULL AND k.model ->> 'of' = 's' || mine.id "
         "UNION ALL SELECT 'campaign', c.id FROM campaigns AS c, mine WHERE c.segment_id = mine.id "
+        "UNION ALL SELECT 'view', v.id FROM saved_views AS v, mine "
+        "WHERE v.archived_at IS NULL AND v.params ->> 'segment' = 's' || mine.id "
         "UNION ALL SELECT DISTINCT 'board', b.id FROM board_cards AS k JOIN boards AS b ON b.id = k.board_id "
         "CROSS JOIN mine CROSS JOIN jsonb_each_text(k.params) AS p WHERE b.archived_at IS NULL "
         "AND (p.key = 'id' AND p.value = mine.id::text OR 's' || mine.id = ANY(string_to_array(p.value, ',')))",
+        "kehu_scoped, kehu_masked, kehu_author, kehu_admin",
+        me=ME,
+    )
+
+
+def uses_of_clusters() -> Iterator[str]:
+    """As of a segment: where clusters are used, by rules and on boards."""
+    yield from definer(
+        "uses_of_clusters(of_clusters bigint) RETURNS TABLE (kind text, id bigint) LANGUAGE sql STABLE",
+        "WITH mine AS (SELECT k.id FROM cluster_models AS k WHERE k.id = of_clusters "
+        "AND (k.owner_id = {me} OR current_setting('role') = 'kehu_admin')) "
+        "SELECT 'rule', s.id FROM segments AS s, mine WHERE jsonb_path_exists(s.rule, "
+        "'$.** ? (@.field == $key)', jsonb_build_object('key', 'cluster.' || mine.id)) "
+        "UNION ALL SELECT DISTINCT 'board', b.id FROM board_cards AS k JOIN boards AS b ON b.id = k.board_id "
+        "CROSS JOIN mine WHERE b.archived_at IS NULL AND k.params ->> 'clusters_kept' = mine.id::text",
         "kehu_scoped, kehu_author, kehu_admin",
         me=ME,
     )

@@ -1,15 +1,17 @@
-"""Where a segment is used: the rules of other segments, clusters of its members, campaigns from it, charts on boards.
+"""Where segments and clusters are used: in rules of segments, by clusters, campaigns, charts on boards, kept views.
 
 Whatever uses a segment goes by its number, and an archived one counts as before: so it is archived, not deleted, and
-its making cannot be undone while something uses it.
+its making cannot be undone while something uses it; no more can the making of clusters that rules or boards go by.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, func, literal, or_, select
+from sqlalchemy.sql.functions import Function
 
 from db import clusters, saved_segments, schema
 from db.cluster_values import SAVED
@@ -17,7 +19,7 @@ from db.errors import Conflict
 from db.permissions import Permission, Viewer
 from db.words import _, ngettext
 
-RULE, CLUSTERS, CAMPAIGN, BOARD = "rule", "clusters", "campaign", "board"
+RULE, CLUSTERS, CAMPAIGN, BOARD, VIEW = "rule", "clusters", "campaign", "board", "view"
 MOST_NAMED = 3
 """Uses of one kind that are named where an undo is refused."""
 
@@ -31,50 +33,89 @@ class Use:
     name: str
 
 
-def uses(conn: Connection, *, viewer: Viewer, segment_id: int) -> tuple[Use, ...]:
-    """Where a segment is used, by what the viewer may see: in rules, by name; then by clusters, the newest first.
+@dataclass(frozen=True)
+class Uses:
+    """The uses that the viewer may see, and to the segment's owner how many there are besides."""
 
-    What is archived itself is left out.
+    named: tuple[Use, ...]
+    hidden: int = 0
+
+
+def uses(conn: Connection, *, viewer: Viewer, segment_id: int) -> Uses:
+    """Where a segment is used, by what the viewer may see: in rules, by name; by clusters, the newest first; on boards
+    and in kept views, by name.
+
+    What is archived itself is left out. Campaigns are in db/started_campaigns.py.
     """
     viewer.require(Permission.SEGMENTS_READ)
+    code = f"{SAVED}{segment_id}"
     named = saved_segments.used_by(conn, viewer=viewer, segment_id=segment_id)
-    made = (model for model in clusters.kept(conn, viewer=viewer) if model.of == f"{SAVED}{segment_id}")
-    return (*(Use(RULE, one.id, one.name) for one in named), *(Use(CLUSTERS, one.id, one.name) for one in made))
+    made = (model for model in clusters.kept(conn, viewer=viewer) if model.of == code)
+    found = [Use(RULE, one.id, one.name) for one in named] + [Use(CLUSTERS, one.id, one.name) for one in made]
+    b, k, v = schema.boards.c, schema.board_cards.c, schema.saved_views.c
+    told = func.jsonb_each_text(k.params).table_valued("key", "value")
+    by_code = literal(code) == func.any(func.string_to_array(told.c.value, ","))
+    asks = or_(by_code, and_(told.c.key == "id", told.c.value == str(segment_id)))
+    shown = select(k.board_id).select_from(schema.board_cards.join(told, asks))
+    by_name = select(b.id, b.name).where(b.archived_at.is_(None), b.id.in_(shown)).order_by(func.lower(b.name), b.id)
+    found += [Use(BOARD, row.id, row.name) for row in conn.execute(by_name)]
+    kept = select(v.id, v.name).where(v.archived_at.is_(None), v.params["segment"].astext == code)
+    found += [Use(VIEW, row.id, row.name) for row in conn.execute(kept.order_by(func.lower(v.name), v.id))]
+    return Uses(tuple(found), _seen(conn, func.uses_of_segment(segment_id))[1])
 
 
 uses.personal = True  # type: ignore[attr-defined]  # each user's own segments
 
 
-def require_unused(conn: Connection, *, segment_ids: Iterable[int]) -> None:
-    """Raises Conflict where one of one's own segments is used, and says where; an archived use counts, too.
+def require_unused(conn: Connection, *, segment_ids: Iterable[int] = (), clusters_ids: Iterable[int] = ()) -> None:
+    """Raises Conflict where one of one's own segments or clusters is used, and says where; an archived rule counts.
 
     What is out of sight is told by its number alone.
     """
+    said = _("“{name}” is used, so making it cannot be undone: {where}. Take it out there first, or archive it.")
     for segment_id in segment_ids:
-        found = conn.execute(select(func.uses_of_segment(segment_id).table_valued("kind", "id"))).all()
-        if found:
-            said = _(
-                "“{name}” is used, so making it cannot be undone: {where}. Take it out there first, or archive it."
-            )
-            name = conn.scalar(select(schema.segments.c.name).where(schema.segments.c.id == segment_id))
-            where = _where(conn, {kind: [row.id for row in found if row.kind == kind] for kind, _id in found})
-            raise Conflict(said.format(name=name, where=where))
+        _refuse(conn, said, schema.segments.c, segment_id, func.uses_of_segment(segment_id))
+    said = _("The clusters “{name}” are used, so making them cannot be undone: {where}. Take them out there first.")
+    for clusters_id in clusters_ids:
+        _refuse(conn, said, schema.cluster_models.c, clusters_id, func.uses_of_clusters(clusters_id))
 
 
-def _where(conn: Connection, found: dict[str, list[int]]) -> str:
-    told = {
-        RULE: (schema.segments.c, _("the rules of {names}")),
-        CLUSTERS: (schema.cluster_models.c, _("clusters {names}")),
-        CAMPAIGN: (schema.campaigns.c, _("the campaigns {names}")),
-        BOARD: (schema.boards.c, _("the boards {names}")),
+def _refuse(conn: Connection, said: str, c: Any, row_id: int, asked: Function[Any]) -> None:
+    names, hidden = _seen(conn, asked)
+    if names or hidden:
+        name = conn.scalar(select(c.name).where(c.id == row_id))
+        raise Conflict(said.format(name=name, where=_where(names, hidden)))
+
+
+def _seen(conn: Connection, asked: Function[Any]) -> tuple[dict[str, list[str]], int]:
+    """Kind → names of what may be seen of some uses, by their number, and how many others there are."""
+    tables = {
+        RULE: schema.segments.c,
+        CLUSTERS: schema.cluster_models.c,
+        CAMPAIGN: schema.campaigns.c,
+        BOARD: schema.boards.c,
+        VIEW: schema.saved_views.c,
     }
-    parts, hidden = [], 0
-    for kind, (c, template) in told.items():
-        ids = found.get(kind, [])
-        names = conn.scalars(select(c.name).where(c.id.in_(ids)).order_by(c.id)).all() if ids else []
-        hidden += len(ids) - len(names)
-        if names:
-            parts.append(template.format(names=_listed(names)))
+    ids: dict[str, list[int]] = {}
+    for kind, number in conn.execute(select(asked.table_valued("kind", "id"))):
+        ids.setdefault(kind, []).append(number)
+    names: dict[str, list[str]] = {}
+    for kind, numbers in ids.items():
+        c = tables[kind]
+        names[kind] = list(conn.scalars(select(c.name).where(c.id.in_(numbers)).order_by(c.id)))
+    hidden = sum(map(len, ids.values())) - sum(map(len, names.values()))
+    return {kind: found for kind in tables if (found := names.get(kind))}, hidden
+
+
+def _where(names: Mapping[str, Sequence[str]], hidden: int) -> str:
+    templates = {
+        RULE: _("the rules of {names}"),
+        CLUSTERS: _("clusters {names}"),
+        CAMPAIGN: _("the campaigns {names}"),
+        BOARD: _("the boards {names}"),
+        VIEW: _("the views {names} of the list of customers"),
+    }
+    parts = [templates[kind].format(names=_listed(found)) for kind, found in names.items()]
     if hidden:
         parts.append(
             ngettext("{n} place that you do not see", "{n} places that you do not see", hidden).format(n=hidden)

@@ -33,7 +33,7 @@ from db.connection import bounded
 from db.custom_values import PREFIX
 from db.customer_filters import Filters
 from db.customers import Page
-from db.errors import Invalid, Refused, Unavailable
+from db.errors import Invalid, Unavailable
 from db.fields import FIELDS, Bounds, Field, Kind
 from db.metrics import Stage
 from db.permissions import Permission, Viewer
@@ -190,7 +190,7 @@ def _countable(conn: Connection, viewer: Viewer, rule: Group) -> Group | None:
         group = nested.expanded(conn, viewer=viewer, rule=rule)
     except Invalid:
         return None
-    return None if _hidden(viewer, group) else group
+    return None if nested.hidden(viewer, group) else group
 
 
 def _each_in_time(
@@ -354,31 +354,17 @@ def checked(conn: Connection, asking: Viewer, rule: str) -> Group:
     """The rule of this JSON, which the viewer may use, with those of the segments it names. Raises Invalid, Refused."""
     written = parse_text(rule, custom_fields.countable(conn, viewer=asking, rules=(rule,)))
     group = nested.expanded(conn, viewer=asking, rule=written)
-    _require_fields(asking, group)
+    nested.require_seen(asking, group)
     return group
 
 
 def kept(conn: Connection, asking: Viewer, rule: str, *, segment_id: int | None, shared: bool) -> Group:
     """The rule of this JSON as a segment holds it, which may be saved so. Raises Invalid and Refused."""
     written = parse_text(rule, custom_fields.countable(conn, viewer=asking, rules=(rule,)))
-    _require_fields(asking, nested.expanded(conn, viewer=asking, rule=written, segment_id=segment_id))
+    nested.require_seen(asking, nested.expanded(conn, viewer=asking, rule=written, segment_id=segment_id))
     if shared:
         nested.require_shared(conn, written)
     return written
-
-
-def _require_fields(asking: Viewer, rule: Group) -> None:
-    """Raise Refused when the rule looks at what is withheld from the viewer's role."""
-    hidden = _hidden(asking, rule)
-    if hidden:
-        listed = _(", ").join(hidden)
-        raise Refused(
-            _("Names and contacts are hidden from your role, so it cannot count by: {fields}.").format(fields=listed)
-        )
-
-
-def _hidden(asking: Viewer, rule: Group) -> list[str]:
-    return sorted({c.field.label for c in conditions(rule) if c.field.personal}) if asking.masked else []
 
 
 def _ordered(frame: pd.DataFrame) -> pd.DataFrame:

@@ -249,6 +249,8 @@ def _take_back(conn: Connection, wide: Viewer, set_id: int, step: _Step) -> tupl
     if step.action == "insert":
         if t is schema.segments:
             segment_uses.require_unused(conn, segment_ids=current)
+        if t is schema.cluster_models:
+            segment_uses.require_unused(conn, clusters_ids=current)
         done, conflicts = _remove(conn, set_id, step)
         return done, gone + conflicts, wide
     patches, conflicts = _patches(step, current)

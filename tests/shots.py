@@ -238,6 +238,8 @@ MORE = {
         View("customers-new", "customers", act=_new_customer),
         View("customers-chips", "customers", _CHIPS),
         View("customers-filters", "customers", _CHIPS, act=_filters),
+        View("customers-segment", "customers", "customers_segment=decile_10", act=_filters),
+        View("customers-segment-gone", "customers", "customers_segment=s99"),
         View("customers-actions", "customers", act=_actions),
         View("customers-ask", "customers", _CHIPS, act=_ask),
     ),

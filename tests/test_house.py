@@ -64,7 +64,14 @@ ALSO = {
     "components/bulk_bar.py": {"db.bulk_actions", "db.customer", "db.customer_filters", "db.tags"},  # hands them on
     "components/freeze_form.py": {"db.customer_filters", "db.frozen_lists", "db.saved_segments"},  # hands it on
     "components/customer_filters.py": {  # hands them to read
-        *("db.custom_fields", "db.customer_filters", "db.customers", "db.tags")
+        *(
+            "db.cluster_values",
+            "db.custom_fields",
+            "db.customer_filters",
+            "db.customers",
+            "db.segment_filter",
+            "db.tags",
+        )
     },
     "components/customer_tags.py": {"db.tags"},  # hands them to read and write
     "components/custom_fields_view.py": {"db.custom_fields"},  # hands its functions to read
@@ -165,6 +172,7 @@ ALSO = {
     "db/held_stages.py": {"numpy"},
     "db/past_classes.py": {"numpy"},  # everybody's figures, a day at a time
     "db/repeat_sums.py": {"numpy"},  # the days of all orders
+    "db/segment_filter.py": {"numpy"},  # hands the numbers of members on to the columns in memory
     "db/segments.py": {"numpy"},  # asks them
     "db/bulk.py": {"pyarrow"},  # the fastest way to a CSV for COPY
     "db/customer.py": {"email_validator", "phonenumbers"},  # canonical forms

@@ -91,7 +91,7 @@ from tests import manual, manual_segments, strings
 DOCS = strings.ROOT / "docs"
 PAGES = ("signin", *(screen.path for screen in SCREENS))
 MOST_WORDS = 700
-MORE_WORDS = {"campaign": 800, "customer": 1_400, "customers": 1_250, "segment": 1_300}
+MORE_WORDS = {"campaign": 800, "customer": 1_400, "customers": 1_350, "segment": 1_300}
 """The screens with the most parts."""
 
 

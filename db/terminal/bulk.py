@@ -17,6 +17,7 @@ from db.errors import Invalid
 from db.metrics import Stage
 from db.permissions import Permission, Viewer
 from db.terminal import output as out
+from db.terminal import segment_source
 from db.terminal.command import SOURCE, Command, Usage, number, up_to, viewer_of
 from db.terminal.output import Output
 from db.words import N_, _, ngettext
@@ -48,6 +49,7 @@ def _options(parser: ArgumentParser) -> None:
     money = up_to(MOST_REVENUE)
     parser.add_argument("--revenue-from", metavar="N", type=money, help=_("with at least this revenue"))
     parser.add_argument("--revenue-to", metavar="N", type=money, help=_("with at most this revenue"))
+    segment_source.options(parser)
     days = up_to(MOST_DAYS)
     told = {
         "ordered": (_("ordered in the last N days"), _("no order in the last N days"), _("never ordered")),
@@ -129,7 +131,8 @@ def _filters(conn: Connection, viewer: Viewer, args: Namespace) -> Filters:
                 value=values[name], known=", ".join(offered)
             )
             raise Invalid(problem, fields={name: problem})
-    return Filters(**values, tags=tuple(map(tags.checked, args.tag)), archived=args.action == RESTORE)
+    values |= {"segment": segment_source.code(args), "tags": tuple(map(tags.checked, args.tag))}
+    return Filters(**values, archived=args.action == RESTORE)
 
 
 def _team(conn: Connection, viewer: Viewer, name: str) -> int:

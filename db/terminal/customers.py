@@ -16,6 +16,7 @@ from db.errors import Invalid, NotFound
 from db.metrics import METRICS, N_, STAGE_NAMES, Stage
 from db.permissions import Permission, Viewer
 from db.terminal import output as out
+from db.terminal import segment_source
 from db.terminal.command import SOURCE, Command, Usage, day, number, up_to, viewer_of
 from db.terminal.output import Output
 from db.words import _
@@ -39,6 +40,7 @@ def _search_options(parser: ArgumentParser) -> None:
         default=[],
         help=_("by a custom field, once or more: has:WORDS, is:WORDS, LOW..HIGH, in:A,B, yes, no, none, any"),
     )
+    segment_source.options(parser)
 
 
 def _search(args: Namespace) -> Output:
@@ -48,7 +50,8 @@ def _search(args: Namespace) -> Output:
     with begin(viewer) as conn:
         kept = settings.get(conn)
         today = clock.today(kept.time_zone)
-        filters = Filters(search=args.text, own=tuple(_pairs("--field", args.field).items()))
+        own = tuple(_pairs("--field", args.field).items())
+        filters = Filters(search=args.text, own=own, segment=segment_source.code(args))
         found = customers.page(conn, viewer=viewer, today=today, filters=filters, limit=args.limit)
     rows = out.records(found.rows)
     data = {"rows": rows, "total": found.total, "more": found.more}

@@ -47,6 +47,11 @@ def against_option(parser: ArgumentParser) -> None:
     parser.add_argument("--against", metavar="CODE", help=said)
 
 
+def code(args: Namespace) -> str:
+    """What the options say as one code, "" for nothing; whether there is such a segment is not asked."""
+    return f"{SAVED}{args.segment}" if args.segment is not None else args.ready or ""
+
+
 def groups(conn: Connection, asking: Viewer, args: Namespace) -> list[Source]:
     """The one that the options name, and the other one of `--against` if it is given. Raises NotFound and Invalid."""
     found = [read(conn, asking, args)]

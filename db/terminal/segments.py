@@ -18,7 +18,7 @@ from db.saved_segments import MOST_SAVED
 from db.terminal import output as out
 from db.terminal.command import SOURCE, Command, number, viewer_of
 from db.terminal.output import Output
-from db.words import _
+from db.words import _, ngettext
 
 
 def rule_of(file: str) -> str:
@@ -149,7 +149,8 @@ def _show(args: Namespace) -> Output:
         "kind": one.kind,
         "folder": one.folder,
         "tags": list(one.tags),
-        "used_by": [{"kind": use.kind, "id": use.id, "name": use.name} for use in used],
+        "used_by": [{"kind": use.kind, "id": use.id, "name": use.name} for use in used.named],
+        "used_unseen": used.hidden,
         "rule": rules.data_of(one.rule),
         "sentence": said,
         "count": n,
@@ -162,12 +163,18 @@ def _show(args: Namespace) -> Output:
             _("Shared"): _("yes") if one.shared else _("no"),
             _("Folder"): one.folder,
             _("Tags"): _(", ").join(one.tags),
-            _("Used by"): _(", ").join(use.name for use in used),
+            _("Used by"): _used(used),
             _("Rule"): said,
             _("Customers"): out.number(n),
         }
     )
     return Output(data, shown)
+
+
+def _used(used: segment_uses.Uses) -> str:
+    unseen = ngettext("{n} place that you do not see", "{n} places that you do not see", used.hidden)
+    parts = [use.name for use in used.named] + ([unseen.format(n=out.number(used.hidden))] if used.hidden else [])
+    return _(", ").join(parts)
 
 
 def _save_options(parser: ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from db import boards, clock, clusters, saved_segments, segment_uses, segments
+from db import boards, clock, clusters, saved_segments, saved_views, segment_uses, segments
 from db.connection import begin
 from db.embedded import Server
 from db.errors import Conflict, NotFound, Refused
@@ -43,7 +43,7 @@ def cluster(viewer: Viewer, name: str, of: str) -> int:
 
 def used(viewer: Viewer, segment_id: int) -> list[tuple[str, str]]:
     with begin(viewer) as conn:
-        return [(use.kind, use.name) for use in segment_uses.uses(conn, viewer=viewer, segment_id=segment_id)]
+        return [(use.kind, use.name) for use in segment_uses.uses(conn, viewer=viewer, segment_id=segment_id).named]
 
 
 def archive(viewer: Viewer, segment_id: int) -> int:
@@ -175,3 +175,113 @@ def test_only_its_owner_asks_where_a_segment_is_used(people: make.People) -> Non
     for viewer, n in ((people.ann, 1), (people.bo, 0), (people.root, 1)):
         with begin(viewer) as conn:
             assert len(conn.execute(select(func.uses_of_segment(base).table_valued("kind", "id"))).all()) == n
+
+
+def view(viewer: Viewer, name: str, segment_id: int, visibility: str = "private") -> tuple[int, int]:
+    with begin(viewer, write=True) as conn:
+        params = {"segment": f"s{segment_id}"}
+        return saved_views.add(conn, actor=viewer, name=name, params=params, visibility=visibility)
+
+
+def board(viewer: Viewer, name: str, params: dict[str, str], chart: str = "cohorts") -> tuple[int, int]:
+    """The board's number, and the change set that made it."""
+    with begin(viewer, write=True) as conn:
+        found = boards.keep(conn, actor=viewer, chart=chart, params=params, title="T", board_name=name)
+        return found[1], found[2]
+
+
+def unseen(viewer: Viewer, segment_id: int) -> int:
+    with begin(viewer) as conn:
+        return segment_uses.uses(conn, viewer=viewer, segment_id=segment_id).hidden
+
+
+def test_boards_and_views_are_named_for_those_who_see_them_and_else_numbered(people: make.People) -> None:
+    ann, bo, ana = people.ann, people.bo, people.ana
+    base, _set = keep(ann, "Base", shared=True)
+    pair = f"s{base},stage_loyal"
+    board(bo, "Bo's board", {"cohorts_segment": f"s{base}"})
+    shown, _set = board(ana, "Ana's board", {"segments_sets": pair}, "segments_overlap")
+    board(ann, "Another", {"cohorts_segment": f"s{base}9", "cohorts_against": f"s9{base}"})
+    gone, _set = board(ann, "Gone", {"id": str(base)}, "segment_spread")
+    view(bo, "Bo's view", base)
+    view(bo, "Team's view", base, "team")
+    view(ann, "Ann's <i>", base)
+    view(ann, "Of another", base * 10 + 1)
+    with begin(ana, write=True) as conn:
+        boards.save(conn, actor=ana, board_id=shown, version=1, values={"visibility": "shared"})
+    with begin(ann, write=True) as conn:
+        boards.archive(conn, actor=ann, board_id=gone)
+    assert used(ann, base) == [("board", "Ana's board"), ("view", "Ann's <i>"), ("view", "Team's view")]
+    assert unseen(ann, base) == 2, "Bo's board and his view"
+    assert used(bo, base) == [
+        ("board", "Ana's board"),
+        ("board", "Bo's board"),
+        ("view", "Bo's view"),
+        ("view", "Team's view"),
+    ]
+    assert used(people.cho, base) == used(ana, base) == used(people.mark, base) == [("board", "Ana's board")]
+    for viewer in (bo, people.cho, ana, people.mark):
+        assert unseen(viewer, base) == 0, "how many there are is told to nobody but the owner"
+    assert unseen(people.root, base) == 0
+    assert len(used(people.root, base)) == 5
+    mine, _set = keep(ana, "Ana's", shared=True)
+    view(bo, "Of Ana's", mine)
+    assert (used(ana, mine), unseen(ana, mine)) == ([], 1)
+
+
+def test_views_hold_the_making_of_a_segment(people: make.People) -> None:
+    ann, bo = people.ann, people.bo
+    base, made = keep(ann, "Base", shared=True)
+    view_id, view_made = view(ann, "Mine", base)
+    _bos, bos_made = view(bo, "Bo's", base)
+    with pytest.raises(Conflict, match="the views “Mine” of the list of customers; 1 place that you do not see"):
+        take_back(ann, made)
+    with begin(ann, write=True) as conn:
+        saved_views.archive(conn, actor=ann, view_id=view_id)
+    with pytest.raises(Conflict, match="1 place that you do not see") as refused:
+        take_back(ann, made)
+    assert "Bo's" not in refused.value.message
+    take_back(bo, bos_made)
+    take_back(ann, made)
+    assert view_made
+
+
+def made_of(number: int) -> dict[str, Any]:
+    return {"all": [{"none": [{"field": f"cluster.{number}", "op": "in", "value": ["1"]}]}]}
+
+
+def test_the_making_of_used_clusters_is_not_undone(people: make.People) -> None:
+    ann, bo = people.ann, people.bo
+    with begin(ann, write=True) as conn:
+        number, made = clusters.save(conn, actor=ann, name="Habits <b>", model=MODEL)
+        other, _set = clusters.save(conn, actor=ann, name="Others", model=MODEL)
+    own, _set = keep(ann, "Asks", made_of(number))
+    _bos, bos_made = keep(bo, "Bo's alone", made_of(number))
+    keep(bo, "Asks others", made_of(other))
+    kept = {"clusters_kept": str(number), "clusters_by": "x"}
+    _board, board_made = board(ann, "Mine", kept, "clusters")
+    board(ann, "Third", {"clusters_kept": f"{number}9"}, "clusters")
+    where = "The clusters “Habits <b>” are used, so making them cannot be undone: the rules of “Asks”; the boards "
+    with pytest.raises(Conflict) as refused:
+        take_back(ann, made)
+    assert where + "“Mine”; 1 place that you do not see." in refused.value.message
+    assert not refused.value.rows
+    archive(ann, own)
+    with pytest.raises(Conflict, match="Asks"):
+        take_back(ann, made)
+    with pytest.raises(Conflict, match="Bo's alone"):
+        take_back(people.root, made)
+    with pytest.raises((NotFound, Refused)):
+        take_back(bo, made)
+    take_back(ann, archive_of(ann, own))
+    with begin(ann, write=True) as conn:
+        saved_segments.save(conn, actor=ann, segment_id=own, version=3, name="Asks", rule=OSLO)
+    take_back(bo, bos_made)
+    take_back(ann, board_made)
+    take_back(ann, made)
+    with begin(ann) as conn:
+        assert [one.name for one in clusters.kept(conn, viewer=ann)] == ["Others"]
+        for viewer, n in ((ann, 1), (bo, 0)):
+            with begin(viewer) as asked:
+                found = asked.execute(select(func.uses_of_clusters(other).table_valued("kind", "id"))).all()
+                assert len(found) == n, "only their owner is told"

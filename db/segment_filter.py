@@ -9,21 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
-import numpy as np
-from sqlalchemy import BigInteger, ColumnElement, Connection, Select, case, func, literal, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ColumnElement, Connection, case, func, select
 
-from db import custom_fields, held, nested, ready_segments, schema, scores
+from db import array_bytes, custom_fields, nested, ready_segments, remembering, schema, scores
 from db.board_charts import number_of
 from db.changes import LARGEST_ID
 from db.cluster_values import SAVED
 from db.customer_filters import Filters, Resolved
 from db.errors import Invalid, NotFound
-from db.fields import Bounds
 from db.permissions import Permission, Viewer
-from db.rules import Condition, Group, conditions, parse
+from db.rules import Group, conditions, parse
 from db.segment_question import Question, each_customer
 from db.words import _
 
@@ -79,34 +75,16 @@ def resolved(conn: Connection, *, viewer: Viewer, today: date, filters: Filters)
         raise Invalid(_("Who is archived is in no segment, so nobody is found. Take one of the two filters away."))
     rule = _rule(conn, viewer, filters.segment)
     bounds, _made = scores.bounds(conn)
-    ids = _remembered(conn, viewer, rule, today, bounds)
+    ids = remembering.ask(conn, viewer, today, bounds, (rule,), lambda sight: sight.ids(rule, MOST_BY_NUMBER))
     if ids is not None:
-        member: ColumnElement[bool] = schema.customers.c.id == func.any(literal(ids, ARRAY(BigInteger)))
+        member: ColumnElement[bool] = schema.customers.c.id == func.any(array_bytes.bound(conn, ids))
     else:
+        c = schema.customers.c
+        everyone = each_customer(c.id).where(c.archived_at.is_(None))
+        members = Question(today, bounds, scoped=viewer.scoped).who(rule, everyone)
         # Customers stand in it once more, and not as those outside.
-        member = schema.customers.c.id.in_(_who(viewer, rule, today, bounds).correlate(None))
+        member = schema.customers.c.id.in_(members.correlate(None))
     return Resolved(**vars(filters) | {"member": member})
-
-
-def _who(viewer: Viewer, rule: Condition | Group, today: date, bounds: Bounds) -> Select[Any]:
-    c = schema.customers.c
-    everyone = each_customer(c.id).where(c.archived_at.is_(None))
-    group = rule if isinstance(rule, Group) else Group("all", (rule,))
-    return Question(today, bounds, scoped=viewer.scoped).who(group, everyone)
-
-
-def _remembered(conn: Connection, viewer: Viewer, rule: Group, today: date, bounds: Bounds) -> list[int] | None:
-    """The numbers of the members by the columns in memory; None where these do not tell, or they are many."""
-
-    def few(sight: held.Sight) -> list[int] | None:
-        fits = sight.fits(rule)
-        n = int(fits.sum())
-        return sight.first(fits, "orders", 0, n) if n <= MOST_BY_NUMBER else None
-
-    def missing(condition: Condition) -> Any:
-        return np.asarray(conn.scalars(_who(viewer, condition, today, bounds)).all(), dtype=np.int64)
-
-    return held.ask(conn, viewer=viewer, today=today, bounds=bounds, rules=(rule,), missing=missing, answer=few)
 
 
 def tells_personal(conn: Connection, *, viewer: Viewer, code: str) -> bool:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, TypeVar
 
-import numpy as np
 import pandas as pd
 from sqlalchemy import (
     BigInteger,
@@ -27,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, array
 
-from db import array_bytes, custom_fields, customers, funnel, held, nested, schema, scores, tags, text
+from db import array_bytes, custom_fields, customers, funnel, held, nested, remembering, schema, scores, tags, text
 from db.cluster_values import PREFIX as CLUSTERS
 from db.connection import bounded
 from db.custom_values import PREFIX
@@ -39,7 +38,7 @@ from db.metrics import Stage
 from db.permissions import Permission, Viewer
 from db.rule_words import Names
 from db.rules import Condition, Group, conditions, parse_text
-from db.segment_question import Question, column_of, each_customer, looked_up
+from db.segment_question import Question, column_of, each_customer
 from db.words import _
 
 MOST_BY_NUMBER = 500_000
@@ -85,31 +84,8 @@ def count(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> int:
     viewer.require(Permission.SEGMENTS_READ)
     group = checked(conn, viewer, rule)
     bounds, _made = scores.bounds(conn)
-    known = _remembered(conn, viewer, today, bounds, (group,), lambda sight: sight.count(group))
+    known = remembering.ask(conn, viewer, today, bounds, (group,), lambda sight: sight.count(group))
     return Question(today, bounds, scoped=viewer.scoped).count(conn, group) if known is None else known
-
-
-def _remembered(
-    conn: Connection,
-    viewer: Viewer,
-    today: date,
-    bounds: Bounds,
-    rules: Sequence[Condition | Group],
-    answer: Callable[[held.Sight], Answer],
-) -> Answer | None:
-    """The answer from the columns in memory, None where PostgreSQL is to be asked; fields are the caller's to check."""
-
-    def missing(condition: Condition) -> Any:
-        if condition.field.kind is Kind.LISTED:
-            ids = func.string_agg(func.int8send(schema.segment_members.c.customer_id), b"")
-            packed = conn.scalar(looked_up(condition, today).with_only_columns(ids))
-        else:
-            ids = func.string_agg(func.int8send(schema.customers.c.id), b"")
-            asked = Question(today, bounds, scoped=viewer.scoped)
-            packed = conn.scalar(asked.who(Group("all", (condition,)), each_customer(ids)))
-        return np.frombuffer(packed or b"", ">i8")
-
-    return held.ask(conn, viewer=viewer, today=today, bounds=bounds, rules=rules, missing=missing, answer=answer)
 
 
 def remembered(
@@ -122,7 +98,7 @@ def remembered(
     viewer.require(Permission.SEGMENTS_READ)
     group = checked(conn, viewer, rule)
     bounds, _made = scores.bounds(conn)
-    return _remembered(conn, viewer, today, bounds, (group,), lambda sight: answer(sight, sight.fits(group)))
+    return remembering.ask(conn, viewer, today, bounds, (group,), lambda sight: answer(sight, sight.fits(group)))
 
 
 def explore(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Explored:
@@ -130,7 +106,7 @@ def explore(conn: Connection, *, viewer: Viewer, rule: str, today: date) -> Expl
     viewer.require(Permission.SEGMENTS_READ)
     group = checked(conn, viewer, rule)
     bounds, made = scores.bounds(conn)
-    known = _remembered(conn, viewer, today, bounds, (group,), lambda sight: _explored(sight, group, made))
+    known = remembering.ask(conn, viewer, today, bounds, (group,), lambda sight: _explored(sight, group, made))
     if known is not None:
         return known
     asked = Question(today, bounds, scoped=viewer.scoped)
@@ -176,11 +152,9 @@ def counts(conn: Connection, *, viewer: Viewer, rules: tuple[str, ...], today: d
     groups = [_countable(conn, viewer, parse_text(rule, known)) for rule in rules]
     bounds, _made = scores.bounds(conn)
     allowed = [group for group in groups if group]
-    known_counts = _remembered(conn, viewer, today, bounds, allowed, lambda sight: [sight.count(g) for g in allowed])
-    if known_counts is None:
-        found = iter(_each_in_time(conn, allowed, today, bounds, scoped=viewer.scoped))
-    else:
-        found = iter(known_counts)
+    told = remembering.ask(conn, viewer, today, bounds, allowed, lambda sight: [sight.count(g) for g in allowed])
+    found: Iterator[int | None]
+    found = iter(_each_in_time(conn, allowed, today, bounds, scoped=viewer.scoped) if told is None else told)
     return tuple(next(found) if group else None for group in groups)
 
 
@@ -262,7 +236,7 @@ def preview(
             fits = sight.fits(group)
             return sight.first(fits, _HELD_FIGURES[sort], offset, limit), int(fits.sum())
 
-        known = _remembered(conn, viewer, today, bounds, (group,), first)
+        known = remembering.ask(conn, viewer, today, bounds, (group,), first)
         if known is not None:
             return Page(customers.rows_of(conn, today, known[0], viewer=viewer), known[1], False)
     asked = Question(today, bounds, scoped=viewer.scoped)
@@ -326,7 +300,7 @@ def numbers(conn: Connection, rule: Group, today: date, limit: int) -> tuple[int
 def combinations(conn: Connection, viewer: Viewer, found: Sequence[Group], today: date) -> dict[int, int]:
     """How many customers fit exactly which of some rules: bit i of the key is set for who fits the one at place i."""
     bounds, _made = scores.bounds(conn)
-    known = _remembered(conn, viewer, today, bounds, found, lambda sight: sight.together(found))
+    known = remembering.ask(conn, viewer, today, bounds, found, lambda sight: sight.together(found))
     if known is not None:
         return known
     asked = Question(today, bounds, once=True, scoped=viewer.scoped)
@@ -342,7 +316,7 @@ def members(conn: Connection, asking: Viewer, rule: str, today: date) -> Select[
     """A query of the ids of the customers who fit a rule, to be joined by others. Raises Invalid and Refused."""
     group = checked(conn, asking, rule)
     bounds, _made = scores.bounds(conn)
-    known = _remembered(conn, asking, today, bounds, (group,), lambda sight: sight.ids(group, MOST_BY_NUMBER))
+    known = remembering.ask(conn, asking, today, bounds, (group,), lambda sight: sight.ids(group, MOST_BY_NUMBER))
     if known is not None:
         return select(func.unnest(array_bytes.bound(conn, known)).label("customer_id"))
     c = schema.customers.c

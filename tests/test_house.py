@@ -166,6 +166,7 @@ ALSO = {
     "db/held_made.py": {"numpy"},
     "db/held_own.py": {"numpy"},
     "db/held_pairs.py": {"numpy"},
+    "db/remembering.py": {"numpy"},
     "db/held_loading.py": {"numpy"},
     "db/held_repeats.py": {"numpy"},
     "db/held_rules.py": {"numpy"},

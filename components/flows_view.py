@@ -214,7 +214,7 @@ def _line(by: str, found: Any, i: int) -> str:
     rest = sum(n for n, _j in cells[MOST_BECAME:])
     if rest:
         became.append(wording.labelled(_("others"), _cell(rest, rest / int(found.before[i]))))
-    became = [one.replace(" ", "\u00a0") for one in became]
+    became = [one.replace(" ", "\u00a0").replace("：", "：\u2060") for one in became]  # lines fold between them
     name = wording.labelled(named(by, found.states[i]), format.number(int(found.before[i])))
     return f"**{name}** → {wording.listed(became)}"
 

@@ -238,9 +238,9 @@ def _flows(asked: Asked) -> list[str]:
             st.caption(_("Grey: stayed."))
         with st.container(key=f"kehu_narrow_{asked.key}"):
             whole = flowing.step(found.rows, "day_0", f"day_{last}", states)
-            flows_view.matrix(by, whole, key=f"{asked.key}_matrix", clickable=False)
+            flows_view.lines(by, whole)
             between = " → ".join(flows_view.day_name(days[at], asked.today) for at in (0, last))
-            heading = _("From (rows) to (columns) · customers and share of the row · {between}")
+            heading = _("From which class to which · customers and share of the class before · {between}")
             st.caption(heading.format(between=between))
     return [wording.plain(whose.name), *said]
 

@@ -132,11 +132,14 @@ def bars(
     alt: str,
     clickable: bool = False,
 ) -> int | None:
-    """Horizontal bars in the given order, labelled directly, starting at zero; gives the position of a clicked one."""
+    """Horizontal bars in the given order, labelled directly, starting at zero; gives the position of a clicked one.
+
+    A name may have several lines.
+    """
     bar = {
         "type": "bar",
         "orientation": "h",
-        "y": _labels(names),
+        "y": [name.replace("\n", "<br>") for name in _labels(names)],
         "x": list(values),
         "text": list(texts),
         "textposition": "outside",
@@ -145,7 +148,9 @@ def bars(
         "hoverinfo": "skip",
     }
     top = max(values, default=0)
+    tall = sum(18 + 15 * (1 + name.count("\n")) for name in names) if any("\n" in name for name in names) else 0
     layout = _layout(
+        height=max(HEIGHT, tall),
         xaxis={"visible": False, "range": [0, top * 1.35 or 1], "fixedrange": True},
         yaxis=_BY_NAME,
         bargap=0.35,
@@ -306,7 +311,7 @@ def whiskers(
         },
         yaxis={
             "tickvals": list(range(len(names))),
-            "ticktext": [name.replace("\n", "  <br>") for name in _labels(names)],
+            "ticktext": [name.replace("\n", "<br>") for name in _labels(names)],
             "range": [len(names) - 0.4, -0.6],
             "fixedrange": True,
             "automargin": True,
@@ -482,7 +487,8 @@ def curves(
             "ticktext": [f"{mark * 100:g}%" for mark in ticks],
         },
         showlegend=len(lines) > 1,
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "itemclick": False},
+        # Bands filled between lines would turn the order around.
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "itemclick": False, "traceorder": "normal"},
         hovermode="x unified" if len(lines) > 1 else "closest",
     )
     _draw(data, layout, key=key, alt=alt)

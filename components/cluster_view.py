@@ -46,8 +46,8 @@ def made_of(n: int, total: int, of: str) -> str:
         told = _("Made of {n} of {total} customers with orders; all of them are scored, and newcomers as they come.")
         return told.format(n=format.number(n), total=format.number(total))
     told = _(
-        "Made of {n} of {total} customers with orders in “{name}”; newcomers of the segment are scored as they come. "
-        "As a field of rules these clusters score everybody: the links to kept ones ask for the segment, too."
+        "Made of {n} of {total} customers with orders in “{name}”; who joins the segment later is scored, too. A rule "
+        "by these clusters scores all customers; so the links to kept clusters ask for the segment as well."
     )
     return wording.sentence(told.format(n=format.number(n), total=format.number(total), name=of))
 

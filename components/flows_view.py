@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from components import charts, controls, format, sankey, tables, wording
+from components import charts, controls, format, heat_map, sankey, tables, wording
 from db import flows
 from db.flows import NONE
 from db.words import _, ngettext
@@ -169,64 +169,58 @@ def _colour(place: int, state: str) -> str:
     return _COLOURS.get(state, charts.SERIES[place % len(charts.SERIES)])
 
 
-def matrix(by: str, found: Any, *, key: str, clickable: bool = True) -> tuple[str, str] | None:
+def matrix(by: str, found: Any, *, key: str) -> tuple[str, str] | None:
     """A row for each class before, a column for each after: how many, and the share of the row; gives the classes of a
     clicked cell. A phone has a line for each class before instead."""
     before = [i for i, n in enumerate(found.before) if n]
     after = [j for j, n in enumerate(found.after) if n]
-    columns: dict[str, list[str]] = {
-        "before": [named(by, found.states[i]) for i in before],
-        "all": [format.number(int(found.before[i])) for i in before],
-    }
-    colours = pd.DataFrame("", index=range(len(before)), columns=["before", "all", *(str(j) for j in after)])
-    for j in after:
-        columns[str(j)] = [_cell(int(found.counts[i, j]), float(found.shares[i, j])) for i in before]
-        for row, i in enumerate(before):
-            share = float(found.shares[i, j])
-            rgb = "138, 148, 166" if i == j else "37, 99, 235"
-            colours.loc[row, str(j)] = f"background-color: rgba({rgb}, {STRONGEST * share:.2f})" if share else ""
-    frame = pd.DataFrame(columns)
-    label = st.column_config.TextColumn
+    apart = "\n" if len(after) > heat_map.FEW else " · "
+    texts = [[_cell(int(found.counts[i, j]), float(found.shares[i, j]), apart) for j in after] for i in before]
+    colours = [[_shade(float(found.shares[i, j]), stayed=i == j) for j in after] for i in before]
     with st.container(key=f"kehu_narrow_{key}"):
-        st.markdown("\n".join(f"- {_line(by, found, i)}" for i in before))
+        lines(by, found)
     with st.container(key=f"kehu_wide_{key}"):
-        state: Any = st.dataframe(
-            frame.style.apply(lambda _frame: colours, axis=None),
-            column_config={
-                "before": label(_("Before"), pinned=True, width=120),
-                "all": label(_("Customers"), alignment="right", width=84),
-                **{str(j): label(named(by, found.states[j]), alignment="right", width=112) for j in after},
-            },
-            hide_index=True,
-            key=key,
-            on_select="rerun" if clickable else "ignore",
-            selection_mode="single-cell",
-            row_height=32,
-            height=32 * (len(frame) + 1) + 3,
+        clicked = heat_map.draw(
+            [wording.line(named(by, found.states[i]), format.number(int(found.before[i]))) for i in before],
+            [named(by, found.states[j]) for j in after],
+            texts,
+            colours,
+            key=f"{key}_{by}",
             alt=_("Customers by class before and after"),
         )
-        if clickable:
-            st.caption(_("Click a cell to see who they are."))
-    cells = state["selection"]["cells"] if clickable and state else []
-    if not cells or cells[0][0] >= len(frame) or not str(cells[0][1]).isdecimal():
+        st.caption(_("Rows: before. Columns: after. Grey: stayed. Click a cell to see who they are."))
+    if clicked is None or clicked[0] >= len(before) or clicked[1] >= len(after):
         return None
-    row, column = cells[0]
-    return found.states[before[row]], found.states[int(column)]
+    return found.states[before[clicked[0]]], found.states[after[clicked[1]]]
+
+
+def _shade(share: float, *, stayed: bool) -> str:
+    rgb = "138, 148, 166" if stayed else "37, 99, 235"
+    return f"rgba({rgb}, {STRONGEST * share:.2f})" if share else ""
+
+
+def lines(by: str, found: Any) -> None:
+    """A line for each class before: which classes its customers are in after, the largest first."""
+    st.markdown("\n".join(f"- {_line(by, found, i)}" for i, n in enumerate(found.before) if n))
 
 
 def _line(by: str, found: Any, i: int) -> str:
-    """'**Loyal 1,225** → Loyal 1,090 · 89.0%, At risk 123 · 10.0%', the largest first."""
+    """'**Loyal: 1,225** → Loyal: 1,090 · 89.0%, At risk: 123 · 10.0%', the largest first."""
     cells = sorted(((int(n), j) for j, n in enumerate(found.counts[i]) if n), key=lambda cell: (-cell[0], cell[1]))
-    became = [f"{named(by, found.states[j])} {_cell(n, float(found.shares[i, j]))}" for n, j in cells[:MOST_BECAME]]
+    became = [
+        wording.labelled(named(by, found.states[j]), _cell(n, float(found.shares[i, j])))
+        for n, j in cells[:MOST_BECAME]
+    ]
     rest = sum(n for n, _j in cells[MOST_BECAME:])
     if rest:
-        became.append(_("others {n}").format(n=_cell(rest, rest / int(found.before[i]))))
-    became = [one.replace(" ", "\u00a0") for one in became]
-    return f"**{named(by, found.states[i])} {format.number(int(found.before[i]))}** → {wording.listed(became)}"
+        became.append(wording.labelled(_("others"), _cell(rest, rest / int(found.before[i]))))
+    became = [one.replace(" ", "\u00a0").replace("：", "：\u2060") for one in became]  # lines fold between them
+    name = wording.labelled(named(by, found.states[i]), format.number(int(found.before[i])))
+    return f"**{name}** → {wording.listed(became)}"
 
 
-def _cell(n: int, share: float) -> str:
-    return f"{format.number(n)} · {format.percent(share)}" if n else ""
+def _cell(n: int, share: float, apart: str = " · ") -> str:
+    return f"{format.number(n)}{apart}{format.percent(share)}" if n else ""
 
 
 def behind(by: str, clicked: tuple[str, str] | None, found: Any) -> tuple[str, str] | None:

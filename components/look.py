@@ -91,6 +91,11 @@ _CSS = """
     paint-order: stroke; stroke: light-dark(#FFFFFF, #0F141B); stroke-width: 4px; stroke-linejoin: round;
   }
   .st-key-kehu_matrix :is(th, td):not(:first-child) { text-align: center !important; }
+  /* Chinese may fold after any sign: headings and names of classes keep theirs together. */
+  [class*="st-key-kehu_wrapped"] th { min-width: 2.2em; }
+  [data-testid="stMarkdownContainer"] td:first-child { min-width: 5.2em; }
+  .st-key-kehu_wide_versions :is(th, td:nth-child(-n + 4)) { white-space: nowrap; }
+  .st-key-kehu_wide_versions td:nth-child(5) { min-width: 8em; }
   @media (min-width: 641px) {
     /* What stands in for it on a phone. */
     [data-testid="stLayoutWrapper"]:has(> [class*="st-key-kehu_narrow"]) { display: none !important; }
@@ -106,6 +111,7 @@ _CSS = """
     }
     [class*="st-key-segment_op"] { flex: 1 1 58% !important; min-width: 0; }
     [class*="st-key-segment_value"]:not(:has([data-testid="stMultiSelect"])) { flex: 1 1 26% !important; min-width: 0; }
+    [class*="st-key-segment_value"][class*="_span_"] { flex-basis: 55% !important; }
     [class*="st-key-segment_match"] button { padding-left: 0.4rem; padding-right: 0.4rem; }
     [class*="st-key-segment_ends"] button { padding-left: 0.2rem; padding-right: 0.2rem; }
     [data-testid="stMainBlockContainer"] { padding: 4.3rem 1rem 4rem; }

@@ -92,7 +92,7 @@ class _Drawing:
                 with st.container(horizontal=True, gap="small", key=f"segment_head_{part.id}"):
                     with st.container(horizontal=True):
                         part.match = _switch(f"segment_match_{part.id}", part.match)
-                    with st.container(horizontal=True, width="content", gap=None, key=f"segment_ends_{part.id}"):
+                    with st.container(horizontal=True, width="content", gap="xsmall", key=f"segment_ends_{part.id}"):
                         self.menu(part)
                         _remover(part, self.draft)
                 self.parts(part)
@@ -175,7 +175,7 @@ def _line(line: Line, drawing: _Drawing) -> DeltaGenerator:
                     _operator(line)
                 if line.takes in ("one", "two", "days", "words", "calendar"):
                     line.value = _value(line, choices)
-            with st.container(horizontal=True, width="content", gap=None, key=f"segment_ends_{line.id}"):
+            with st.container(horizontal=True, width="content", gap="xsmall", key=f"segment_ends_{line.id}"):
                 drawing.menu(line)
                 _remover(line, drawing.draft)
         if line.takes in ("some", "spanned", "span", "step", "counted"):

@@ -39,7 +39,7 @@ def draw(
                 continue
             places[k, i] = len(nodes["label"])
             tall = n / size * room
-            nodes["label"].append(f"{_labels([name])[0]} {count(n)}")
+            nodes["label"].append(f"{_labels([name])[0]} · {count(n)}")
             nodes["color"].append(colours[i])
             nodes["customdata"].append(f"{_labels([titles[k]])[0]} · {_labels([name])[0]}: {count(n)}")
             nodes["x"].append(min(max(k / (len(columns) - 1), 0.001), 0.999))

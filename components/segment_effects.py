@@ -14,6 +14,7 @@ from db import rule_readings, rules, segments
 from db.rules import EVERYONE, Group
 from db.words import _
 
+_INNER = str.maketrans("“”", "‘’")
 MOST_PARTS = 20
 """So many conditions and groups have their numbers; in a longer rule the outermost ones are counted alone."""
 
@@ -51,7 +52,8 @@ def draw(
     for each in readings:
         n = known[each]
         if n is not None and rule_readings.notable(found.customers, n):
-            said = wording.plain(segment_choices.sentence(each, choices))
+            # Within quotation marks those of the sentence are the inner ones.
+            said = wording.plain(segment_choices.sentence(each, choices).translate(_INNER))
             told = _("Mind the brackets: read as “{rule}”, it would find {n}.")
             warning.warning(told.format(rule=said, n=format.number(n)), icon=":material/data_array:")
 

@@ -115,6 +115,16 @@ def rows(kept: Sequence[Segment], ready: Mapping[str, Ready], narrowed: Narrowed
     return found
 
 
+def by_code(listed: Sequence[Row]) -> dict[str, tuple[str, Group]]:
+    """Code → name and rule; the name with its owner where several have it."""
+    often = Counter(row.name.casefold() for row in listed)
+
+    def called(row: Row) -> str:
+        return f"{row.name} · {row.one.owner}" if row.one and often[row.name.casefold()] > 1 else row.name
+
+    return {row.code: (called(row), row.rule) for row in listed}
+
+
 def nothing(narrowed: Narrowed) -> str:
     """What is said of an empty list."""
     if narrowed:
@@ -131,6 +141,7 @@ def frame(shown: Sequence[Row], counts: Sequence[int | None], everyone: int | No
             "customers": pd.array(counts, dtype="Int64"),
             "share": [format.percent(n / everyone) if n is not None and everyone else "–" for n in counts],
             "folder": [row.folder for row in shown],
+            "kind": [_("frozen") if row.one and row.one.frozen else _("live") for row in shown],
             "owner": [row.one.owner if row.one else _("ready-made") for row in shown],
             "state": [shared[row.one.shared] if row.one else "" for row in shown],
             "changed": [format.instant(row.one.updated_at, zone) if row.one else "" for row in shown],
@@ -143,6 +154,7 @@ def columns(shown: Sequence[Row]) -> dict[str, Any]:
     label = st.column_config.TextColumn
     folder = {"folder": label(_("Folder"), width=85)} if any(row.folder for row in shown) else {}
     saved = {
+        "kind": label(_("Members"), width=70),
         "owner": label(_("Saved by"), width=90),
         "state": label(_("Who sees it"), width=75),
         "changed": label(_("Changed"), width=128),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from itertools import accumulate
 from typing import Any
+from unicodedata import east_asian_width
 
 import pandas as pd
 import streamlit as st
@@ -31,7 +33,7 @@ from db.saved_segments import MOST_FROZEN
 from db.segment_sets import DIFFERENCE, INTERSECTION, MOST_SETS, UNION, Overlap
 from db.words import _
 
-MOST_REGIONS = 12
+MOST_REGIONS, WIDEST = 12, 24
 
 
 def draw(found: Mapping[str, tuple[str, Group]], *, viewer: Viewer, today: date) -> None:
@@ -70,9 +72,9 @@ def regions(found: Overlap, names: Sequence[str], *, key: str = "segments_region
     if not found.regions:
         st.caption(_("Nobody is in any of them."))
         return
-    shown = found.regions[:MOST_REGIONS]
+    shown, called = found.regions[:MOST_REGIONS], _apart(names)
     charts.bars(
-        [" + ".join(_short(names[i]) for i in region.of) for region in shown],
+        [" +\n".join(called[i] for i in region.of) for region in shown],
         [region.customers for region in shown],
         [_share(region.customers, found.everyone) for region in shown],
         key=key,
@@ -83,7 +85,10 @@ def regions(found: Overlap, names: Sequence[str], *, key: str = "segments_region
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 24 else name[:23] + "…"
+    """At most so wide; Chinese signs are twice as wide as Latin ones."""
+    wide = list(accumulate(2 if east_asian_width(sign) in "WF" else 1 for sign in name))
+    fits = sum(1 for at in wide if at <= WIDEST)
+    return name if fits == len(name) else name[: fits - 1] + "…"
 
 
 def _share(n: int, everyone: int) -> str:
@@ -165,7 +170,7 @@ def side_by_side(both: Sequence[Any], names: Sequence[str], by: str) -> None:
     frames = [found.spread[found.spread["dimension"] == by] for found in both]
     columns: dict[str, Any] = {labels[by]: [segment_view.value_name(by, value) for value in frames[0]["value"]]}
     for name, found, frame in zip(_apart(names), both, frames, strict=True):
-        columns[f"{name} ({format.number(found.customers)})"] = [
+        columns[f"{wording.plain(name)} ({format.number(found.customers)})"] = [
             format.percent(n / found.customers) if found.customers else "–" for n in frame["customers"]
         ]
     everyone = both[0].everyone
@@ -176,6 +181,6 @@ def side_by_side(both: Sequence[Any], names: Sequence[str], by: str) -> None:
 
 
 def _apart(names: Sequence[str]) -> list[str]:
-    """Names of which no two are alike: they head columns."""
-    shown = [wording.plain(_short(name)) for name in names]
+    """Names of which no two are alike: they head columns and stand beside bars."""
+    shown = [_short(name) for name in names]
     return [f"{name} #{i}" if shown.count(name) > 1 else name for i, name in enumerate(shown, 1)]

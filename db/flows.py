@@ -87,7 +87,7 @@ def named(by: str, state: str) -> str:
         "rfm_class": rfm.CLASSES,
         "rfm_value": rfm.VALUE_CLASSES,
     }.get(by, {})
-    return _(words[state]) if state in words else _("Part {n}").format(n=state)
+    return _(words[state]) if state in words else _("Tenth {n}").format(n=state)
 
 
 def days(conn: Connection, *, viewer: Viewer) -> Days:

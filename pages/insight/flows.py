@@ -52,7 +52,7 @@ with st.container(border=True, key="kehu_wide_flows"):
     st.markdown("**" + _("{kind} on each day · customers · grey: stayed").format(kind=kinds[by]) + "**")
     view.picture(by, arithmetic.steps(groups[whose].rows, len(days), states), days, today)
 with st.container(border=True):
-    heading = _("From (rows) to (columns) · customers and share of the row · {between}")
+    heading = _("From which class to which · customers and share of the class before · {between}")
     st.markdown("**" + heading.format(between=between) + "**")
     clicked = view.matrix(by, step[whose.name], key="flows_matrix")
     told = view.meant(known, (days[i], days[j]), settings.time_zone)

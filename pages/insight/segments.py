@@ -75,6 +75,6 @@ if picked.row is not None:
     with picked.beside:
         segment_list.card(shown[picked.row], counts[picked.row], viewer=viewer)
 # Of all that are of this kind: what was chosen of them stays chosen while another is looked for.
-named = {row.code: (row.name, row.rule) for row in segment_list.rows(kept, offered, segment_list.NOTHING)}
+named = segment_list.by_code(segment_list.rows(kept, ready, segment_list.NOTHING))
 readable = {code: one for code, one in named.items() if not segment_choices.hidden(one[1], viewer)}
 segment_sets_view.draw(readable, viewer=viewer, today=today)

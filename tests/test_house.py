@@ -173,8 +173,6 @@ ALSO = {
     "db/held_stages.py": {"numpy"},
     "db/past_classes.py": {"numpy"},  # everybody's figures, a day at a time
     "db/repeat_sums.py": {"numpy"},  # the days of all orders
-    "db/segment_filter.py": {"numpy"},  # hands the numbers of members on to the columns in memory
-    "db/segments.py": {"numpy"},  # asks them
     "db/bulk.py": {"pyarrow"},  # the fastest way to a CSV for COPY
     "db/customer.py": {"email_validator", "phonenumbers"},  # canonical forms
     "db/customer_rows.py": {"email_validator"},

@@ -16,7 +16,7 @@ from typing import Any, LiteralString
 from psycopg import sql
 from sqlalchemy import Connection, CursorResult, exists, func, select
 
-from db import basket_rebuild, schema
+from db import basket_rebuild, schema, settings
 from db.rebuild_pieces import Names, take_all
 from db.rules import MOST_TEXT
 
@@ -188,7 +188,7 @@ def missing(conn: Connection) -> bool:
 
 def rebuild(conn: Connection) -> None:
     """Choose the categories and make all baskets and sums anew."""
-    take_all(conn, Names(), {"baskets": rebuilding(conn)}, lambda _step: None)
+    take_all(conn, Names(settings.get(conn).currency), {"baskets": rebuilding(conn)}, lambda _step: None)
 
 
 def rebuilding(conn: Connection) -> basket_rebuild.Baskets:

@@ -99,13 +99,12 @@ def rebuild(conn: Connection, *, told: Callable[[str], None] = lambda _step: Non
     _lock(conn)
     # What was queued before the snapshots of the next statements is contained in them.
     _run(conn, "DELETE FROM touched_customers")
-    currency, names = settings.get(conn).currency, Names()
-    made = Metrics(names, currency=currency, now=clock.now())
-    classes = Classes(conn, names, currency=currency, today=_days(conn)["today"])
+    names = Names(settings.get(conn).currency)
+    made, classes = Metrics(names, now=clock.now()), Classes(conn, today=_days(conn)["today"])
     parts: dict[str, Part] = {
         "metrics": made,
-        "cohorts": Cohorts(names, currency=currency),
-        "campaigns": Campaigns(conn, names, currency=currency),
+        "cohorts": Cohorts(),
+        "campaigns": Campaigns(conn),
         "categories": Categories(conn),
         "baskets": baskets.rebuilding(conn),
         "classes": classes,

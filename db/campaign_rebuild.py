@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from db.array_bytes import Bigints
 from db.campaign_results import COLUMNS, UPSERT, UPSERT_BOUGHT
 from db.held_columns import Numbers
-from db.rebuild_arrays import Known, compared, firsts, numbers, placed, summed
+from db.rebuild_arrays import Known, added, compared, firsts, numbers, placed, summed
 from db.rebuild_pieces import BEFORE, CAMPAIGN_BITS, DAY_BITS, Behind, Piece
 
 _CAMPAIGNS = "SELECT id, starts_on - '2000-01-01', ends_on - '2000-01-01' FROM campaigns ORDER BY id"
@@ -60,9 +60,21 @@ USING unnest(%(ids)s::bigint[], %(campaigns)s::bigint[], %(products)s::bigint[])
 WHERE r.customer_id = u.id AND r.campaign_id = u.campaign_id AND r.product_id = u.product_id
 """
 
+_SUMS = ("reached", "buyers", "promoted", "redeemers", "redemptions", "orders", "cents", "cents_before")
+_WRITE_SUMS = """
+INSERT INTO campaign_sums (campaign_id, owner_id, reached, buyers, promoted_buyers, redeemers, redemptions, orders,
+    revenue, revenue_before)
+SELECT campaign_id, owner_id, reached, buyers, promoted, redeemers, redemptions, orders, cents * 0.01,
+    cents_before * 0.01
+FROM unnest(%(campaigns)s::bigint[], %(owners)s::bigint[], %(reached)s::bigint[], %(buyers)s::bigint[],
+    %(promoted)s::bigint[], %(redeemers)s::bigint[], %(redemptions)s::bigint[], %(orders)s::bigint[],
+    %(cents)s::bigint[], %(cents_before)s::bigint[])
+    AS u (campaign_id, owner_id, reached, buyers, promoted, redeemers, redemptions, orders, cents, cents_before)
+"""
+
 
 class Campaigns:
-    """Takes the pieces; db/campaign_results.py adds up what they wrote."""
+    """Takes the pieces, and at the end writes the sums."""
 
     stands: Mapping[str, LiteralString] = {"campaign_results": _STANDING, "campaign_purchases": _BOUGHT_STANDING}
 
@@ -73,6 +85,8 @@ class Campaigns:
         of = np.array([tuple(row) for row in conn.exec_driver_sql(_PRODUCTS)], np.int64).reshape(-1, 2)
         place, there = self._ids.find(of[:, 1])
         of, self._promoting = of[there], place[there]
+        self._owners: dict[int, int] = {}
+        self._sums: list[Numbers] = []
         # The campaigns of a product stand from one place to the next in `_promoting`.
         first = firsts(of[:, 0])
         self._products, self._from = Known(of[first, 0]), np.append(first, len(of))
@@ -106,6 +120,7 @@ class Campaigns:
             "owners": piece.owners[row],
         }
         self._put(cursor, piece, key, values)
+        self._count(campaign, values)
         self._put_bought(cursor, piece, key, member, product, cents)
 
     def _put(self, cursor: Behind, piece: Piece, key: Numbers, values: Mapping[str, Numbers]) -> None:
@@ -165,8 +180,25 @@ class Campaigns:
         member, at = member[is_member], at[is_member]
         return member, order[at], product[at], np.where(own[order[at]], cents[at], 0)
 
+    def _count(self, campaign: Numbers, values: Mapping[str, Numbers]) -> None:
+        """Keep what the results add to the sums."""
+        owners, owner = np.unique(values["owners"], return_inverse=True)
+        codes = [self._owners.setdefault(each, len(self._owners)) for each in owners.tolist()]
+        key = np.array(codes, np.int64)[owner] * len(self._ids.known) + campaign
+        some = (np.ones(len(key), np.int64), *(values[name] > 0 for name in ("orders", "promoted", "redemptions")))
+        rest = (values[name] for name in ("redemptions", "orders", "cents", "cents_before"))
+        self._sums.append(added([np.stack([key, *some, *rest])]))
+
     def end(self, cursor: Any) -> None:
-        """Nothing is of all of them: db/campaign_results.py adds up what was written."""
+        """Write the sums, which are few."""
+        cursor.execute("DELETE FROM campaign_sums")
+        key, *sums = added(self._sums) if self._sums else np.zeros((9, 0), np.int64)
+        if len(key):
+            owner, campaign = np.divmod(key, len(self._ids.known))
+            owners = np.array(list(self._owners), np.int64)[owner]
+            of = {"owners": Bigints(owners), "campaigns": Bigints(self._ids.known[campaign])}
+            given = {name: Bigints(each) for name, each in zip(_SUMS, sums, strict=True)}
+            cursor.execute(_WRITE_SUMS, of | given)
 
 
 def _members(piece: Piece, key: Numbers) -> dict[str, Any]:

@@ -160,13 +160,6 @@ WHERE a.amount IS DISTINCT FROM b.amount AND customer_id NOT IN (SELECT customer
 """
 
 
-def add_up(conn: Connection) -> None:
-    """Make all sums anew, of the results that db/campaign_rebuild.py wrote."""
-    of = sql.SQL("true")
-    _run(conn, "DELETE FROM campaign_sums", of, of)
-    _run(conn, _ADD, of, of, sign=1)
-
-
 def refresh(conn: Connection, customer_ids: Sequence[int]) -> int:
     """Bring the results of these customers, and the sums, up to date; gives the number of results."""
     if not customer_ids:

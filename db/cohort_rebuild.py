@@ -9,7 +9,7 @@ import numpy as np
 
 from db.array_bytes import Bigints, Days
 from db.held_columns import Numbers
-from db.rebuild_arrays import Lists, arrays, compared, firsts, numbers, placed, summed
+from db.rebuild_arrays import Lists, added, arrays, compared, firsts, numbers, summed
 from db.rebuild_pieces import Behind, Piece
 
 _OF_DATES, _FIRST_MONTH = np.datetime64("2000-01-01", "D"), np.datetime64("0001-01", "M")
@@ -77,11 +77,11 @@ class Cohorts:
             codes = [self._owners.setdefault(each, len(self._owners)) for each in owners.tolist()]
             of = np.repeat(np.arange(len(who)), n)
             key = np.array(codes, np.int64)[owner][of] << _OWNER_AT | months[starts][of] << _MONTH_BITS | months
-            self._sums.append(_added([np.stack([key, np.ones(len(key), np.int64), each, cents])]))
+            self._sums.append(added([np.stack([key, np.ones(len(key), np.int64), each, cents])]))
 
     def end(self, cursor: Any) -> None:
         """Write the sums."""
-        found = _added(self._sums) if self._sums else np.zeros((4, 0), np.int64)
+        found = added(self._sums) if self._sums else np.zeros((4, 0), np.int64)
         owners = np.array(list(self._owners), np.int64)
         key, below = found[0], (1 << _MONTH_BITS) - 1
         given = {
@@ -119,11 +119,3 @@ def _write(cursor: Behind, piece: Piece, who: Numbers, lists: Lists) -> None:
 
 def _days(months: Numbers) -> Numbers:
     return ((_FIRST_MONTH + months).astype("M8[D]") - _OF_DATES).astype(np.int64)
-
-
-def _added(sums: list[Numbers]) -> Numbers:
-    """Equal keys as one."""
-    found = np.concatenate(sums, axis=1)
-    found = found[:, placed(found[0])]
-    first = firsts(found[0])
-    return np.stack([found[0][first], *(summed(each, first) for each in found[1:])])

@@ -15,7 +15,7 @@ from psycopg import sql
 from db.array_bytes import Bigints, Days
 from db.derived_statements import UPSERT_DAYS, UPSERT_METRICS
 from db.held_columns import Numbers
-from db.rebuild_arrays import Lists, arrays, compared, firsts, numbers, placed, summed
+from db.rebuild_arrays import Lists, added, arrays, compared, firsts, numbers, placed, summed
 from db.rebuild_pieces import BEFORE, DAY_BITS, Behind, Names, Orders, Piece
 
 MOST_KEYS = 2_000_000
@@ -182,11 +182,11 @@ class Metrics:
         sums = (np.diff(np.append(first, len(key))), cents, *counts)
         self._sums.append(np.stack([of << DAY_BITS | kept & _DAY, *sums]))
         if sum(each.shape[1] for each in self._sums) > MOST_KEYS:
-            self._sums = [_added(self._sums)]
+            self._sums = [added(self._sums)]
 
     def end(self, cursor: Any) -> None:
         """Write the sums."""
-        key, *values = _added(self._sums) if self._sums else np.zeros((7, 0), np.int64)
+        key, *values = added(self._sums) if self._sums else np.zeros((7, 0), np.int64)
         standing, stored = self._standing_days(cursor)
         differing, vain = compared(key, values, standing, stored)
         named = ("orders", "cents", "new", "of_day", "of_week", "of_month")
@@ -233,12 +233,3 @@ def _write_days(cursor: Behind, piece: Piece, days: Lists) -> None:
         cursor.execute(_ORDER_DAYS, own | of.slices() | {"days": Days(of.columns[0])})
     if len(vain):
         cursor.execute(_DAYS_GONE, {"ids": Bigints(vain)})
-
-
-def _added(sums: list[Numbers]) -> Numbers:
-    """Equal keys as one."""
-    found = np.concatenate(sums, axis=1)
-    order = np.argsort(found[0])
-    found = found[:, order]
-    first = firsts(found[0])
-    return np.stack([found[0][first], *(summed(each, first) for each in found[1:])])

@@ -45,6 +45,7 @@ from db.explorer import month_before
 from db.fields import DECILES, EPOCH, between, company_day
 from db.held_columns import NEVER, Numbers
 from db.lifecycle import StageRules
+from db.rebuild_arrays import arrays
 
 MONTH_ENDS = 12
 MEASURES = ("recency", "frequency", "monetary", "value")
@@ -233,15 +234,12 @@ def _packed(who: ColumnElement[bool]) -> Select[Any]:
 
 def _part(row: Any, days: Sequence[date], rules: StageRules) -> tuple[Numbers, ...]:
     """Of one row of `_packed`: ids and revenue now; stages, last days and numbers of orders, a row for each day."""
-    kinds = (">i8", ">i4", ">i8", ">i4", ">i4", ">i4")
-    ids, created, cents, usual, n, words = (np.frombuffer(row[i], kind) for i, kind in enumerate(kinds))
+    kinds = (">i8", ">i4", ">i8", ">i4", ">i4")
+    ids, created, cents, usual, n = (np.frombuffer(row[i], kind) for i, kind in enumerate(kinds))
     n = n.astype(np.int64)
-    # Three words of an array's own, of one that is not empty five, and before each day its length.
-    sizes = 3 + (n > 0) * (2 + 2 * n)
     ends = np.cumsum(n)
     starts = ends - n
-    places = np.repeat(np.cumsum(sizes) - sizes + 6 - 2 * starts, n) + 2 * np.arange(n.sum())
-    flat = np.append(words[places].astype(np.int64) + number(OF_DATES), NEVER)
+    flat = np.append(arrays(n, row[5], ">i4") + number(OF_DATES), NEVER)
     stages, lasts, orders = on_days(starts, ends, flat, created, usual, days, rules)
     return ids.astype(np.int64), cents.astype(np.int64), stages, lasts, orders
 

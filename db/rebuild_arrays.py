@@ -59,6 +59,15 @@ def summed(values: Numbers, first: Numbers) -> Numbers:
     return found
 
 
+def added(sums: Sequence[Numbers]) -> Numbers:
+    """Equal keys as one, in order: keys are the first row of each, what is added up the others."""
+    found = np.concatenate(sums, axis=1)
+    order = placed(found[0])
+    key = found[0][order]
+    first = firsts(key)
+    return np.stack([key[first], *(summed(each[order], first) for each in found[1:])])
+
+
 @dataclass(frozen=True)
 class Lists:
     """Of each row as many values as `n` says, in each column; those of a row stand together, and rows in order."""

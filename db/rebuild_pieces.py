@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, LiteralString, Protocol
+from functools import cached_property, partial
+from typing import Any, LiteralString, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,7 @@ from db.held_columns import Numbers
 from db.order_digest import OF_TEXTS, digests
 from db.rebuild_arrays import firsts, numbers, placed
 
+T = TypeVar("T")
 WORK_MEMORY = "256MB"
 PIECE_BITS = 14
 """Customers who differ in these last bits of their ids only come in one piece."""
@@ -74,8 +75,7 @@ FROM campaign_members WHERE customer_id >= %(start)s AND customer_id < %(stop)s 
 """
 # Of an expression PostgreSQL expects as many values as there are customers: it would sort what it groups, or leave the
 # grouping to one process.
-_SETTINGS = "SET LOCAL work_mem = {}; SET LOCAL enable_sort = off; SET LOCAL parallel_tuple_cost = 0"
-_AS_BEFORE = "SET LOCAL work_mem TO DEFAULT; SET LOCAL enable_sort TO DEFAULT; SET LOCAL parallel_tuple_cost TO DEFAULT"
+_SETTINGS = {"work_mem": WORK_MEMORY, "enable_sort": "off", "parallel_tuple_cost": "0"}
 _BOUNDS = "SELECT min(id), max(id), pg_relation_size('public.orders') FROM customers"
 _BEYOND = sql.SQL("DELETE FROM {} WHERE customer_id < %(start)s OR customer_id >= %(stop)s")
 
@@ -181,7 +181,11 @@ class Behind:
         while len(self._waiting) >= MOST_WAITING:
             self._waiting.popleft().result()
         # Each is planned for the numbers that come with it: a prepared one would be for ten of them.
-        self._waiting.append(self._pool.submit(self.cursor.execute, query, given, prepare=False))
+        self._waiting.append(self.run(lambda: self.cursor.execute(query, given, prepare=False)))
+
+    def run(self, act: Callable[[], T]) -> Future[T]:
+        """Have this done after all that runs already."""
+        return self._pool.submit(act)
 
     def wait(self) -> None:
         """Until all have run."""
@@ -208,7 +212,7 @@ def take_all(conn: Connection, names: Names, parts: Mapping[str, Part], told: Ca
 
 
 def pieces(conn: Connection, names: Names, parts: Iterable[Part], behind: Behind) -> Iterator[Piece]:
-    """All customers, read for these parts when all that runs behind has ended."""
+    """All customers, read for these parts some passes after the other: the next one while one is taken."""
     least, most, size = conn.exec_driver_sql(_BOUNDS).one()
     first, end = (0, 0) if least is None else (least >> PIECE_BITS, (most >> PIECE_BITS) + 1)
     stands = {table: query for part in parts for table, query in part.stands.items()}
@@ -216,49 +220,69 @@ def pieces(conn: Connection, names: Names, parts: Iterable[Part], behind: Behind
         beyond = _BEYOND.format(sql.Identifier(table)).as_string()
         conn.exec_driver_sql(beyond, {"start": first << PIECE_BITS, "stop": end << PIECE_BITS})
     count = max(1, -(-(end - first) // max(1, -(-size // PASS_BYTES))))
-    for start in range(first, end, count):
-        behind.wait()
-        yield from _pass(conn, names, stands, start, min(start + count, end))
+    zone, currency = settings.get(conn).time_zone, next(iter(names.currencies))
+    coming: deque[Future[_Read]] = deque()
+    for start in (*range(first, end, count), None):
+        if start is not None:
+            given = {
+                "bits": PIECE_BITS,
+                "within": (1 << PIECE_BITS) - 1,
+                "order": ORDER_BITS,
+                "other": _OTHER,
+                "campaign": CAMPAIGN_BITS,
+                "start": start << PIECE_BITS,
+                "stop": min(start + count, end) << PIECE_BITS,
+                "zone": zone,
+                "currency": currency,
+            }
+            coming.append(behind.run(partial(_read, behind.cursor, stands, given)))
+        if len(coming) > 1 or (start is None and coming):
+            yield from coming.popleft().result().pieces(names)
 
 
-def _pass(
-    conn: Connection, names: Names, stands: Mapping[str, LiteralString], start: int, stop: int
-) -> Iterator[Piece]:
-    given: dict[str, Any] = {
-        "bits": PIECE_BITS,
-        "within": (1 << PIECE_BITS) - 1,
-        "order": ORDER_BITS,
-        "other": _OTHER,
-        "campaign": CAMPAIGN_BITS,
-        "start": start << PIECE_BITS,
-        "stop": stop << PIECE_BITS,
-        "zone": settings.get(conn).time_zone,
-        "currency": next(iter(names.currencies)),
-    }
-    conn.exec_driver_sql(sql.SQL(_SETTINGS).format(sql.Literal(WORK_MEMORY)).as_string())
-    with cursor_of(conn) as cursor:
+@dataclass(frozen=True)
+class _Read:
+    """What was read in a pass, by number of the piece."""
 
-        def read(query: LiteralString) -> dict[int, Sequence[Any]]:
-            return {row[0]: row[1:] for row in cursor.execute(query, given, binary=True)}
+    customers: dict[int, Sequence[Any]]
+    orders: dict[int, Sequence[Any]]
+    lines: dict[int, Sequence[Any]]
+    members: dict[int, Sequence[Any]]
+    standing: Mapping[str, dict[int, Sequence[Any]]]
+    hashes: Mapping[str, int]
+    """Of each currency."""
 
-        customers, orders, lines, members = map(read, (_CUSTOMERS, _ORDERS, _LINES, _MEMBERS))
-        standing = {table: read(query) for table, query in stands.items()}
-        for row in orders.values():
-            _places(names.currencies, row[-1])
-        hashes = cursor.execute(OF_TEXTS, {"texts": list(names.currencies)}).fetchall()
-    conn.exec_driver_sql(_AS_BEFORE)
-    of_currencies = np.array([row[0] for row in hashes], np.int64)
-    for number in sorted(customers.keys() | {number for rows in standing.values() for number in rows}):
-        yield _piece(
-            names,
-            of_currencies,
-            number,
-            customers.pop(number, (b"", b"", b"", b"", [])),
-            orders.pop(number, (b"", b"", b"", b"", [])),
-            lines.pop(number, (b"", b"", b"")),
-            members.pop(number, (b"", b"")),
-            {table: rows.pop(number, ()) for table, rows in standing.items()},
-        )
+    def pieces(self, names: Names) -> Iterator[Piece]:
+        """Each with its customers in order; what was read of it is forgotten."""
+        for currency in self.hashes:
+            names.currencies.setdefault(currency, len(names.currencies))
+        of_currencies = np.array([self.hashes.get(each, 0) for each in names.currencies], np.int64)
+        for number in sorted(self.customers.keys() | {number for rows in self.standing.values() for number in rows}):
+            yield _piece(
+                names,
+                of_currencies,
+                number,
+                self.customers.pop(number, (b"", b"", b"", b"", [])),
+                self.orders.pop(number, (b"", b"", b"", b"", [])),
+                self.lines.pop(number, (b"", b"", b"")),
+                self.members.pop(number, (b"", b"")),
+                {table: rows.pop(number, ()) for table, rows in self.standing.items()},
+            )
+
+
+def _read(cursor: Any, stands: Mapping[str, LiteralString], given: Mapping[str, Any]) -> _Read:
+    def rows(query: LiteralString) -> dict[int, Sequence[Any]]:
+        return {row[0]: row[1:] for row in cursor.execute(query, given, binary=True)}
+
+    for setting, value in _SETTINGS.items():
+        cursor.execute(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(setting), sql.Literal(value)))
+    customers, orders, lines, members = map(rows, (_CUSTOMERS, _ORDERS, _LINES, _MEMBERS))
+    standing = {table: rows(query) for table, query in stands.items()}
+    currencies = list({given["currency"], *(each for row in orders.values() for each in row[-1] or ())})
+    hashes = [row[0] for row in cursor.execute(OF_TEXTS, {"texts": currencies})]
+    for setting in _SETTINGS:
+        cursor.execute(sql.SQL("SET LOCAL {} TO DEFAULT").format(sql.Identifier(setting)))
+    return _Read(customers, orders, lines, members, standing, dict(zip(currencies, hashes, strict=True)))
 
 
 def _piece(

@@ -255,12 +255,11 @@ def on_days(
 ) -> tuple[Numbers, Numbers, Numbers]:
     """Stages, last days and numbers of orders, a row for each day; `flat` are the days of orders, and NEVER."""
     stages, lasts, orders = [], [], []
-    for k, day in enumerate(days):
-        if k == len(days) - 1:
-            had = ends - starts
-        else:
-            counted = np.concatenate([[0], np.cumsum(flat[:-1] <= number(day))])
-            had = counted[ends] - counted[starts]
+    # Each order counts from the first day on that it does not lie after; on the last day all count.
+    since = np.searchsorted([number(day) for day in days[:-1]], flat[:-1])
+    each = np.repeat(np.arange(len(starts)), ends - starts) * len(days) + since
+    counted = np.bincount(each, minlength=len(starts) * len(days)).reshape(-1, len(days))
+    for day, had in zip(days, np.ascontiguousarray(np.cumsum(counted, axis=1).T), strict=True):
         last = np.where(had > 0, flat[np.where(had > 0, starts + had - 1, -1)], NEVER)
         stage = held_stages.stages(number(day), last=last, orders=had, usual=usual, rules=rules) + np.uint8(1)
         stages.append(np.where((had == 0) & (created > number(day)), np.uint8(0), stage))

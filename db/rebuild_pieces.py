@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, LiteralString, Protocol, TypeVar
+from typing import Any, LiteralString, Protocol
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,6 @@ from db.held_columns import Numbers
 from db.order_digest import OF_TEXTS, digests
 from db.rebuild_arrays import firsts, numbers, placed
 
-T = TypeVar("T")
 WORK_MEMORY = "256MB"
 PIECE_BITS = 14
 """Customers who differ in these last bits of their ids only come in one piece."""
@@ -183,7 +182,7 @@ class Behind:
         # Each is planned for the numbers that come with it: a prepared one would be for ten of them.
         self._waiting.append(self.run(lambda: self.cursor.execute(query, given, prepare=False)))
 
-    def run(self, act: Callable[[], T]) -> Future[T]:
+    def run(self, act: Callable[[], Any]) -> Future[Any]:
         """Have this done after all that runs already."""
         return self._pool.submit(act)
 

@@ -36,11 +36,11 @@ DAY_BITS = 23
 BEFORE = 1 << (DAY_BITS - 1)
 """Days before 2000 that there is room for: more than there are dates."""
 PASS_BYTES = 512 * 1024 * 1024
-"""Of the table of orders, read at once: about five millions of them, so that memory stays bounded."""
+"""Of the table of orders, read at once: about five million of them, so that memory stays bounded; what was read before
+is worked out meanwhile."""
 MOST_WAITING = 8
-"""Statements that wait to be run, so that memory stays bounded."""
+"""Statements that wait, so that memory stays bounded."""
 _ORDER = (1 << ORDER_BITS) - 1
-
 _OTHER = ORDER_BITS + PIECE_BITS
 """Where an order's key says that its currency is another than the company's."""
 CAMPAIGN_BITS = 40

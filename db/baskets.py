@@ -16,7 +16,7 @@ from typing import Any, LiteralString
 from psycopg import sql
 from sqlalchemy import Connection, CursorResult, exists, func, select
 
-from db import basket_rebuild, schema
+from db import basket_rebuild, schema, settings
 from db.rebuild_pieces import Names, take_all
 from db.rules import MOST_TEXT
 
@@ -87,9 +87,7 @@ _STORED = """
 """
 
 _LEARN = """
-WITH lines AS MATERIALIZED (
-    SELECT i.product_id, count(*) AS lines FROM order_items AS i WHERE {of_items} GROUP BY i.product_id
-),
+WITH lines AS MATERIALIZED ({lines}),
 bought AS MATERIALIZED (
     SELECT p.category, row_number() OVER (ORDER BY sum(i.lines) DESC, p.category) AS n
     FROM lines AS i
@@ -105,6 +103,19 @@ free AS MATERIALIZED (
 )
 INSERT INTO basket_categories (code, category)
 SELECT code, category FROM bought JOIN free USING (n)
+"""
+
+_LINES = "SELECT i.product_id, count(*) AS lines FROM order_items AS i WHERE {of_items} GROUP BY i.product_id"
+# Where there is room for all categories, it does not matter which have the most lines: this reads none of them.
+_BOUGHT = """
+    SELECT p.id AS product_id, 1 AS lines FROM products AS p
+    WHERE p.category <> '' AND EXISTS (SELECT FROM order_items AS i WHERE i.product_id = p.id)
+"""
+_FORGET = """
+DELETE FROM basket_categories AS k WHERE NOT EXISTS (
+    SELECT FROM products AS p
+    WHERE p.category = k.category AND EXISTS (SELECT FROM order_items AS i WHERE i.product_id = p.id)
+)
 """
 
 _REFRESH = """
@@ -188,13 +199,22 @@ def missing(conn: Connection) -> bool:
 
 def rebuild(conn: Connection) -> None:
     """Choose the categories and make all baskets and sums anew."""
-    take_all(conn, Names(), {"baskets": rebuilding(conn)}, lambda _step: None)
+    take_all(conn, Names(settings.get(conn).currency), {"baskets": rebuilding(conn)}, lambda _step: None)
 
 
 def rebuilding(conn: Connection) -> basket_rebuild.Baskets:
-    """Choose the categories; gives what takes the pieces."""
-    _run(conn, "DELETE FROM basket_categories")
-    _learn(conn)
+    """Choose the categories; gives what takes the pieces.
+
+    Where there is room for all, each keeps its code, so that baskets stay as they are.
+    """
+    p = schema.products.c
+    of_all = conn.scalar(select(func.count(p.category.distinct())).where(p.category != "")) or 0
+    if of_all <= MOST_CATEGORIES:
+        _run(conn, _FORGET)
+        _learn(conn, lines=_BOUGHT)
+    else:
+        _run(conn, "DELETE FROM basket_categories")
+        _learn(conn)
     return basket_rebuild.Baskets(conn, everybody=EVERYBODY, all_orders=ALL_ORDERS)
 
 
@@ -219,18 +239,24 @@ def check_sums(conn: Connection) -> list[tuple[int, date, int, int]]:
     return [(row.owner_id, row.month, row.first, row.second) for row in _run(conn, _WRONG_SUMS)]
 
 
-def _learn(conn: Connection, of: sql.Composable | None = None, **values: Any) -> None:
+def _learn(conn: Connection, of: sql.Composable | None = None, *, lines: LiteralString = _LINES, **values: Any) -> None:
     """Give the categories bought by these customers a number, as long as there is room."""
-    _run(conn, _LEARN, of, most=MOST_CATEGORIES, longest=MOST_TEXT, **values)
+    _run(conn, _LEARN, of, lines=lines, most=MOST_CATEGORIES, longest=MOST_TEXT, **values)
 
 
 def _run(
-    conn: Connection, template: LiteralString, of: sql.Composable | None = None, **values: Any
+    conn: Connection,
+    template: LiteralString,
+    of: sql.Composable | None = None,
+    *,
+    lines: LiteralString = _LINES,
+    **values: Any,
 ) -> CursorResult[Any]:
     of_items = of or sql.SQL("true")
     written = sql.SQL(template).format(
         made=sql.SQL(_MADE).format(of_items=of_items),
         of_items=of_items,
+        lines=sql.SQL(lines).format(of_items=of_items),
         counted_all=sql.SQL(_COUNTED).format(each_basket=sql.SQL(_STORED)),
         counted_moved=sql.SQL(_COUNTED).format(each_basket=sql.SQL("SELECT * FROM moved")),
     )

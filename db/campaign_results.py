@@ -50,7 +50,18 @@ _BOUGHT = """
     WHERE {of}
     GROUP BY m.customer_id, m.campaign_id, i.product_id
 """
-_COLUMNS = sql.SQL("orders, revenue, promoted_orders, orders_before, revenue_before, redemptions, rolled_owner_id")
+COLUMNS = sql.SQL("orders, revenue, promoted_orders, orders_before, revenue_before, redemptions, rolled_owner_id")
+UPSERT = sql.SQL("""
+    ON CONFLICT (customer_id, campaign_id) DO UPDATE SET
+        orders = excluded.orders,
+        revenue = excluded.revenue,
+        promoted_orders = excluded.promoted_orders,
+        orders_before = excluded.orders_before,
+        revenue_before = excluded.revenue_before,
+        redemptions = excluded.redemptions,
+        rolled_owner_id = excluded.rolled_owner_id
+""")
+UPSERT_BOUGHT = sql.SQL("ON CONFLICT (customer_id, campaign_id, product_id) DO UPDATE SET amount = excluded.amount")
 
 _WRITE = """
 WITH made AS MATERIALIZED ({made}),
@@ -63,14 +74,7 @@ gone AS (
 written AS (
     INSERT INTO campaign_results (customer_id, campaign_id, {columns})
     SELECT customer_id, campaign_id, {columns} FROM made
-    ON CONFLICT (customer_id, campaign_id) DO UPDATE SET
-        orders = excluded.orders,
-        revenue = excluded.revenue,
-        promoted_orders = excluded.promoted_orders,
-        orders_before = excluded.orders_before,
-        revenue_before = excluded.revenue_before,
-        redemptions = excluded.redemptions,
-        rolled_owner_id = excluded.rolled_owner_id
+    {upsert}
     RETURNING 1
 )
 SELECT count(*) FROM written
@@ -87,7 +91,7 @@ gone AS (
 )
 INSERT INTO campaign_purchases (customer_id, campaign_id, product_id, amount)
 SELECT customer_id, campaign_id, product_id, amount FROM made
-ON CONFLICT (customer_id, campaign_id, product_id) DO UPDATE SET amount = excluded.amount
+{upsert_bought}
 """
 
 _SUMS = """
@@ -156,13 +160,6 @@ WHERE a.amount IS DISTINCT FROM b.amount AND customer_id NOT IN (SELECT customer
 """
 
 
-def add_up(conn: Connection) -> None:
-    """Make all sums anew, of the results that db/campaign_rebuild.py wrote."""
-    of = sql.SQL("true")
-    _run(conn, "DELETE FROM campaign_sums", of, of)
-    _run(conn, _ADD, of, of, sign=1)
-
-
 def refresh(conn: Connection, customer_ids: Sequence[int]) -> int:
     """Bring the results of these customers, and the sums, up to date; gives the number of results."""
     if not customer_ids:
@@ -203,6 +200,8 @@ def _run(
         bought=sql.SQL(_BOUGHT).format(of=of),
         sums=sql.SQL(_SUMS).format(of_results=of_results),
         of_results=of_results,
-        columns=_COLUMNS,
+        columns=COLUMNS,
+        upsert=UPSERT,
+        upsert_bought=UPSERT_BOUGHT,
     )
     return conn.exec_driver_sql(written.as_string(), {"currency": settings.get(conn).currency, **values})

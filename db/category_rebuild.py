@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, LiteralString
 
 import numpy as np
 from sqlalchemy import Connection
 
 from db.array_bytes import Bigints
-from db.rebuild_pieces import Piece
+from db.rebuild_arrays import Known, numbers
+from db.rebuild_pieces import Behind, Piece
 
 _CATEGORIES = "SELECT DISTINCT category FROM products ORDER BY category"
 _PRODUCTS = "SELECT id, array_position(%(names)s::text[], category) - 1 FROM products ORDER BY id"
@@ -34,25 +35,31 @@ LEFT JOIN customer_categories AS s
 WHERE s.categories IS DISTINCT FROM n.categories
 ON CONFLICT (customer_id) DO UPDATE SET categories = excluded.categories
 """
-_GONE = "DELETE FROM customer_categories AS r WHERE NOT EXISTS (SELECT FROM customers AS c WHERE c.id = r.customer_id)"
+_STANDING = """
+SELECT customer_id >> %(bits)s AS piece, string_agg(int8send(customer_id), '')
+FROM customer_categories WHERE customer_id >= %(start)s AND customer_id < %(stop)s GROUP BY 1
+"""
+_GONE = "DELETE FROM customer_categories WHERE customer_id = ANY(%(ids)s::bigint[])"
 
 
 class Categories:
-    """Takes the pieces."""
+    """Takes the pieces; what stands is compared where it is written."""
+
+    stands: Mapping[str, LiteralString] = {"customer_categories": _STANDING}
 
     def __init__(self, conn: Connection) -> None:
         self._names = list(conn.exec_driver_sql(_CATEGORIES).scalars())
         rows = conn.exec_driver_sql(_PRODUCTS, {"names": self._names})
-        self._ids, self._codes = np.array([tuple(row) for row in rows], np.int64).reshape(-1, 2).T
+        ids, self._codes = np.array([tuple(row) for row in rows], np.int64).reshape(-1, 2).T
+        self._products = Known(ids)
 
-    def look(self, cursor: Any, given: Mapping[str, Any]) -> None:
-        """What stands is compared where it is written."""
-
-    def take(self, cursor: Any, piece: Piece) -> None:
+    def take(self, cursor: Behind, piece: Piece) -> None:
         """Write the categories of each customer."""
-        row, product = piece.orders.row[piece.lines.order], piece.lines.product
-        at = np.minimum(np.searchsorted(self._ids, product), max(len(self._ids) - 1, 0))
-        known = self._ids[at] == product if len(self._ids) else np.zeros(len(product), np.bool_)
+        vain = np.setdiff1d(numbers((piece.standing["customer_categories"] or [b""])[0]), piece.ids)
+        if len(vain):
+            cursor.execute(_GONE, {"ids": Bigints(vain)})
+        row = piece.orders.row[piece.lines.order]
+        at, known = self._products.find(piece.lines.product)
         bought = np.zeros((len(piece.ids), len(self._names)), np.bool_)
         bought[row[known], self._codes[at[known]]] = True
         packed = np.packbits(bought, axis=1)
@@ -78,5 +85,4 @@ class Categories:
         cursor.execute(_WRITE, given)
 
     def end(self, cursor: Any) -> None:
-        """Forget customers who are gone."""
-        cursor.execute(_GONE)
+        """Nothing is of all of them."""

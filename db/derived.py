@@ -34,7 +34,6 @@ from db import (
     definitions,
     moved,
     past_classes,
-    repeats,
     schema,
     scores,
     search_keys,
@@ -49,6 +48,7 @@ from db.connection import bump
 from db.derived_statements import REFRESH, STAGES, WRONG_CUSTOMERS, WRONG_DAYS, WRONG_STAGES, statement
 from db.metrics_rebuild import Metrics
 from db.rebuild_pieces import Names, Part, take_all
+from db.repeat_rebuild import Repeats
 
 ADVISORY_LOCK = 7_203_452
 _s = schema.stage_sums.c
@@ -99,23 +99,23 @@ def rebuild(conn: Connection, *, told: Callable[[str], None] = lambda _step: Non
     _lock(conn)
     # What was queued before the snapshots of the next statements is contained in them.
     _run(conn, "DELETE FROM touched_customers")
-    currency, names = settings.get(conn).currency, Names()
-    made = Metrics(names, currency=currency, now=clock.now())
-    classes = Classes(conn, names, currency=currency, today=_days(conn)["today"])
+    names = Names(settings.get(conn).currency)
+    made, again = Metrics(names, now=clock.now()), Repeats()
+    classes = Classes(conn, today=_days(conn)["today"])
     parts: dict[str, Part] = {
         "metrics": made,
-        "cohorts": Cohorts(names, currency=currency),
-        "campaigns": Campaigns(conn, names, currency=currency),
+        "cohorts": Cohorts(),
+        "campaigns": Campaigns(conn),
         "categories": Categories(conn),
         "baskets": baskets.rebuilding(conn),
         "classes": classes,
+        "repeats": again,
     }
     told("begin")
     take_all(conn, names, parts, told)
     steps: dict[str, Callable[[], object]] = {
-        "campaigns": lambda: campaign_results.add_up(conn),
         "stages": lambda: _restage(conn, _days(conn)),
-        "repeats": lambda: repeats.add_up(conn),
+        "repeats": lambda: again.make(conn),
         "scores": lambda: scores.refresh(conn),
         "classes": lambda: classes.make(conn),
         "texts": lambda: search_keys.rebuild_texts(conn),

@@ -6,16 +6,17 @@ from typing import LiteralString
 
 from psycopg import sql
 
+from db.order_digest import DIGEST
+
 _FACTS = sql.SQL("""
     SELECT count(*)::integer AS orders,
         coalesce(sum(amount) FILTER (WHERE currency = %(currency)s), 0) AS revenue,
         (count(*) FILTER (WHERE currency <> %(currency)s))::integer AS other_currency_orders,
         min(placed_on) AS first_order_on,
         max(placed_on) AS last_order_on,
-        coalesce(bit_xor(hashtextextended(concat_ws(' ', id, placed_on, placed_at, currency, amount), 0)), 0)
-            AS orders_digest,
+        coalesce(bit_xor({digest}), 0) AS orders_digest,
         coalesce(array_agg(placed_on ORDER BY placed_on), ARRAY[]::date[]) AS days
-""")
+""").format(digest=DIGEST)
 
 # The median of the days between distinct days of `days`, which are in order, halves up; null below two of them.
 _USUAL_DAYS = """(
@@ -73,7 +74,7 @@ _ROLLED = sql.SQL("""
     FROM customer_metrics
 """)
 
-_UPSERT_METRICS = sql.SQL("""
+UPSERT_METRICS = sql.SQL("""
     ON CONFLICT (customer_id) DO UPDATE SET
         first_order_on = excluded.first_order_on,
         last_order_on = excluded.last_order_on,
@@ -88,7 +89,7 @@ _UPSERT_METRICS = sql.SQL("""
         refreshed_at = excluded.refreshed_at
 """)
 
-_UPSERT_DAYS = sql.SQL("""
+UPSERT_DAYS = sql.SQL("""
     ON CONFLICT (day, owner_id, region, currency) DO UPDATE SET
         orders = excluded.orders,
         revenue = excluded.revenue,
@@ -332,7 +333,7 @@ def statement(template: LiteralString) -> str:
         day_columns=_DAY_COLUMNS,
         stage_sums=_STAGE_SUMS,
         rolled=_ROLLED,
-        upsert_metrics=_UPSERT_METRICS,
-        upsert_days=_UPSERT_DAYS,
+        upsert_metrics=UPSERT_METRICS,
+        upsert_days=UPSERT_DAYS,
     )
     return written.as_string()

@@ -7,74 +7,64 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 import numpy as np
+from psycopg import sql
 
 from db.array_bytes import Bigints, Days
+from db.derived_statements import UPSERT_DAYS, UPSERT_METRICS
 from db.held_columns import Numbers
-from db.rebuild_pieces import BEFORE, DAY_BITS, Names, Orders, Piece, compared, firsts, numbers, summed
+from db.rebuild_arrays import Lists, added, arrays, compared, firsts, numbers, placed, summed
+from db.rebuild_pieces import BEFORE, DAY_BITS, Behind, Names, Orders, Piece
 
 MOST_KEYS = 2_000_000
 """Sums of days that are kept before equal ones are added up, so that memory stays bounded."""
 _DAY = (1 << DAY_BITS) - 1
-_CURRENCY_BITS = 16
 _OF_DATES = np.datetime64("2000-01-01", "D")
 
-_METRICS = """
+_METRICS = sql.SQL("""
 INSERT INTO customer_metrics (customer_id, first_order_on, last_order_on, orders, revenue, other_currency_orders,
     orders_digest, rolled_owner_id, rolled_region, rolled_archived, usual_days, refreshed_at)
-SELECT n.id, n.first, n.last, n.orders, n.revenue, n.other, n.digest, n.owner_id, n.region, n.archived, n.usual, %(now)s
-FROM (
-    SELECT u.id, nullif(u.first, '-infinity') AS first, nullif(u.last, '-infinity') AS last,
-        u.orders::integer AS orders, u.cents * 0.01 AS revenue, u.other::integer AS other, u.digest, u.owner_id,
-        r.name AS region, u.archived <> 0 AS archived, nullif(u.usual, 0)::integer AS usual
-    FROM unnest(%(ids)s::bigint[], %(first)s::date[], %(last)s::date[], %(orders)s::bigint[], %(cents)s::bigint[],
-        %(other)s::bigint[], %(digest)s::bigint[], %(owners)s::bigint[], %(regions)s::bigint[], %(archived)s::bigint[],
-        %(usual)s::bigint[]) AS u (id, first, last, orders, cents, other, digest, owner_id, region, archived, usual)
-    JOIN unnest(%(names)s::text[]) WITH ORDINALITY AS r (name, place) ON r.place = u.region + 1
-) AS n
-ON CONFLICT (customer_id) DO UPDATE SET
-    first_order_on = excluded.first_order_on,
-    last_order_on = excluded.last_order_on,
-    orders = excluded.orders,
-    revenue = excluded.revenue,
-    other_currency_orders = excluded.other_currency_orders,
-    orders_digest = excluded.orders_digest,
-    rolled_owner_id = excluded.rolled_owner_id,
-    rolled_region = excluded.rolled_region,
-    rolled_archived = excluded.rolled_archived,
-    usual_days = excluded.usual_days,
-    refreshed_at = excluded.refreshed_at
-"""
+SELECT u.id, nullif(u.first, '-infinity'), nullif(u.last, '-infinity'), u.orders, u.cents * 0.01, u.other, u.digest,
+    u.owner_id, r.name, u.archived <> 0, nullif(u.usual, 0), %(now)s
+FROM unnest(%(ids)s::bigint[], %(first)s::date[], %(last)s::date[], %(orders)s::bigint[], %(cents)s::bigint[],
+    %(other)s::bigint[], %(digest)s::bigint[], %(owners)s::bigint[], %(archived)s::bigint[], %(usual)s::bigint[],
+    %(regions)s::bigint[])
+    AS u (id, first, last, orders, cents, other, digest, owner_id, archived, usual, region)
+JOIN unnest(%(names)s::text[]) WITH ORDINALITY AS r (name, place) ON r.place = u.region + 1
+{upsert}
+""")
 
 _STANDING = """
-SELECT piece, array_agg(rolled_region), string_agg(int8send(customer_id), ''),
+SELECT customer_id >> %(bits)s AS piece, array_agg(rolled_region), string_agg(int8send(customer_id), ''),
     string_agg(date_send(coalesce(first_order_on, '-infinity')), ''),
     string_agg(date_send(coalesce(last_order_on, '-infinity')), ''), string_agg(int4send(orders), ''),
     string_agg(int8send((revenue * 100)::bigint), ''), string_agg(int4send(other_currency_orders), ''),
     string_agg(int8send(orders_digest), ''), string_agg(int8send(rolled_owner_id), ''),
     string_agg(int4send(rolled_archived::integer), ''), string_agg(int4send(coalesce(usual_days, 0)), '')
-FROM customer_metrics JOIN unnest(%(pieces)s::bigint[]) AS piece ON piece = customer_id >> %(bits)s
-WHERE customer_id >= %(start)s AND customer_id < %(stop)s GROUP BY 1
+FROM customer_metrics WHERE customer_id >= %(start)s AND customer_id < %(stop)s GROUP BY 1
 """
 _KINDS = (">i8", ">i4", ">i4", ">i4", ">i8", ">i4", ">i8", ">i8", ">i4", ">i4")
+_GONE = "DELETE FROM customer_metrics WHERE customer_id = ANY(%(ids)s::bigint[])"
 
 # An array's slice of each customer: from the end of the one before to the own.
 _ORDER_DAYS = """
 INSERT INTO order_days (customer_id, days, usual_days)
-SELECT n.id, n.days, n.usual
-FROM (
-    SELECT u.id, (%(days)s::date[])[u.start:u.stop] AS days, nullif(u.usual, 0)::integer AS usual
-    FROM unnest(%(ids)s::bigint[], %(starts)s::bigint[], %(stops)s::bigint[], %(usual)s::bigint[])
-        AS u (id, start, stop, usual)
-) AS n
-LEFT JOIN order_days AS s ON s.customer_id = n.id AND s.customer_id >= %(start)s AND s.customer_id < %(stop)s
-WHERE s.customer_id IS NULL OR (n.days, n.usual) IS DISTINCT FROM (s.days, s.usual_days)
+SELECT u.id, (%(days)s::date[])[u.start:u.stop], nullif(u.usual, 0)
+FROM unnest(%(ids)s::bigint[], %(starts)s::bigint[], %(stops)s::bigint[], %(usual)s::bigint[])
+    AS u (id, start, stop, usual)
 ON CONFLICT (customer_id) DO UPDATE SET days = excluded.days, usual_days = excluded.usual_days
 """
+_DAYS_STANDING = """
+SELECT customer_id >> %(bits)s AS piece, string_agg(int8send(customer_id), ''),
+    string_agg(int4send(coalesce(usual_days, 0)), ''), string_agg(int4send(cardinality(days)), ''),
+    string_agg(array_send(days), '')
+FROM order_days WHERE customer_id >= %(start)s AND customer_id < %(stop)s GROUP BY 1
+"""
+_DAYS_GONE = "DELETE FROM order_days WHERE customer_id = ANY(%(ids)s::bigint[])"
 
-_DAILY = """
+_DAILY = sql.SQL("""
 INSERT INTO daily_sales (day, owner_id, region, currency, orders, revenue, new_customers, first_of_day, first_of_week,
     first_of_month)
 SELECT u.day, u.owner_id, r.name, c.name, u.orders, u.cents * 0.01, u.new, u.of_day, u.of_week, u.of_month
@@ -84,14 +74,8 @@ FROM unnest(%(days)s::date[], %(owners)s::bigint[], %(regions)s::bigint[], %(cur
     AS u (day, owner_id, region, currency, orders, cents, new, of_day, of_week, of_month)
 JOIN unnest(%(region_names)s::text[]) WITH ORDINALITY AS r (name, place) ON r.place = u.region + 1
 JOIN unnest(%(currency_names)s::text[]) WITH ORDINALITY AS c (name, place) ON c.place = u.currency + 1
-ON CONFLICT (day, owner_id, region, currency) DO UPDATE SET
-    orders = excluded.orders,
-    revenue = excluded.revenue,
-    new_customers = excluded.new_customers,
-    first_of_day = excluded.first_of_day,
-    first_of_week = excluded.first_of_week,
-    first_of_month = excluded.first_of_month
-"""
+{upsert}
+""")
 
 _DAILY_GONE = """
 DELETE FROM daily_sales AS d
@@ -109,10 +93,6 @@ SELECT owner_id, region, currency, string_agg(date_send(day), ''), string_agg(in
 FROM daily_sales GROUP BY 1, 2, 3
 """
 
-_GONE = "DELETE FROM customer_metrics AS m WHERE NOT EXISTS (SELECT FROM customers AS c WHERE c.id = m.customer_id)"
-_DAYS_GONE = "DELETE FROM order_days AS d WHERE NOT EXISTS (SELECT FROM customers AS c WHERE c.id = d.customer_id)"
-
-
 _GIVEN: tuple[tuple[str, type[Bigints]], ...] = (
     ("first", Days),
     ("last", Days),
@@ -125,27 +105,27 @@ _NO_DAY = np.iinfo(np.int32).min
 class Metrics:
     """Takes the pieces, and at the end writes the sums of days."""
 
-    def __init__(self, names: Names, *, currency: str, now: datetime) -> None:
+    stands: Mapping[str, LiteralString] = {"customer_metrics": _STANDING, "order_days": _DAYS_STANDING}
+
+    def __init__(self, names: Names, *, now: datetime) -> None:
         self.customers = 0
         self.days = 0
-        self._names, self._currency, self._now = names, currency, now
+        self._names, self._now = names, now
         self._keys: dict[tuple[int, int, int], int] = {}
         self._sums: list[Numbers] = []
-        self._standing: dict[int, Any] = {}
+        self._metrics, self._daily = (
+            statement.format(upsert=upsert).as_string()
+            for statement, upsert in ((_METRICS, UPSERT_METRICS), (_DAILY, UPSERT_DAYS))
+        )
 
-    def look(self, cursor: Any, given: Mapping[str, Any]) -> None:
-        """Read the metrics that stand."""
-        rows = cursor.execute(_STANDING, given, binary=True)
-        self._standing = {row[0] << given["bits"]: row[1:] for row in rows}
-
-    def take(self, cursor: Any, piece: Piece) -> None:
+    def take(self, cursor: Behind, piece: Piece) -> None:
         """Write what is of one customer each."""
         orders = piece.orders
         ends = piece.ends(orders.row)
-        starts = np.append(0, ends[:-1])
+        starts = np.append(0, ends[:-1])[: len(ends)]
         n = ends - starts
         some = n > 0
-        own = orders.currency == self._names.currencies.get(self._currency, -1)
+        own = orders.currency == 0
         first = starts[some]
         cents, other, digest = np.zeros((3, len(n)), np.int64)
         first_day, last_day = np.full((2, len(n)), _NO_DAY)
@@ -153,26 +133,24 @@ class Metrics:
         other[some] = summed((~own).astype(np.int64), first)
         digest[some] = np.bitwise_xor.reduceat(orders.digest, first) if len(first) else 0
         first_day[some], last_day[some] = orders.day[first], orders.day[ends[some] - 1]
-        usual = piece.usual_days
-        values = (first_day, last_day, n, cents, other, digest, piece.owners, piece.archived, usual)
+        values = (first_day, last_day, n, cents, other, digest, piece.owners, piece.archived, piece.usual_days)
         self._write(cursor, piece, values)
-        slices = {"starts": Bigints(starts + 1), "stops": Bigints(ends), "days": Days(orders.day)}
-        of = {"ids": Bigints(piece.ids), "usual": Bigints(usual), "start": piece.start, "stop": piece.stop}
-        cursor.execute(_ORDER_DAYS, of | slices)
+        _write_days(cursor, piece, Lists(n, [orders.day]))
         self.customers += len(n)
         self._count(piece, orders)
 
-    def _write(self, cursor: Any, piece: Piece, values: Sequence[Numbers]) -> None:
+    def _write(self, cursor: Behind, piece: Piece, values: Sequence[Numbers]) -> None:
         """Write the rows that differ from those that stand."""
-        known = self._names.regions
-        regions, *packed = self._standing.pop(piece.start, ([], *([b""] * len(_KINDS))))
+        regions, *packed = piece.standing["customer_metrics"] or ([], *([b""] * len(_KINDS)))
         ids, *stored = (numbers(each, kind) for each, kind in zip(packed, _KINDS, strict=True))
-        codes = np.array([known.setdefault(region, len(known)) for region in regions], np.int64)
-        differing, _gone = compared(piece.ids, (piece.regions, *values), ids, (codes, *stored))
+        codes = self._names.places(regions)
+        differing, vain = compared(piece.ids, (piece.regions, *values), ids, (codes, *stored))
         if differing.any():
             of = {name: kind(each[differing]) for (name, kind), each in zip(_GIVEN, values, strict=True)}
             own = {"ids": Bigints(piece.ids[differing]), "regions": Bigints(piece.regions[differing])}
-            cursor.execute(_METRICS, of | own | {"names": list(known), "now": self._now})
+            cursor.execute(self._metrics, of | own | {"names": list(self._names.regions), "now": self._now})
+        if len(vain):
+            cursor.execute(_GONE, {"ids": Bigints(vain)})
 
     def _count(self, piece: Piece, orders: Orders) -> None:
         """Keep what the piece adds to the sums of days."""
@@ -184,39 +162,39 @@ class Metrics:
         week, month = (orders.day + 5) // 7, (_OF_DATES + orders.day).astype("M8[M]").astype(np.int64)
         of_week = new | np.append(True, week[1:] != week[:-1])
         of_month = new | np.append(True, month[1:] != month[:-1])
-        pair, at = np.unique(np.stack([piece.owners, piece.regions]), axis=1, return_inverse=True)
-        local = at.reshape(-1)[orders.row] << _CURRENCY_BITS | orders.currency
+        owners, owner = np.unique(piece.owners, return_inverse=True)
+        regions, currencies = len(self._names.regions), len(self._names.currencies)
+        local = (owner * regions + piece.regions)[orders.row] * currencies + orders.currency
         key = local << DAY_BITS | orders.day + BEFORE
-        order = np.argsort(key)
+        order = placed(key)
         key = key[order]
         first = firsts(key)
         kept = key[first]
-        locals_, which = np.unique(kept >> DAY_BITS, return_inverse=True)
-        codes = np.array([self._code(pair, int(each)) for each in locals_], np.int64)
-        values = (np.ones(len(key), np.int64), orders.cents, new, of_day, of_week, of_month)
-        sums = [summed(each[order].astype(np.int64), first) for each in values]
-        self._sums.append(np.stack([codes[which] << DAY_BITS | kept & _DAY, *sums]))
+        where = firsts(kept >> DAY_BITS)
+        which, currency = np.divmod(kept[where] >> DAY_BITS, currencies)
+        named = (owners[which // regions].tolist(), (which % regions).tolist(), currency.tolist())
+        codes = [self._keys.setdefault(each, len(self._keys)) for each in zip(*named, strict=True)]
+        of = np.repeat(np.array(codes, np.int64), np.diff(np.append(where, len(kept))))
+        # Two numbers as one, each of them smaller than four milliards.
+        flags = (new + (of_day.astype(np.int64) << 32), of_week + (of_month.astype(np.int64) << 32))
+        cents, *two = (summed(each[order], first) for each in (orders.cents, *flags))
+        counts = (part for each in two for part in (each & 0xFFFFFFFF, each >> 32))
+        sums = (np.diff(np.append(first, len(key))), cents, *counts)
+        self._sums.append(np.stack([of << DAY_BITS | kept & _DAY, *sums]))
         if sum(each.shape[1] for each in self._sums) > MOST_KEYS:
-            self._sums = [_added(self._sums)]
-
-    def _code(self, pair: Numbers, local: int) -> int:
-        owner, region = pair[:, local >> _CURRENCY_BITS]
-        key = (int(owner), int(region), local & ((1 << _CURRENCY_BITS) - 1))
-        return self._keys.setdefault(key, len(self._keys))
+            self._sums = [added(self._sums)]
 
     def end(self, cursor: Any) -> None:
-        """Write the sums, and forget customers who are gone."""
-        key, *values = _added(self._sums) if self._sums else np.zeros((7, 0), np.int64)
+        """Write the sums."""
+        key, *values = added(self._sums) if self._sums else np.zeros((7, 0), np.int64)
         standing, stored = self._standing_days(cursor)
         differing, vain = compared(key, values, standing, stored)
         named = ("orders", "cents", "new", "of_day", "of_week", "of_month")
         if differing.any():
             sums = {name: Bigints(each[differing]) for name, each in zip(named, values, strict=True)}
-            cursor.execute(_DAILY, self._keys_of(key[differing]) | sums)
+            cursor.execute(self._daily, self._keys_of(key[differing]) | sums)
         if len(vain):
             cursor.execute(_DAILY_GONE, self._keys_of(vain))
-        cursor.execute(_GONE)
-        cursor.execute(_DAYS_GONE)
         self.days = len(key)
 
     def _standing_days(self, cursor: Any) -> tuple[Numbers, list[Numbers]]:
@@ -243,10 +221,15 @@ class Metrics:
         }
 
 
-def _added(sums: list[Numbers]) -> Numbers:
-    """Equal keys as one."""
-    found = np.concatenate(sums, axis=1)
-    order = np.argsort(found[0])
-    found = found[:, order]
-    first = firsts(found[0])
-    return np.stack([found[0][first], *(summed(each, first) for each in found[1:])])
+def _write_days(cursor: Behind, piece: Piece, days: Lists) -> None:
+    """Write the days of customers whose days differ from those that stand."""
+    packed = piece.standing["order_days"] or (b"", b"", b"", b"")
+    ids, usual, n = (numbers(packed[i], kind) for i, kind in enumerate((">i8", ">i4", ">i4")))
+    stored = Lists(n, [arrays(n, packed[3], ">i4")])
+    differing, vain = compared(piece.ids, [piece.usual_days], ids, [usual], days, stored)
+    if differing.any():
+        of = days.of(differing)
+        own = {"ids": Bigints(piece.ids[differing]), "usual": Bigints(piece.usual_days[differing])}
+        cursor.execute(_ORDER_DAYS, own | of.slices() | {"days": Days(of.columns[0])})
+    if len(vain):
+        cursor.execute(_DAYS_GONE, {"ids": Bigints(vain)})

@@ -46,6 +46,7 @@ from db.fields import DECILES, EPOCH, between, company_day
 from db.held_columns import Numbers
 from db.held_pairs import NEVER
 from db.lifecycle import StageRules
+from db.rebuild_arrays import arrays
 
 MONTH_ENDS = 12
 MEASURES = ("recency", "frequency", "monetary", "value")
@@ -234,15 +235,12 @@ def _packed(who: ColumnElement[bool]) -> Select[Any]:
 
 def _part(row: Any, days: Sequence[date], rules: StageRules) -> tuple[Numbers, ...]:
     """Of one row of `_packed`: ids and revenue now; stages, last days and numbers of orders, a row for each day."""
-    kinds = (">i8", ">i4", ">i8", ">i4", ">i4", ">i4")
-    ids, created, cents, usual, n, words = (np.frombuffer(row[i], kind) for i, kind in enumerate(kinds))
+    kinds = (">i8", ">i4", ">i8", ">i4", ">i4")
+    ids, created, cents, usual, n = (np.frombuffer(row[i], kind) for i, kind in enumerate(kinds))
     n = n.astype(np.int64)
-    # Three words of an array's own, of one that is not empty five, and before each day its length.
-    sizes = 3 + (n > 0) * (2 + 2 * n)
     ends = np.cumsum(n)
     starts = ends - n
-    places = np.repeat(np.cumsum(sizes) - sizes + 6 - 2 * starts, n) + 2 * np.arange(n.sum())
-    flat = np.append(words[places].astype(np.int64) + number(OF_DATES), NEVER)
+    flat = np.append(arrays(n, row[5], ">i4") + number(OF_DATES), NEVER)
     stages, lasts, orders = on_days(starts, ends, flat, created, usual, days, rules)
     return ids.astype(np.int64), cents.astype(np.int64), stages, lasts, orders
 
@@ -258,12 +256,11 @@ def on_days(
 ) -> tuple[Numbers, Numbers, Numbers]:
     """Stages, last days and numbers of orders, a row for each day; `flat` are the days of orders, and NEVER."""
     stages, lasts, orders = [], [], []
-    for k, day in enumerate(days):
-        if k == len(days) - 1:
-            had = ends - starts
-        else:
-            counted = np.concatenate([[0], np.cumsum(flat[:-1] <= number(day))])
-            had = counted[ends] - counted[starts]
+    # Each order counts from the first day on that it does not lie after; on the last day all count.
+    since = np.searchsorted([number(day) for day in days[:-1]], flat[:-1])
+    each = np.repeat(np.arange(len(starts)), ends - starts) * len(days) + since
+    counted = np.bincount(each, minlength=len(starts) * len(days)).reshape(-1, len(days))
+    for day, had in zip(days, np.ascontiguousarray(np.cumsum(counted, axis=1).T), strict=True):
         last = np.where(had > 0, flat[np.where(had > 0, starts + had - 1, -1)], NEVER)
         stage = held_stages.stages(number(day), last=last, orders=had, usual=usual, rules=rules) + np.uint8(1)
         stages.append(np.where((had == 0) & (created > number(day)), np.uint8(0), stage))

@@ -13,16 +13,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, LiteralString, Protocol
 
 import numpy as np
+import pandas as pd
 from psycopg import sql
 from sqlalchemy import Connection
 
 from db import settings
 from db.array_bytes import cursor_of
 from db.held_columns import Numbers
+from db.order_digest import OF_TEXTS, digests
+from db.rebuild_arrays import firsts, numbers, placed
 
 WORK_MEMORY = "256MB"
 PIECE_BITS = 14
@@ -33,43 +36,47 @@ DAY_BITS = 23
 BEFORE = 1 << (DAY_BITS - 1)
 """Days before 2000 that there is room for: more than there are dates."""
 PASS_BYTES = 512 * 1024 * 1024
-"""Of the table of orders, read at once: about five millions of them, so that memory stays bounded."""
+"""Of the table of orders, read at once: about five million of them, so that memory stays bounded; what was read before
+is worked out meanwhile."""
 MOST_WAITING = 8
-"""Statements that wait to be run, so that memory stays bounded."""
+"""Statements that wait, so that memory stays bounded."""
 _ORDER = (1 << ORDER_BITS) - 1
-_INDEX_BITS = 63 - PIECE_BITS - DAY_BITS
+_OTHER = ORDER_BITS + PIECE_BITS
+"""Where an order's key says that its currency is another than the company's."""
+CAMPAIGN_BITS = 40
+"""Room for a campaign's id beside a customer's place."""
 
-# Numbers of pieces stand in a list of their own: of an expression PostgreSQL expects as many values as there are
-# customers, and would sort the orders.
 _CUSTOMERS = """
-SELECT piece, string_agg(int8send(id), ''), string_agg(int8send(owner_id), ''),
+SELECT id >> %(bits)s AS piece, string_agg(int8send(id), ''), string_agg(int8send(owner_id), ''),
     string_agg(int4send((archived_at IS NOT NULL)::integer), ''),
     string_agg(date_send(timezone(%(zone)s, created_at)::date), ''), array_agg(region)
-FROM customers JOIN unnest(%(pieces)s::bigint[]) AS piece ON piece = id >> %(bits)s
-WHERE id >= %(start)s AND id < %(stop)s GROUP BY 1
+FROM customers WHERE id >= %(start)s AND id < %(stop)s GROUP BY 1
 """
-# The hash is that of db/derived_statements.py.
+# Grouping by currency, too, would take half as long again.
 _ORDERS = """
-SELECT piece, currency,
-    string_agg(int8send((customer_id & %(within)s) << %(order)s | id), ''), string_agg(date_send(placed_on), ''),
-    string_agg(timestamptz_send(placed_at), ''), string_agg(int8send((amount * 100)::bigint), ''),
-    string_agg(int8send(hashtextextended(concat_ws(' ', id, placed_on, placed_at, currency, amount), 0)), '')
-FROM orders JOIN unnest(%(pieces)s::bigint[]) AS piece ON piece = customer_id >> %(bits)s
-WHERE customer_id >= %(start)s AND customer_id < %(stop)s GROUP BY 1, 2
+SELECT customer_id >> %(bits)s AS piece,
+    string_agg(int8send(((currency <> %(currency)s)::integer::bigint << %(other)s)
+        | ((customer_id & %(within)s) << %(order)s) | id), ''),
+    string_agg(date_send(placed_on), ''), string_agg(timestamptz_send(placed_at), ''),
+    string_agg(int8send((amount * 100)::bigint), ''), array_agg(currency) FILTER (WHERE currency <> %(currency)s)
+FROM orders WHERE customer_id >= %(start)s AND customer_id < %(stop)s GROUP BY 1
 """
 _LINES = """
-SELECT piece, string_agg(int8send((customer_id & %(within)s) << %(order)s | order_id), ''),
+SELECT customer_id >> %(bits)s AS piece, string_agg(int8send((customer_id & %(within)s) << %(order)s | order_id), ''),
     string_agg(int8send(product_id), ''), string_agg(int8send((amount * 100)::bigint), '')
-FROM order_items JOIN unnest(%(pieces)s::bigint[]) AS piece ON piece = customer_id >> %(bits)s
-WHERE customer_id >= %(start)s AND customer_id < %(stop)s GROUP BY 1
+FROM order_items WHERE customer_id >= %(start)s AND customer_id < %(stop)s GROUP BY 1
 """
 _MEMBERS = """
-SELECT piece, string_agg(int8send(customer_id), ''), string_agg(int8send(campaign_id), ''),
+SELECT customer_id >> %(bits)s AS piece,
+    string_agg(int8send((customer_id & %(within)s) << %(campaign)s | campaign_id), ''),
     string_agg(int4send(redemptions), '')
-FROM campaign_members JOIN unnest(%(pieces)s::bigint[]) AS piece ON piece = customer_id >> %(bits)s
-WHERE customer_id >= %(start)s AND customer_id < %(stop)s GROUP BY 1
+FROM campaign_members WHERE customer_id >= %(start)s AND customer_id < %(stop)s GROUP BY 1
 """
+# Of an expression PostgreSQL expects as many values as there are customers: it would sort what it groups, or leave the
+# grouping to one process.
+_SETTINGS = {"work_mem": WORK_MEMORY, "enable_sort": "off", "parallel_tuple_cost": "0"}
 _BOUNDS = "SELECT min(id), max(id), pg_relation_size('public.orders') FROM customers"
+_BEYOND = sql.SQL("DELETE FROM {} WHERE customer_id < %(start)s OR customer_id >= %(stop)s")
 
 
 @dataclass(frozen=True)
@@ -122,6 +129,8 @@ class Piece:
     orders: Orders
     lines: Lines
     members: Members
+    standing: Mapping[str, Sequence[Any]]
+    """Table → columns of the rows that stand of these customers, as PostgreSQL packed them."""
 
     @cached_property
     def usual_days(self) -> Numbers:
@@ -136,22 +145,26 @@ class Piece:
 class Part(Protocol):
     """What is made of the pieces."""
 
-    def look(self, cursor: Any, given: Mapping[str, Any]) -> None:
-        """Read what stands of the customers from `start` up to `stop`, in pieces by `bits`, before they are taken."""
+    stands: Mapping[str, LiteralString]
+    """Table with a row or several for each customer → what is read of what stands in it, by number of the piece."""
 
-    def take(self, cursor: Any, piece: Piece) -> None:
-        """Write what is of these customers."""
+    def take(self, cursor: Behind, piece: Piece) -> None:
+        """Write what is of these customers, or take away what stands where there are none."""
 
     def end(self, cursor: Any) -> None:
-        """Write what is of all of them, and take away what is of nobody any more."""
+        """Write what is of all of them."""
 
 
 class Names:
-    """Regions and currencies, each with a place, in the order in which they came."""
+    """Regions and currencies, each with a place, in the order in which they came; the company's currency first."""
 
-    def __init__(self) -> None:
+    def __init__(self, currency: str) -> None:
         self.regions: dict[str, int] = {}
-        self.currencies: dict[str, int] = {}
+        self.currencies: dict[str, int] = {currency: 0}
+
+    def places(self, regions: list[str] | None) -> Numbers:
+        """Of a region each."""
+        return _places(self.regions, regions)
 
 
 class Behind:
@@ -167,7 +180,11 @@ class Behind:
         while len(self._waiting) >= MOST_WAITING:
             self._waiting.popleft().result()
         # Each is planned for the numbers that come with it: a prepared one would be for ten of them.
-        self._waiting.append(self._pool.submit(self.cursor.execute, query, given, prepare=False))
+        self._waiting.append(self.run(lambda: self.cursor.execute(query, given, prepare=False)))
+
+    def run(self, act: Callable[[], Any]) -> Future[Any]:
+        """Have this done after all that runs already."""
+        return self._pool.submit(act)
 
     def wait(self) -> None:
         """Until all have run."""
@@ -194,62 +211,97 @@ def take_all(conn: Connection, names: Names, parts: Mapping[str, Part], told: Ca
 
 
 def pieces(conn: Connection, names: Names, parts: Iterable[Part], behind: Behind) -> Iterator[Piece]:
-    """All customers, read for these parts when all that runs behind has ended."""
+    """All customers, read for these parts some passes after the other: the next one while one is taken."""
     least, most, size = conn.exec_driver_sql(_BOUNDS).one()
-    if least is None:
-        return
-    first, last = least >> PIECE_BITS, most >> PIECE_BITS
-    count = max(1, -(-(last - first + 1) // max(1, -(-size // PASS_BYTES))))
-    for start in range(first, last + 1, count):
-        behind.wait()
-        yield from _pass(conn, names, parts, start, min(start + count, last + 1))
+    first, end = (0, 0) if least is None else (least >> PIECE_BITS, (most >> PIECE_BITS) + 1)
+    stands = {table: query for part in parts for table, query in part.stands.items()}
+    for table in stands:
+        beyond = _BEYOND.format(sql.Identifier(table)).as_string()
+        conn.exec_driver_sql(beyond, {"start": first << PIECE_BITS, "stop": end << PIECE_BITS})
+    count = max(1, -(-(end - first) // max(1, -(-size // PASS_BYTES))))
+    zone, currency = settings.get(conn).time_zone, next(iter(names.currencies))
+    coming: deque[Future[_Read]] = deque()
+    for start in (*range(first, end, count), None):
+        if start is not None:
+            given = {
+                "bits": PIECE_BITS,
+                "within": (1 << PIECE_BITS) - 1,
+                "order": ORDER_BITS,
+                "other": _OTHER,
+                "campaign": CAMPAIGN_BITS,
+                "start": start << PIECE_BITS,
+                "stop": min(start + count, end) << PIECE_BITS,
+                "zone": zone,
+                "currency": currency,
+            }
+            coming.append(behind.run(partial(_read, behind.cursor, stands, given)))
+        if len(coming) > 1 or (start is None and coming):
+            yield from coming.popleft().result().pieces(names)
 
 
-def _pass(conn: Connection, names: Names, parts: Iterable[Part], start: int, stop: int) -> Iterator[Piece]:
-    given: dict[str, Any] = {
-        "bits": PIECE_BITS,
-        "within": (1 << PIECE_BITS) - 1,
-        "order": ORDER_BITS,
-        "start": start << PIECE_BITS,
-        "stop": stop << PIECE_BITS,
-        "pieces": list(range(start, stop)),
-        "zone": settings.get(conn).time_zone,
-    }
-    conn.exec_driver_sql(sql.SQL("SET LOCAL work_mem = {}").format(sql.Literal(WORK_MEMORY)).as_string())
-    with cursor_of(conn) as cursor:
-        customers, orders, lines, members = (
-            cursor.execute(query, given, binary=True).fetchall() for query in (_CUSTOMERS, _ORDERS, _LINES, _MEMBERS)
-        )
-        for part in parts:
-            part.look(cursor, given)
-    conn.exec_driver_sql("SET LOCAL work_mem TO DEFAULT")
-    orders_of: dict[int, list[Any]] = {}
-    for row in orders:
-        orders_of.setdefault(row[0], []).append(row[1:])
-    orders.clear()
-    lines_of, members_of = ({row[0]: row[1:] for row in rows} for rows in (lines, members))
-    lines.clear()
-    for number, *packed in sorted(customers, key=lambda row: row[0]):
-        yield _piece(
-            names,
-            number,
-            packed,
-            orders_of.pop(number, []),
-            lines_of.pop(number, (b"", b"", b"")),
-            members_of.pop(number, (b"", b"", b"")),
-        )
+@dataclass(frozen=True)
+class _Read:
+    """What was read in a pass, by number of the piece."""
+
+    customers: dict[int, Sequence[Any]]
+    orders: dict[int, Sequence[Any]]
+    lines: dict[int, Sequence[Any]]
+    members: dict[int, Sequence[Any]]
+    standing: Mapping[str, dict[int, Sequence[Any]]]
+    hashes: Mapping[str, int]
+    """Of each currency."""
+
+    def pieces(self, names: Names) -> Iterator[Piece]:
+        """Each with its customers in order; what was read of it is forgotten."""
+        for currency in self.hashes:
+            names.currencies.setdefault(currency, len(names.currencies))
+        of_currencies = np.array([self.hashes.get(each, 0) for each in names.currencies], np.int64)
+        for number in sorted(self.customers.keys() | {number for rows in self.standing.values() for number in rows}):
+            yield _piece(
+                names,
+                of_currencies,
+                number,
+                self.customers.pop(number, (b"", b"", b"", b"", [])),
+                self.orders.pop(number, (b"", b"", b"", b"", [])),
+                self.lines.pop(number, (b"", b"", b"")),
+                self.members.pop(number, (b"", b"")),
+                {table: rows.pop(number, ()) for table, rows in self.standing.items()},
+            )
 
 
-def _piece(names: Names, number: int, packed: Any, orders: list[Any], lines: Any, members: Any) -> Piece:
+def _read(cursor: Any, stands: Mapping[str, LiteralString], given: Mapping[str, Any]) -> _Read:
+    def rows(query: LiteralString) -> dict[int, Sequence[Any]]:
+        return {row[0]: row[1:] for row in cursor.execute(query, given, binary=True)}
+
+    for setting, value in _SETTINGS.items():
+        cursor.execute(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(setting), sql.Literal(value)))
+    customers, orders, lines, members = map(rows, (_CUSTOMERS, _ORDERS, _LINES, _MEMBERS))
+    standing = {table: rows(query) for table, query in stands.items()}
+    currencies = list({given["currency"], *(each for row in orders.values() for each in row[-1] or ())})
+    hashes = [row[0] for row in cursor.execute(OF_TEXTS, {"texts": currencies})]
+    for setting in _SETTINGS:
+        cursor.execute(sql.SQL("SET LOCAL {} TO DEFAULT").format(sql.Identifier(setting)))
+    return _Read(customers, orders, lines, members, standing, dict(zip(currencies, hashes, strict=True)))
+
+
+def _piece(
+    names: Names,
+    of_currencies: Numbers,
+    number: int,
+    customers: Sequence[Any],
+    orders: Sequence[Any],
+    lines: Sequence[Any],
+    members: Sequence[Any],
+    standing: Mapping[str, Sequence[Any]],
+) -> Piece:
     kinds = (">i8", ">i8", ">i4", ">i4")
-    ids, owners, archived, created = (numbers(packed[i], kind) for i, kind in enumerate(kinds))
-    known = names.regions
-    regions = np.array([known.setdefault(region, len(known)) for region in packed[4]], np.int64)
+    ids, owners, archived, created = (numbers(customers[i], kind) for i, kind in enumerate(kinds))
+    regions = names.places(customers[4])
     order = np.argsort(ids)
     ids = ids[order]
     place = np.full(1 << PIECE_BITS, -1, np.int64)
     place[ids & ((1 << PIECE_BITS) - 1)] = np.arange(len(ids))
-    keys, made = _orders(names, place, orders)
+    keys, made = _orders(names, of_currencies, place, orders)
     return Piece(
         number << PIECE_BITS,
         (number + 1) << PIECE_BITS,
@@ -260,20 +312,30 @@ def _piece(names: Names, number: int, packed: Any, orders: list[Any], lines: Any
         created[order],
         made,
         _lines(keys, *(numbers(each) for each in lines)),
-        _members(place, *(numbers(each, kind) for each, kind in zip(members, (">i8", ">i8", ">i4"), strict=True))),
+        _members(place, numbers(members[0]), numbers(members[1], ">i4")),
+        standing,
     )
 
 
-def _orders(names: Names, place: Numbers, groups: list[Any]) -> tuple[Numbers, Orders]:
+def _places(known: dict[str, int], named: Sequence[str] | None) -> Numbers:
+    """The place of each, new ones after those that are known."""
+    if not named:
+        return np.zeros(0, np.int64)
+    of, each = pd.factorize(np.array(named, object))
+    found: Numbers = np.array([known.setdefault(one, len(known)) for one in each], np.int64)[of]
+    return found
+
+
+def _orders(names: Names, of_currencies: Numbers, place: Numbers, packed: Sequence[Any]) -> tuple[Numbers, Orders]:
     """The orders, and their numbers (customer and id) in the same order."""
-    known = names.currencies
-    codes = [known.setdefault(group[0], len(known)) for group in groups]
-    kinds = (">i8", ">i4", ">i8", ">i8", ">i8")
-    key, day, at, cents, digest = (
-        np.concatenate([np.zeros(0, np.int64), *(numbers(group[1 + i], kind) for group in groups)])
-        for i, kind in enumerate(kinds)
-    )
-    currency = np.repeat(np.array(codes, np.int64), [len(group[1]) // 8 for group in groups])
+    kinds = (">i8", ">i4", ">i8", ">i8")
+    key, day, at, cents = (numbers(packed[i], kind) for i, kind in enumerate(kinds))
+    currency = np.zeros(len(key), np.int64)
+    other = key >> _OTHER != 0
+    if other.any():
+        currency[other] = _places(names.currencies, packed[4])
+        key &= (1 << _OTHER) - 1
+    digest = digests(key & _ORDER, cents, at, day, of_currencies[currency])
     row = place[key >> ORDER_BITS]
     if len(row) and row.min() < 0:  # of customers who came just now, and stand in the queue
         there = row >= 0
@@ -315,10 +377,10 @@ def _usual_days(orders: Orders, customers: int) -> Numbers:
 
 
 def _lines(keys: Numbers, of: Numbers, product: Numbers, cents: Numbers) -> Lines:
-    order = np.argsort(of)
+    order = placed(of)
     of = of[order]
     first = firsts(of)
-    sorting = np.argsort(keys)
+    sorting = placed(keys)
     known = keys[sorting]
     wanted = of[first]
     at = np.minimum(np.searchsorted(known, wanted), max(len(known) - 1, 0))
@@ -331,51 +393,8 @@ def _lines(keys: Numbers, of: Numbers, product: Numbers, cents: Numbers) -> Line
     return Lines(which, product[order], cents[order])
 
 
-def _members(place: Numbers, ids: Numbers, campaign: Numbers, redemptions: Numbers) -> Members:
-    row = place[ids & ((1 << PIECE_BITS) - 1)]
-    order = np.lexsort((campaign, row))
+def _members(place: Numbers, key: Numbers, redemptions: Numbers) -> Members:
+    row = place[key >> CAMPAIGN_BITS]
+    order = placed(key)  # customers stand in the order of their ids
     order = order[row[order] >= 0]
-    return Members(row[order], campaign[order], redemptions[order])
-
-
-def placed(keys: Numbers) -> Numbers:
-    """The order by keys of PIECE_BITS and DAY_BITS together, equal ones as they stand; faster than argsort."""
-    if len(keys) >= 1 << _INDEX_BITS:
-        return np.argsort(keys, kind="stable")
-    both = keys << _INDEX_BITS | np.arange(len(keys))
-    both.sort()
-    found: Numbers = both & ((1 << _INDEX_BITS) - 1)
-    return found
-
-
-def firsts(values: Numbers) -> Numbers:
-    """Where in sorted values another one starts."""
-    return np.flatnonzero(np.append(True, values[1:] != values[:-1])) if len(values) else np.zeros(0, np.int64)
-
-
-def summed(values: Numbers, first: Numbers) -> Numbers:
-    """What the values of each part add up to; a part starts where `first` says, and ends where the next one starts."""
-    found: Numbers = np.add.reduceat(values, first) if len(first) else np.zeros(0, np.int64)
-    return found
-
-
-def compared(
-    keys: Numbers, values: Sequence[Numbers], standing: Numbers, stored: Sequence[Numbers]
-) -> tuple[Numbers, Numbers]:
-    """Which rows, by keys in order, differ from those that stand, in any order; and the keys that stand in vain."""
-    if not len(standing):
-        return np.ones(len(keys), np.bool_), standing
-    order = np.argsort(standing)
-    standing = standing[order]
-    at = np.minimum(np.searchsorted(standing, keys), len(standing) - 1)
-    same = standing[at] == keys
-    vain = np.ones(len(standing), np.bool_)
-    vain[at[same]] = False
-    for new, old in zip(values, stored, strict=True):
-        same &= old[order[at]] == new
-    return ~same, standing[vain]
-
-
-def numbers(packed: bytes, kind: str = ">i8") -> Numbers:
-    """What PostgreSQL packed."""
-    return np.frombuffer(packed, kind).astype(np.int64)
+    return Members(row[order], key[order] & ((1 << CAMPAIGN_BITS) - 1), redemptions[order])

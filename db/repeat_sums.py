@@ -16,6 +16,7 @@ from sqlalchemy import Connection, delete
 from db import clock, schema
 from db.array_bytes import Bigints, Days, cursor_of
 from db.held_columns import Numbers
+from db.rebuild_arrays import arrays
 
 PACKED = 20_000
 """Customers whose days come in one row."""
@@ -52,21 +53,55 @@ _BEFORE = 1 << 22
 """Days before 1970 that there is room for: more than there are dates."""
 
 
-def add_up(conn: Connection, *, known: date, steps: int) -> None:
-    """Make both anew; some seconds for ten million orders. Needs a write transaction.
+class Purchases:
+    """Takes the days of purchases, each once for each customer, and keeps what the sums are of.
 
-    Waits of `steps` steps, of customers whose first purchase lies from the day `known` on.
+    Waits are told at last, when it is known from which day on a first purchase is one.
     """
-    now = clock.now()
-    intervals, waits = _Counted(), _Counted()
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+        self._intervals = _Counted()
+        self._n: list[Numbers] = []
+        self._first: list[Numbers] = []
+
+    def take(self, owners: Numbers, days: Numbers, starts: Numbers, ends: Numbers) -> None:
+        """Of customers with purchases: days from 1970 on, in order, and where those of each start and end."""
+        _count_intervals(self._intervals, owners, days, starts, ends)
+        n = np.minimum(ends - starts, self._steps + 1)
+        places = np.minimum(starts + np.arange(self._steps + 1)[:, np.newaxis], np.maximum(len(days) - 1, 0))
+        self._n.append(n.astype(np.int8))
+        self._first.append(days[places].astype(np.int32))
+
+    def write(self, conn: Connection, *, known: date) -> None:
+        """Write the intervals, and the waits of customers whose first purchase lies from the day `known` on."""
+        waits = _Counted()
+        for n, first in zip(self._n, self._first, strict=True):
+            _count_waits(waits, first.astype(np.int64), n, (known - date(1970, 1, 1)).days)
+        conn.execute(delete(schema.interval_sums))
+        conn.execute(delete(schema.wait_sums))
+        with cursor_of(conn) as cursor:
+            _write(cursor, self._intervals, waits, known, clock.now())
+
+
+def read(conn: Connection, *, steps: int) -> Purchases:
+    """What the sums are of, from the days of orders; some seconds for ten million orders."""
+    found = Purchases(steps)
     for owners, n, packed in conn.exec_driver_sql(_READ, {"packed": PACKED}):
-        days, starts, ends = _purchases(np.frombuffer(n, ">i4").astype(np.int64), packed)
-        _count_intervals(intervals, np.frombuffer(owners, ">i8").astype(np.int64), days, starts, ends)
-        _count_waits(waits, days, starts, ends, (known - date(1970, 1, 1)).days, steps)
-    conn.execute(delete(schema.interval_sums))
-    conn.execute(delete(schema.wait_sums))
-    with cursor_of(conn) as cursor:
-        _write(cursor, intervals, waits, known, now)
+        of = np.frombuffer(n, ">i4").astype(np.int64)
+        found.take(np.frombuffer(owners, ">i8").astype(np.int64), *distinct(arrays(of, packed, ">i4"), of))
+    return found
+
+
+def distinct(days: Numbers, n: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """Days from 1970 on, each once for each customer, and where those of a customer start and end.
+
+    `days` are from 2000 on, `n` of each customer.
+    """
+    of = np.repeat(np.arange(len(n)), n)
+    new = np.append(True, (days[1:] != days[:-1]) | (of[1:] != of[:-1]))[: len(days)]
+    ends = np.cumsum(np.bincount(of[new], minlength=len(n)))
+    return days[new] + _OF_DATES, np.append(0, ends[:-1])[: len(n)], ends
 
 
 class _Counted:
@@ -89,20 +124,6 @@ class _Counted:
         return iter((self._keys, self._n))
 
 
-def _purchases(n: Numbers, packed: bytes) -> tuple[Numbers, Numbers, Numbers]:
-    """Days from 1970 on, each once for each customer, and where those of a customer start and end."""
-    words = np.frombuffer(packed, ">i4")
-    # Five words of an array's own, and before each day its length.
-    ends = np.cumsum(n)
-    starts = ends - n
-    of = np.repeat(np.arange(len(n)), n)
-    days = words[5 * (of + 1) + 2 * np.arange(len(of)) + 1].astype(np.int64) + _OF_DATES
-    new = np.append(True, (days[1:] != days[:-1]) | (of[1:] != of[:-1]))
-    ends = np.cumsum(np.bincount(of[new], minlength=len(n)))
-    starts = np.append(0, ends[:-1])
-    return days[new], starts, ends
-
-
 def _count_intervals(counted: _Counted, owners: Numbers, days: Numbers, starts: Numbers, ends: Numbers) -> None:
     gaps = np.diff(days)
     of = np.repeat(owners, ends - starts)[1:]
@@ -111,17 +132,15 @@ def _count_intervals(counted: _Counted, owners: Numbers, days: Numbers, starts: 
     counted.add(of[within] << _DAY_BITS | gaps[within])
 
 
-def _count_waits(counted: _Counted, days: Numbers, starts: Numbers, ends: Numbers, known: int, steps: int) -> None:
-    first = days[starts]
-    months = first.astype("M8[D]").astype("M8[M]").astype(np.int64) + _BEFORE
-    late = first >= known
+def _count_waits(counted: _Counted, days: Numbers, n: Numbers, known: int) -> None:
+    """`days` are a row for each purchase, of customers who have `n` of them."""
+    months = days[0].astype("M8[D]").astype("M8[M]").astype(np.int64) + _BEFORE
+    late = days[0] >= known
     counted.add(_wait_keys(months[~late], 0, np.zeros((~late).sum(), np.int64), 0))
-    for step in range(1, steps + 1):
-        has = late & (ends - starts >= step)
-        at, until = starts[has] + step - 1, ends[has]
-        more = at + 1 < until
-        counted.add(_wait_keys(months[has][more], step, days[at[more] + 1] - days[at[more]], 1))
-        counted.add(_wait_keys(months[has][~more], step, days[at[~more]] + _BEFORE, 0))
+    for step in range(1, len(days)):
+        more, last = late & (n > step), late & (n == step)
+        counted.add(_wait_keys(months[more], step, (days[step] - days[step - 1])[more], 1))
+        counted.add(_wait_keys(months[last], step, days[step - 1][last] + _BEFORE, 0))
 
 
 def _wait_keys(months: Numbers, step: int, days: Numbers, happened: int) -> Numbers:

@@ -156,10 +156,13 @@ def _rows(conn: Connection, query: Select[int, int]) -> list[tuple[int, int]]:
     return [(row[0], row[1]) for row in conn.execute(query)]
 
 
-def add_up(conn: Connection) -> None:
-    """Make everybody's sums anew; some seconds for ten million orders. Needs a write transaction."""
+def add_up(conn: Connection, made: repeat_sums.Purchases | None = None) -> None:
+    """Make everybody's sums anew, of purchases that were read or else of those that stand; needs a write transaction.
+
+    Some seconds for ten million orders.
+    """
     known = known_from(conn.scalar(select(func.data_since())))
-    repeat_sums.add_up(conn, known=known or date.max, steps=MOST_STEPS)
+    (made or repeat_sums.read(conn, steps=MOST_STEPS)).write(conn, known=known or date.max)
 
 
 def _kept(

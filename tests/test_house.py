@@ -154,7 +154,10 @@ ALSO = {
     "db/class_rows.py": {"numpy"},
     "db/cohort_rebuild.py": {"numpy"},
     "db/metrics_rebuild.py": {"numpy"},
+    "db/order_digest.py": {"numpy"},  # a hash of ten million orders
+    "db/rebuild_arrays.py": {"numpy"},
     "db/rebuild_pieces.py": {"numpy"},
+    "db/repeat_rebuild.py": {"numpy"},
     "db/bench_around.py": {"numpy", "pyarrow"},
     "db/bench_data.py": {"numpy", "pyarrow"},  # millions of rows as columns, not one by one
     "db/bench_people.py": {"numpy", "pyarrow"},

@@ -7,7 +7,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "2026_11_26_digests"
-down_revision = "2026_11_26_usedsegments"
+down_revision = "2026_11_26_segmentgaps"
 
 
 def upgrade() -> None:

@@ -13,7 +13,7 @@ from psycopg.pq import Format
 from sqlalchemy import ColumnElement, Connection, literal
 from sqlalchemy.types import NullType
 
-from db.held_columns import Numbers
+from db.arrays import Numbers
 
 
 class Bigints:

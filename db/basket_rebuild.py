@@ -13,7 +13,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from db.array_bytes import Bigints, Days
-from db.held_columns import Numbers
+from db.arrays import Numbers
 from db.rebuild_arrays import Known, Lists, arrays, compared, firsts, numbers, summed
 from db.rebuild_pieces import Behind, Piece
 

@@ -10,8 +10,8 @@ from psycopg import sql
 from sqlalchemy import Connection
 
 from db.array_bytes import Bigints
+from db.arrays import Numbers
 from db.campaign_results import COLUMNS, UPSERT, UPSERT_BOUGHT
-from db.held_columns import Numbers
 from db.rebuild_arrays import Known, added, compared, firsts, numbers, placed, summed
 from db.rebuild_pieces import BEFORE, CAMPAIGN_BITS, DAY_BITS, Behind, Piece
 

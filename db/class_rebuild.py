@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from db import definitions
-from db.held_columns import Numbers
+from db.arrays import Numbers
 from db.held_pairs import NEVER
 from db.past_classes import OF_DATES, Figures, kept_days, make, number, on_days
 from db.rebuild_pieces import Behind, Piece

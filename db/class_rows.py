@@ -6,7 +6,7 @@ import numpy as np
 from psycopg import sql
 from sqlalchemy import Connection
 
-from db.held_columns import Numbers
+from db.arrays import Numbers
 
 PACKED = 20_000
 """Customers whose values come, and go, in one row."""

@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 import numpy as np
 
 from db.array_bytes import Bigints, Days
-from db.held_columns import Numbers
+from db.arrays import Numbers
 from db.rebuild_arrays import Lists, added, arrays, compared, firsts, numbers, summed
 from db.rebuild_pieces import Behind, Piece
 

@@ -16,19 +16,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from math import prod
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import TimeoutError as NoConnection
 
-from db import clock, held_loading, held_repeats, moved, schema, scores, settings
+from db import clock, custom_values, held_loading, held_repeats, moved, schema, scores, settings
+from db.arrays import Bools, Numbers
 from db.connection import begin, engine
 from db.errors import KehuError
 from db.fields import Bounds
 from db.held_columns import PAIRS, Columns
-from db.held_pairs import Bools, Numbers
 from db.held_rules import Asked, areas, not_held, to_lower
 from db.permissions import WORKER, Viewer
 from db.rules import Condition, Group
@@ -72,13 +71,20 @@ class _Held:
     sights: list[Sight] = field(default_factory=list)
     """Of the last few who asked: what one question needed is there for the next, until something moves."""
 
-    def sight(self, viewer: Viewer, today: date, bounds: Bounds, looked_up: Mapping[Condition, Numbers]) -> Sight:
+    def sight(
+        self,
+        viewer: Viewer,
+        today: date,
+        bounds: Bounds,
+        looked_up: Mapping[Condition, Numbers],
+        lowered: Mapping[str, str],
+    ) -> Sight:
         """What this viewer sees; as long as nothing has moved it is the same as the last time."""
         owners = frozenset(viewer.owner_ids) if viewer.scoped else None
         known = next((s for s in self.sights if (s.owners, s.today, s.bounds) == (owners, today, bounds)), None)
         if known is None or known.full:
-            known = Sight(self.columns, viewer, today, bounds, looked_up)
-        known.look_up(looked_up)
+            known = Sight(self.columns, viewer, today, bounds)
+        known.look_up(looked_up, lowered)
         self.sights = [known, *(s for s in self.sights if s is not known and s.owners != owners)][:MOST_SIGHTS]
         return known
 
@@ -168,15 +174,14 @@ class Sight:
         viewer: Viewer,
         today: date,
         bounds: Bounds,
-        looked_up: Mapping[Condition, Numbers] = MappingProxyType({}),
     ) -> None:
         self.owners = frozenset(viewer.owner_ids) if viewer.scoped else None
         self.today, self.bounds = today, bounds
         seen = columns.of("listed")
         if viewer.scoped:
             seen = seen & np.isin(columns.of("owner_id"), viewer.owner_ids)
-        rows = np.flatnonzero(seen) if viewer.scoped and seen.mean() < FEW else None
-        self._asked = Asked(columns, today, bounds, looked_up, rows)
+        rows = np.flatnonzero(seen) if viewer.scoped and np.count_nonzero(seen) < FEW * len(seen) else None
+        self._asked = Asked(columns, today, bounds, {}, rows)
         self._seen = seen if rows is None else np.ones(len(rows), np.bool_)
         self.everyone = int(self._seen.sum())
 
@@ -185,9 +190,14 @@ class Sight:
         """Whether what was met takes as much memory as it may."""
         return self._asked.bytes > MOST_MET * len(self._seen)
 
-    def look_up(self, looked_up: Mapping[Condition, Numbers]) -> None:
+    def look_up(self, looked_up: Mapping[Condition, Numbers], lowered: Mapping[str, str]) -> None:
         """Who fits conditions that are not held, by now; what was known of them is forgotten."""
-        self._asked.look_up(looked_up)
+        self._asked.look_up(looked_up, lowered)
+
+    def holds(self, own: custom_values.Field) -> bool:
+        """Whether a custom field has no more values than are held."""
+        held = self._asked.columns.own.get((own.column, own.key))
+        return held is None or not held.dropped
 
     def fits(self, rule: Condition | Group) -> Bools:
         """Who of those in sight."""
@@ -285,12 +295,11 @@ def ask(
     try:
         if any(n > held.moved.get(area, -1) for area, n in wanted.items()):
             with begin(WORKER) as own:
-                if not _catch_up(own, held, MOST_AT_ONCE):
+                if not _caught_up(own, held):
                     return None
-            if any(not_held(rule, held.columns) - looked_up.keys() for rule in rules):
-                return None  # a field has come to have more values than are held
-        held.columns.lowered = lowered
-        return answer(held.sight(viewer, today, bounds, looked_up))
+        if not _holds(held, rules, looked_up):
+            return None
+        return answer(held.sight(viewer, today, bounds, looked_up, lowered))
     except (KehuError, NoConnection):
         log.warning("columns in memory cannot catch up", exc_info=True)
         return None
@@ -298,9 +307,26 @@ def ask(
         _lock.release()
 
 
+def _holds(held: _Held, rules: Sequence[Condition | Group], looked_up: Mapping[Condition, Numbers]) -> bool:
+    """Whether it still does: meanwhile somebody else may have found it late, or a field with too many values."""
+    return not held.late and not any(not_held(rule, held.columns) - looked_up.keys() for rule in rules)
+
+
+def _caught_up(conn: Connection, held: _Held) -> bool:
+    """Whether it is; what the columns cannot take in is left to the keeper, who loads them anew."""
+    try:
+        return _catch_up(conn, held, MOST_AT_ONCE)
+    except (KehuError, NoConnection):
+        raise
+    except Exception:
+        log.exception("columns in memory cannot take in what moved")
+        held.late = True
+        return False
+
+
 # --- keeping ---------------------------------------------------------------------------------------------------------
 
-Verify = Callable[[Sight, date, Bounds], Callable[[Connection], str]]
+Verify = Callable[[Connection, Sight, date, Bounds], Callable[[], str]]
 """Counts something in sight; what it gives counts the same by PostgreSQL and says what differs, "" if nothing does."""
 
 
@@ -340,8 +366,8 @@ def _tend(held: _Held, verify: Verify | None) -> None:
             if verify is None:
                 return
             today, bounds = clock.today(held.zone), scores.bounds(conn)[0]
-            compare = verify(Sight(held.columns, WORKER, today, bounds), today, bounds)
-        differs = compare(conn)  # in the snapshot that was caught up with
+            compare = verify(conn, Sight(held.columns, WORKER, today, bounds), today, bounds)
+        differs = compare()  # in the snapshot that was caught up with
     if differs:
         log.error("columns in memory differ from the database", extra={"what": differs})
         held.late = True

@@ -10,19 +10,23 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from db import held
+from db import custom_fields, held
 from db.fields import Bounds
+from db.permissions import WORKER
 from db.rules import Group, parse_text
 from db.segment_question import Question
 
 
-def verify(sight: held.Sight, today: date, bounds: Bounds) -> Callable[[Connection], str]:
-    """Count one of _VERIFIED in memory; what it gives counts the same by PostgreSQL and says what differs, if so."""
-    rule = random.choice(_VERIFIED)  # noqa: S311 — which of them is no secret
-    group = parse_text(json.dumps({"all": [rule]}))
+def verify(conn: Connection, sight: held.Sight, today: date, bounds: Bounds) -> Callable[[], str]:
+    """Count one of _VERIFIED or a custom field in memory; what it gives counts the same by PostgreSQL and says what
+    differs, if so."""
+    fields = custom_fields.countable(conn, viewer=WORKER)
+    own = [{"field": key, "op": "not empty"} for key, each in fields.items() if each.own and sight.holds(each.own)]
+    rule = random.choice([*_VERIFIED, *own])  # noqa: S311 — which of them is no secret
+    group = parse_text(json.dumps({"all": [rule]}), fields)
     remembered = sight.count(group), sight.everyone
 
-    def compare(conn: Connection) -> str:
+    def compare() -> str:
         asked = Question(today, bounds)
         found = asked.count(conn, group), asked.count(conn, Group("all"))
         return "" if found == remembered else f"{rule['field']}: {remembered} in memory, {found} in the database"

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from db.arrays import Numbers
 from db.cluster_values import Model
 from db.fields import FARTHEST, STEPS_OF_ONE
-from db.held_pairs import NEVER, Numbers
+from db.held_pairs import NEVER
 
 
 def numbers(model: Model, of: Callable[[str], Numbers], today: int) -> Numbers:

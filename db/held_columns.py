@@ -6,17 +6,15 @@ them, db/held.py keeps them current and decides who is answered from them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from db.arrays import Numbers
 from db.held_made import Made
-from db.held_own import OwnValues, Value
+from db.held_own import OwnValues, Values
 from db.held_pairs import Pairs, blocks_of
-
-Numbers = npt.NDArray[Any]
 
 CHOICES = (
     *("region", "city", "source", "age_band", "income_band", "home_ownership", "marital_status", "household_size"),
@@ -72,7 +70,6 @@ class Columns:
         named: Mapping[str, Sequence[str]],
         products: Mapping[str, Sequence[int]],
         ends: Mapping[int, int],
-        own: Iterable[tuple[tuple[str, str], Value, Numbers]] = (),
     ) -> None:
         self.rows = len(values["id"])
         self.values = dict(values)
@@ -88,8 +85,6 @@ class Columns:
         self._later: dict[int, int] = {}
         self._make_room(0)
         self.own: dict[tuple[str, str], OwnValues] = {}
-        self.lowered: dict[str, str] = {}
-        self.put_own(np.empty(0, np.int64), own)
 
     def of(self, name: str) -> Numbers:
         """The values of all customers."""
@@ -121,22 +116,25 @@ class Columns:
                 given = [self._code(name, word) for word in values[name]] if name in CHOICES else values[name]
                 self.values[name][rows] = np.asarray(given, dtype=kind)
             every = np.union1d(every, rows)
-        if values is not None:
-            self.made.moved(every)
+        self.made.moved(every)
         for name, found in new.items():
             own = {"key": found["key"], "row": self.places(found["id"]), "day": found["day"]}
             known = own["row"] >= 0
             self.pairs[name].put(every, {k: each[known] for k, each in own.items()})
 
-    def put_own(self, asked: Numbers, values: Iterable[tuple[tuple[str, str], Value, Numbers]]) -> None:
-        """What custom fields hold by now of the customers `asked`: the field, a value, and the ids of who has it."""
-        gone = self.places(asked)
+    def clear_own(self, asked: Numbers) -> None:
+        """Customers have no values of custom fields, until they are put."""
+        places = self.places(asked)
         for held in self.own.values():
-            held.clear(gone[gone >= 0])
-        for field_of, value, ids in values:
-            rows, held = self.places(ids), self.own.setdefault(field_of, OwnValues())
-            held.codes(self.rows)  # room for all at once
-            held.put(rows[rows >= 0], value)
+            held.clear(places[places >= 0])
+
+    def put_own(self, column: str, key: str, values: Values | None) -> None:
+        """Values of a custom field; None are more than are held."""
+        held = self.own.setdefault((column, key), OwnValues())
+        if values is None:
+            held.drop()
+        elif not held.dropped:
+            held.put(values, self.places(values.ids), self.rows)
 
     def number(self, kind: str, name: str) -> int:
         """The number of a name; a new one is given the next."""

@@ -9,8 +9,9 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 import numpy as np
 
 from db import calendar_periods
+from db.arrays import Bools, Numbers
 from db.fields import EPOCH, since
-from db.held_pairs import LATEST, NEVER, Bools, Numbers
+from db.held_pairs import LATEST, NEVER
 from db.rules import Condition
 
 _MOST_EXACT = 2**62

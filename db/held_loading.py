@@ -7,6 +7,7 @@ serves screens is not held up by each of them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from itertools import product
 from typing import Any
 
@@ -14,17 +15,20 @@ import numpy as np
 from psycopg import sql
 from sqlalchemy import Connection
 
-from db import settings
+from db import held_own, settings
+from db.arrays import Numbers
 from db.fields import CONTACTS, NOTE
 from db.funnel import Step
 from db.held_columns import CHOICES, KINDS, NAMED, PAIRS, Columns
-from db.held_own import Value
-from db.held_pairs import NEVER, Numbers, Pairs, pairs
+from db.held_own import Values
+from db.held_pairs import NEVER, Pairs, pairs
 from db.schema_around import CHANNELS, CONSENT_STATES
 
 WORK_MEMORY = "256MB"
 OWN = ("custom", "custom_personal")
 """The columns of custom fields."""
+TOGETHER = 1_000
+"""Values of a custom field that come in one row."""
 PACKED = 20_000
 """Customers whose values come in one row."""
 
@@ -118,7 +122,9 @@ def load(conn: Connection) -> Columns:
     named = {kind: list(conn.exec_driver_sql(_names_of(kind, _ALL)).scalars()) for kind in NAMED}
     asked = _given(conn) | named
     held = {name: _all_pairs(conn, name, values["id"], asked) for part in PAIRS.values() for name in part}
-    return Columns(values, words, held, named, _products(conn), ends(conn), _own(conn, _own_of(_ALL), {}))
+    columns = Columns(values, words, held, named, _products(conn), ends(conn))
+    _put_own(conn, columns, _ALL, {})
+    return columns
 
 
 def put(conn: Connection, columns: Columns, part: str, ids: Sequence[int]) -> None:
@@ -139,7 +145,8 @@ def put(conn: Connection, columns: Columns, part: str, ids: Sequence[int]) -> No
         new[name] = {"key": _numbered(name, found[:, 0]), "id": found[:, 1], "day": found[:, 2]}
     columns.put(np.asarray(ids, np.int64), values, new)
     if part == "own":
-        columns.put_own(np.asarray(ids, np.int64), _own(conn, _own_of(_ASKED), given))
+        columns.clear_own(np.asarray(ids, np.int64))
+        _put_own(conn, columns, _ASKED, given)
 
 
 def lower(conn: Connection, words: Iterable[str]) -> dict[str, str]:
@@ -148,24 +155,34 @@ def lower(conn: Connection, words: Iterable[str]) -> dict[str, str]:
     return {word: lowered for word, lowered in conn.exec_driver_sql(query, {"words": list(words)})}
 
 
-def _own_of(of: sql.SQL) -> sql.Composed:
-    """Each value of a custom field once, with all who have it."""
-    return sql.SQL(" UNION ALL ").join(
-        sql.SQL(
-            "SELECT {name}, key, word, lower(word), listed, ids FROM (SELECT v.key, v.value #>> '{{}}' AS word, "
-            "jsonb_typeof(v.value) = 'array' AS listed, string_agg(int8send(t.customer_id), '') AS ids "
-            "FROM (SELECT id AS customer_id, {column} AS held FROM customers WHERE {column} <> '{{}}') AS t "
-            "CROSS JOIN LATERAL jsonb_each(t.held) AS v WHERE {of} GROUP BY 1, 2, 3) AS w WHERE word IS NOT NULL"
-        ).format(name=sql.Literal(column), column=sql.Identifier(column), of=of)
-        for column in OWN
-    )
+def _put_own(conn: Connection, columns: Columns, of: sql.SQL, given: Mapping[str, Any]) -> None:
+    """Each value of a custom field once, with all who have it, some hundred values at a time."""
+    limits = {"most_words": held_own.MOST_WORDS, "most_characters": held_own.MOST_CHARACTERS, "together": TOGETHER}
+    for column in OWN:
+        query = _OWN.format(column=sql.Identifier(column), of=of)
+        with _streamed(conn, query, {**given, **limits}) as rows:
+            for key, words, lowered, listed, counts, ids in rows:
+                values = None
+                if words is not None:
+                    numbers = (np.frombuffer(packed, ">i8").astype(np.int64) for packed in (counts, ids))
+                    values = Values(words, lowered, listed, *numbers)
+                columns.put_own(column, key, values)
 
 
-def _own(
-    conn: Connection, query: sql.Composed, given: Mapping[str, Any]
-) -> Iterator[tuple[tuple[str, str], Value, Numbers]]:
-    for column, key, word, lowered, listed, ids in _streamed(conn, query, given):
-        yield (column, key), Value(word, lowered, listed), np.frombuffer(ids, ">i8").astype(np.int64)
+# What is no object was written past the forms, and holds nothing.
+_OWN = sql.SQL(
+    "WITH each AS MATERIALIZED (SELECT v.key, v.value #>> '{{}}' AS word, jsonb_typeof(v.value) = 'array' AS listed, "
+    "count(*) AS n, string_agg(int8send(t.customer_id), '') AS ids "
+    "FROM (SELECT id AS customer_id, {column} AS held FROM customers WHERE {column} <> '{{}}') AS t "
+    "CROSS JOIN LATERAL jsonb_each(CASE WHEN jsonb_typeof(t.held) = 'object' THEN t.held ELSE '{{}}' END) AS v "
+    "WHERE v.value <> 'null' AND {of} GROUP BY 1, 2, 3), "
+    "many AS (SELECT key FROM each GROUP BY key "
+    "HAVING count(*) > %(most_words)s OR sum(length(word)) > %(most_characters)s) "
+    "SELECT key, NULL::text[], NULL::text[], NULL::boolean[], NULL::bytea, NULL::bytea FROM many UNION ALL "
+    "SELECT key, array_agg(word), array_agg(lower(word)), array_agg(listed), string_agg(int8send(n), ''), "
+    "string_agg(ids, '') FROM (SELECT *, row_number() OVER (PARTITION BY key) / %(together)s AS piece FROM each "
+    "WHERE key NOT IN (SELECT key FROM many)) AS p GROUP BY key, piece"
+)
 
 
 def _numbered(name: str, key: Any) -> Any:
@@ -217,10 +234,11 @@ def _all_values(conn: Connection, words: Mapping[str, Sequence[str]]) -> dict[st
     names = [*_PLAIN, *CHOICES]
     parts: dict[str, list[Numbers]] = {name: [] for name in names}
     given = _given(conn) | {name: list(known) for name, known in words.items()}
-    for row in _streamed(conn, query, given):
-        for name, packed in zip(names, row, strict=True):
-            kind = ">i8" if name in _PLAIN else ">i4"
-            parts[name].append(np.frombuffer(packed, kind).astype(KINDS[name]))
+    with _streamed(conn, query, given) as rows:
+        for row in rows:
+            for name, packed in zip(names, row, strict=True):
+                kind = ">i8" if name in _PLAIN else ">i4"
+                parts[name].append(np.frombuffer(packed, kind).astype(KINDS[name]))
     return {name: np.concatenate(found or [np.empty(0, KINDS[name])]) for name, found in parts.items()}
 
 
@@ -231,28 +249,31 @@ def _all_pairs(conn: Connection, name: str, ids: Numbers, given: Mapping[str, An
         "string_agg(int4send(day), '') FROM ({}) AS p GROUP BY customer_id / {}"
     ).format(_pairs_of(name, _ALL), sql.Literal(PACKED))
     parts: list[tuple[Numbers, Numbers, Numbers]] = [(np.empty(0, np.int64), *(np.empty(0, np.int32),) * 2)]
-    for packed in _streamed(conn, query, given):
-        key, customer, day = (
-            np.frombuffer(each, kind) for each, kind in zip(packed, (">i8", ">i8", ">i4"), strict=True)
-        )
-        row = np.searchsorted(ids, customer).astype(np.int32)
-        parts.append((_numbered(name, key.astype(np.int64)), row, day.astype(np.int32)))
-    keys, rows, days = (np.concatenate(each) for each in zip(*parts, strict=True))
-    return pairs(keys, rows, days, len(ids))
+    with _streamed(conn, query, given) as rows:
+        for packed in rows:
+            key, customer, day = (
+                np.frombuffer(each, kind) for each, kind in zip(packed, (">i8", ">i8", ">i4"), strict=True)
+            )
+            row = np.searchsorted(ids, customer).astype(np.int32)
+            parts.append((_numbered(name, key.astype(np.int64)), row, day.astype(np.int32)))
+    keys, at, days = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return pairs(keys, at, days, len(ids))
 
 
 def _pairs_of(name: str, of: sql.SQL) -> sql.Composed:
     return _PAIRS[name].format(of=of, steps=sql.Literal(len(Step)))
 
 
-def _streamed(conn: Connection, query: sql.Composed, given: Mapping[str, Any]) -> Iterator[Any]:
+@contextmanager
+def _streamed(conn: Connection, query: sql.Composed, given: Mapping[str, Any]) -> Iterator[Iterator[Any]]:
     """Rows one after the other, values as they are sent: together they may be larger than the columns.
 
-    Not by a cursor of PostgreSQL, whose statements are never worked at by several processes.
+    Not by a cursor of PostgreSQL, whose statements are never worked at by several processes. Whoever fails among them
+    closes them: as long as they are open, psycopg holds the connection, and its transaction could not be ended.
     """
     cursor: Any = conn.connection.cursor()
-    with cursor:
-        yield from cursor.stream(query, given, binary=True)
+    with cursor, closing(cursor.stream(query, given, binary=True)) as rows:
+        yield rows
 
 
 def ends(conn: Connection) -> dict[int, int]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Numbers = npt.NDArray[Any]
+from db.arrays import Numbers
 
 MOST_KEPT = 16
 """Columns; the one asked for longest ago is forgotten for a new one, such as that of another day."""
@@ -21,6 +19,7 @@ MOST_MOVED = 0.2
 class _Kept:
     column: Numbers
     moved: list[Numbers] = field(default_factory=list)
+    waiting: int = 0
 
 
 class Made:
@@ -33,7 +32,8 @@ class Made:
         """These rows have other values now."""
         for key, kept in [*self._kept.items()]:
             kept.moved.append(rows)
-            if sum(map(len, kept.moved)) > MOST_MOVED * len(kept.column):
+            kept.waiting += len(rows)
+            if kept.waiting > MOST_MOVED * len(kept.column):
                 del self._kept[key]
 
     def get(self, key: Hashable, rows: int, make: Callable[[Numbers | None], Numbers]) -> Numbers:

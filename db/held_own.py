@@ -15,78 +15,97 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from db import calendar_periods
+from db.arrays import Bools, Numbers
 from db.fields import Kind, since
 from db.rules import Condition
 
-Bools = npt.NDArray[np.bool_]
-Numbers = npt.NDArray[Any]
-
-MOST_WORDS, MOST_CHARACTERS = 300_000, 20_000_000
+MOST_WORDS, MOST_CHARACTERS = 100_000, 20_000_000
 """Different values of one field, and their characters together, that are held; of a field with more PostgreSQL is
 asked."""
+SPARE = 0.02
+"""Room for new customers, as a share."""
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _KINDS = (np.uint8, np.uint16, np.uint32)
 
 
 @dataclass(frozen=True)
-class Value:
-    """What stands there: as a text, that in the small letters of the server, and whether it is a list, as JSON."""
+class Values:
+    """Some of one field's values as texts, in the small letters of the server, and whether each is a list, as JSON.
 
-    word: str
-    lowered: str
-    listed: bool
+    `ids` are the customers who have the first of them, then those who have the second …, `counts` how many each has.
+    """
+
+    words: Sequence[str]
+    lowered: Sequence[str]
+    listed: Sequence[bool]
+    counts: Numbers
+    ids: Numbers
 
 
 class OwnValues:
-    """One field's value of each row, as the place of its word in `words`."""
+    """One field's value of each row, as the place of its word among the words."""
 
     def __init__(self) -> None:
         self.dropped = False
         self._forget()
 
+    def drop(self) -> None:
+        """There are too many to be held: PostgreSQL is asked until all are loaded anew."""
+        self._forget()
+        self.dropped = True
+
     def _forget(self) -> None:
-        self.words, self.lowered = [""], [""]
+        self.words, self._lowered = [""], [""]
         self._lists: list[frozenset[str] | None] = [None]
         self._codes: Numbers = np.zeros(0, np.uint8)
         self._places: dict[tuple[str, bool], int] = {}
+        self._alike: dict[str, list[int]] = {}
         self._characters = 0
         self._floats: Numbers = np.full(1, np.nan)
 
     def codes(self, rows: int) -> Numbers:
         """The number of each row's word; 0 is none."""
         if len(self._codes) < rows:
-            self._codes = np.concatenate([self._codes, np.zeros(rows - len(self._codes), self._codes.dtype)])
+            more = int(rows * (1 + SPARE)) - len(self._codes)
+            self._codes = np.concatenate([self._codes, np.zeros(more, self._codes.dtype)])
         return self._codes[:rows]
 
-    def put(self, rows: Numbers, value: Value) -> None:
-        """These rows have this value."""
-        if self.dropped or not len(rows):
+    def put(self, values: Values, places: Numbers, rows: int) -> None:
+        """Customers at these `places` among so many rows have these values; -1 is nobody."""
+        if self.dropped:
             return
-        code = self._places.setdefault((value.word, value.listed), len(self.words))
-        if code == len(self.words):
-            self.words.append(value.word)
-            self.lowered.append(value.word if value.lowered == value.word else value.lowered)
-            self._lists.append(_texts(value.word) if value.listed else None)
-            self._characters += len(value.word)
-            if code > MOST_WORDS or self._characters > MOST_CHARACTERS:
-                self._forget()
-                self.dropped = True
-                return
-        kind = next(kind for kind in _KINDS if code <= np.iinfo(kind).max)
-        if np.iinfo(kind).max > np.iinfo(self._codes.dtype).max:
+        try:
+            codes = [self._code(*each) for each in zip(values.words, values.lowered, values.listed, strict=True)]
+        except RecursionError:
+            codes = []
+        if not codes or len(self.words) > MOST_WORDS or self._characters > MOST_CHARACTERS:
+            self.drop()
+            return
+        kind = next(kind for kind in _KINDS if len(self.words) - 1 <= np.iinfo(kind).max)
+        if np.dtype(kind).itemsize > self._codes.dtype.itemsize:
             self._codes = self._codes.astype(kind)
-        self.codes(int(rows.max()) + 1)[rows] = code
+        known = places >= 0
+        self.codes(rows)[places[known]] = np.repeat(codes, values.counts)[known]
+
+    def _code(self, word: str, lowered: str, listed: bool) -> int:
+        code = self._places.setdefault((word, listed), len(self.words))
+        if code == len(self.words):
+            self.words.append(word)
+            self._lowered.append(word if lowered == word else lowered)
+            self._alike.setdefault(self._lowered[-1], []).append(code)
+            self._lists.append(_texts(word) if listed else None)
+            self._characters += len(word)
+        return code
 
     def clear(self, rows: Numbers) -> None:
         """These rows have no value."""
         self._codes[rows[rows < len(self._codes)]] = 0
 
-    def fits(self, c: Condition, rows: int, today: date, lowered: Mapping[str, str]) -> Bools:
-        """Who of so many rows; `lowered` are the words of a condition in the small letters of the server."""
-        return np.take(self._wanted(c, today, lowered), self.codes(rows))
+    def fits(self, c: Condition, codes: Numbers, today: date, lowered: Mapping[str, str]) -> Bools:
+        """Which of these `codes` fit; `lowered` are the words of a condition in the small letters of the server."""
+        return np.take(self._wanted(c, today, lowered), codes)
 
     def _wanted(self, c: Condition, today: date, lowered: Mapping[str, str]) -> Bools:
         """Which words fit."""
@@ -98,12 +117,35 @@ class OwnValues:
         if kind is Kind.DATE:
             return _each((word if _is_day(word) else None for word in self.words), _dated(c, today))
         if kind is Kind.FLAG:
-            return _each(({"true": True, "false": False}.get(word) for word in self.words), _flagged(c))
-        if kind is Kind.TEXT and c.op in ("contains", "is"):
+            known, asked = self._marked(["true", "false"]), self._marked(["true" if c.op == "yes" else "false"])
+        else:
+            known = ~self._marked([""])
+            known[0] = False
+            asked = self._worded(c, lowered) & known if c.op not in _KNOWN else known
+        if c.op in _KNOWN:
+            return ~known if c.op == "empty" else known
+        return asked
+
+    def _worded(self, c: Condition, lowered: Mapping[str, str]) -> Bools:
+        """Of a text or a choice."""
+        if c.op == "contains":
             asked = lowered[c.values[0]]
-            compare = asked.__eq__ if c.op == "is" else lambda word: asked in word
-            return _each((word or None for word in self.lowered), _known_or(c, compare))
-        return _each((word or None for word in self.words), _chosen(c))
+            return np.fromiter((asked in word for word in self._lowered), np.bool_)
+        if c.op == "is":
+            found = np.zeros(len(self.words), np.bool_)
+            found[self._alike.get(lowered[c.values[0]], [])] = True
+            return found
+        return self._marked(c.values)
+
+    def _marked(self, words: Iterable[str]) -> Bools:
+        """Where these words stand, which a list may be written as, too."""
+        found = np.zeros(len(self.words), np.bool_)
+        for word in words:
+            for listed in (False, True):
+                place = self._places.get((word, listed))
+                if place is not None:
+                    found[place] = True
+        return found
 
     def _numeric(self, c: Condition) -> Bools:
         """By binary numbers, which are in the order of the exact ones; equal ones are looked at exactly."""
@@ -112,25 +154,30 @@ class OwnValues:
             self._floats = np.concatenate([self._floats, np.asarray(new, np.float64)])
         floats = self._floats
         known = ~np.isnan(floats)
-        if c.op in ("empty", "not empty"):
+        if c.op in _KNOWN:
             return ~known if c.op == "empty" else known
-        pairs = zip((">=", "<="), c.values, strict=True) if c.op == "between" else [(c.op, c.values[0])]
         found = known
-        for op, value in pairs:
+        for op, value in zip((">=", "<="), c.values, strict=True) if c.op == "between" else [(c.op, c.values[0])]:
             exact = Decimal(value)
             near = float(exact)
-            fits = {"<": np.less, ">": np.greater}.get(op[0], np.not_equal)(floats, near)
+            fits = _BEYOND[op[0]](floats, near)
             for i in np.flatnonzero(floats == near):
                 fits[i] = _EXACT[op](Decimal(self.words[i]), exact)
-            found = found & (fits if op != "=" else fits & (floats == near))
+            found = found & fits
         return found
 
     @property
     def bytes(self) -> int:
         """Of memory, roughly."""
-        return self._codes.nbytes + self._floats.nbytes + 4 * self._characters + 200 * len(self.words)
+        return self._codes.nbytes + self._floats.nbytes + 4 * self._characters + 300 * len(self.words)
 
 
+_KNOWN = ("empty", "not empty")
+_BEYOND: Mapping[str, Callable[[Numbers, float], Bools]] = {
+    "<": lambda floats, near: floats < near,
+    ">": lambda floats, near: floats > near,
+    "=": lambda floats, _near: np.zeros(len(floats), np.bool_),
+}
 _EXACT: Mapping[str, Callable[[Decimal, Decimal], bool]] = {
     "=": lambda a, b: a == b,
     "<": lambda a, b: a < b,
@@ -146,23 +193,14 @@ def _each(values: Iterable[Any], fits: Callable[[Any], bool]) -> Bools:
 
 
 def _known_or(c: Condition, fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    if c.op in ("empty", "not empty"):
+    if c.op in _KNOWN:
         return lambda value: (value is None) is (c.op == "empty")
     return lambda value: value is not None and fits(value)
 
 
-def _chosen(c: Condition) -> Callable[[Any], bool]:
-    values = set(c.values)
-    return _known_or(c, values.__contains__)
-
-
-def _flagged(c: Condition) -> Callable[[Any], bool]:
-    return _known_or(c, lambda value: value is (c.op == "yes"))
-
-
 def _texts(word: str) -> frozenset[str] | None:
     """The texts of a list; None for an empty one."""
-    found = json.loads(word)
+    found = json.loads(word, parse_int=float)  # of any length
     return frozenset(each for each in found if isinstance(each, str)) if found else None
 
 

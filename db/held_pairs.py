@@ -9,13 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Bools = npt.NDArray[np.bool_]
-Numbers = npt.NDArray[Any]
+from db.arrays import Bools, Numbers
 
 NEVER, LATEST = -(2**31), 2**31 - 1
 """A day that is not known, before all others, and the last that there can be."""
@@ -257,7 +254,9 @@ class Pairs:
     @property
     def bytes(self) -> int:
         """Of memory."""
-        return self.rows.nbytes + self.days.nbytes + sum(each.nbytes for each in self.new.values())
+        beside = [self.__dict__[name] for name in ("_totals", "_last") if name in self.__dict__]
+        held = [self.rows, self.days, *self.new.values(), *beside]
+        return sum(int(each.nbytes) for each in held) + (self.blocks.bytes if self.blocks else 0)
 
 
 def pairs(key: Numbers, row: Numbers, day: Numbers, rows: int) -> Pairs:

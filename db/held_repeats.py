@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from db.held_pairs import Bools, Numbers
+from db.arrays import Bools, Numbers
 
 
 def purchases(rows: Numbers, days: Numbers, who: Bools) -> tuple[Numbers, Numbers]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from db import custom_values, held_clusters, held_stages, lifecycle, rfm, tags
+from db.arrays import Bools, Numbers
 from db.cluster_values import Model
 from db.comparisons import OPPOSITE
 from db.fields import CONSENT, Bounds, Kind, between
@@ -20,7 +21,7 @@ from db.held_columns import CHOICES, Columns
 from db.held_comparisons import dated, day_of, number, quotient
 from db.held_loading import CONSENT_KEYS, CONTACT_KEYS
 from db.held_own import OwnValues
-from db.held_pairs import LATEST, NEVER, Bools, Numbers
+from db.held_pairs import LATEST, NEVER
 from db.rules import Condition, Group, Span, conditions
 from db.schema_around import CHANNELS, CONSENT_STATES
 
@@ -37,7 +38,8 @@ _DATES = ("created_on", "first_order_on", "last_order_on")
 class Asked:
     """Questions of one moment, to all customers or to those in some `rows`; what recurs is looked at once.
 
-    `looked_up` are the ids of those who fit the conditions of fields that are not held.
+    `looked_up` are the ids of those who fit the conditions of fields that are not held, `lowered` the words that custom
+    fields are asked for, in the small letters of the server.
     """
 
     columns: Columns
@@ -45,6 +47,7 @@ class Asked:
     bounds: Bounds
     looked_up: Mapping[Condition, Numbers]
     rows: Numbers | None = None
+    lowered: Mapping[str, str] = field(default_factory=dict)
     _met: dict[Any, Any] = field(default_factory=dict)
 
     def fits(self, rule: Condition | Group) -> Bools:
@@ -68,11 +71,11 @@ class Asked:
         """Of memory, of what was met."""
         return sum(getattr(found, "nbytes", 0) for found in self._met.values())
 
-    def look_up(self, looked_up: Mapping[Condition, Numbers]) -> None:
-        """Other ids of those who fit conditions of fields that are not held."""
+    def look_up(self, looked_up: Mapping[Condition, Numbers], lowered: Mapping[str, str]) -> None:
+        """For another question: ids of those who fit conditions of fields that are not held, and words."""
         for condition in self.looked_up:
             self._met.pop(condition, None)
-        self.looked_up = looked_up
+        self.looked_up, self.lowered = looked_up, lowered
 
     @property
     def size(self) -> int:
@@ -167,7 +170,10 @@ class Asked:
 
     def _own(self, own: custom_values.Field, c: Condition) -> Bools:
         held = self.columns.own.get((own.column, own.key), OwnValues())
-        return self._picked(held.fits(c, self.columns.rows, self.today, self.columns.lowered))
+        if held.dropped:
+            raise RuntimeError("This field is not held: PostgreSQL is asked.")
+        codes = held.codes(self.columns.rows)
+        return held.fits(c, codes if self.rows is None else codes[self.rows], self.today, self.lowered)
 
     def _clustered(self, model: Model, c: Condition) -> Bools:
         key = ("cluster", model)

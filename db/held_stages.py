@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from db.held_pairs import NEVER, Bools, Numbers
+from db.arrays import Bools, Numbers
+from db.held_pairs import NEVER
 from db.lifecycle import StageRules
 from db.metrics import Stage
 

@@ -13,8 +13,8 @@ import numpy as np
 from psycopg import sql
 
 from db.array_bytes import Bigints, Days
+from db.arrays import Numbers
 from db.derived_statements import UPSERT_DAYS, UPSERT_METRICS
-from db.held_columns import Numbers
 from db.rebuild_arrays import Lists, added, arrays, compared, firsts, numbers, placed, summed
 from db.rebuild_pieces import BEFORE, DAY_BITS, Behind, Names, Orders, Piece
 

@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 from psycopg import sql
 
-from db.held_columns import Numbers
+from db.arrays import Numbers
 
 DIGEST = sql.SQL("""
     hashint8extended(id, hashint8extended((amount * 100)::bigint, timestamp_hash_extended(

@@ -39,11 +39,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from db import clock, definitions, held_stages, rfm, schema, scores
+from db.arrays import Numbers
 from db.class_rows import KINDS, PACKED, last_bytes, standing_bytes, write
 from db.definitions import InForceNow
 from db.explorer import month_before
 from db.fields import DECILES, EPOCH, between, company_day
-from db.held_columns import Numbers
 from db.held_pairs import NEVER
 from db.lifecycle import StageRules
 from db.rebuild_arrays import arrays

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from db.array_bytes import Bigints
-from db.held_columns import Numbers
+from db.arrays import Numbers
 
 WIDEST = 1 << 22
 """Numbers that lie no further apart are looked up in a table of them."""

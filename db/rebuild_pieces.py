@@ -23,7 +23,7 @@ from sqlalchemy import Connection
 
 from db import settings
 from db.array_bytes import cursor_of
-from db.held_columns import Numbers
+from db.arrays import Numbers
 from db.order_digest import OF_TEXTS, digests
 from db.rebuild_arrays import firsts, numbers, placed
 

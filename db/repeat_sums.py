@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete
 
 from db import clock, schema
 from db.array_bytes import Bigints, Days, cursor_of
-from db.held_columns import Numbers
+from db.arrays import Numbers
 from db.rebuild_arrays import arrays
 
 PACKED = 20_000

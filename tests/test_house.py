@@ -165,6 +165,7 @@ ALSO = {
     "db/held.py": {"numpy"},  # columns in memory
     "db/held_clusters.py": {"numpy"},
     "db/held_columns.py": {"numpy"},
+    "db/arrays.py": {"numpy"},
     "db/held_comparisons.py": {"numpy"},
     "db/held_made.py": {"numpy"},
     "db/held_own.py": {"numpy"},

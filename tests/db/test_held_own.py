@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert, update
 
-from db import changes, clock, connection, custom_fields, held, held_own, schema, segments, undo
+from db import changes, clock, connection, custom_fields, held, held_loading, held_own, schema, segments, undo
 from db.connection import begin
 from db.embedded import Server
 from db.errors import Refused
-from db.held_own import OwnValues, Value
+from db.held_own import OwnValues, Values
 from db.permissions import Permission
 from tests.db.segment_data import TODAY, Data, filled
 from tests.db.test_held import by_both, was_remembered
@@ -177,16 +178,98 @@ def test_a_field_with_too_many_values_is_asked_of_postgresql(data: Data, monkeyp
     assert held.load()
 
 
+def test_whatever_stands_past_the_forms_stops_nothing(data: Data) -> None:
+    """No object, numbers of any length, lists in lists: what cannot be held is asked of PostgreSQL."""
+    root = data.people.root
+
+    def write(values: Sequence[str]) -> None:
+        with connection.begin_owner() as conn:
+            for one, value in zip(data.ids, values, strict=False):
+                given = {"value": value, "id": one}
+                conn.exec_driver_sql("UPDATE customers SET custom = %(value)s::jsonb WHERE id = %(id)s", given)
+
+    long = '{"choices": [' + "9" * 5_000 + ', "a"], "text": ' + "8" * 5_000 + "}"
+    write(("[]", '"x"', "7", "[[1]]", long, '{"choices": ["a", "b"]}'))
+    rules = (
+        '{"all":[{"field":"custom.choices","op":"any of","value":["a"]}]}',
+        '{"all":[{"field":"custom.text","op":"not empty"}]}',
+    )
+    assert held.load()
+    for rule in rules:
+        assert was_remembered(root, rule)
+        remembered, asked = by_both(root, rule)
+        assert remembered == asked
+    write(['{"choices": ' + "[" * 3_000 + "]" * 3_000 + "}"])
+    assert held.load()
+    remembered, asked = by_both(root, rules[0])
+    assert remembered == asked
+
+
+def test_who_fails_while_values_come_ends_the_transaction(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_args: object) -> None:
+        raise MemoryError
+
+    def load() -> None:
+        with pytest.raises(MemoryError):
+            held.load()
+
+    monkeypatch.setattr(OwnValues, "put", failing)
+    loading = threading.Thread(target=load, daemon=True)
+    loading.start()
+    loading.join(20)
+    assert not loading.is_alive()
+    monkeypatch.undo()
+    assert held.load()
+    # In the middle of a question: PostgreSQL answers it, and the keeper loads all anew.
+    root, rule = data.people.root, '{"all":[{"field":"custom.text","op":"not empty"}]}'
+    before = by_both(root, rule)[1]
+    monkeypatch.setattr(OwnValues, "put", failing)
+    with begin(root, write=True) as conn:
+        asked: dict[str, Any] = {"permission": Permission.CUSTOMERS_EDIT, "source": "screen"}
+        set_id = changes.start(conn, actor=root, command="customer.save", **asked)
+        changes.update(conn, set_id, "customers", [{"id": data.ids[9], "custom": {"text": "Now"}}])
+    with begin(root) as conn:
+        assert segments.count(conn, viewer=root, rule=rule, today=TODAY) >= before["count"]
+    standing = held.standing()
+    assert standing
+    assert standing.late
+    monkeypatch.undo()
+    assert held.load()
+
+
+def test_a_field_dropped_between_two_looks_is_asked_of_postgresql(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By another thread that has caught up meanwhile."""
+    root, rule = data.people.root, '{"all":[{"field":"custom.text","op":"not empty"}]}'
+    wanted = by_both(root, rule)[1]["count"]
+    lower = held_loading.lower
+    standing = held.standing()
+    assert standing
+    columns = standing.columns
+
+    def dropping(*args: Any) -> dict[str, str]:
+        columns.own[("custom", "text")].drop()
+        return lower(*args)
+
+    monkeypatch.setattr(held_loading, "lower", dropping)
+    both = json.dumps({"any": [json.loads(rule), {"field": "custom.text", "op": "is", "value": "no such"}]})
+    with begin(root) as conn:
+        assert segments.count(conn, viewer=root, rule=both, today=TODAY) == wanted
+    monkeypatch.undo()
+    assert held.load()
+
+
 def test_a_row_has_one_value_however_many_there_are() -> None:
     """More than a byte can tell apart, and more than two bytes can."""
-    own, wanted = OwnValues(), {}
-    own.codes(70_000)
-    for n in range(70_000):
-        row = n * 11 % 70_000
-        own.put(np.asarray([row]), Value(str(n), str(n), listed=False))
-        wanted[row] = str(n)
+    own, rng = OwnValues(), random.Random(3)
+    rows = list(range(70_000))
+    rng.shuffle(rows)
+    for start in range(0, 70_000, 7_000):
+        words = [str(n) for n in range(start, start + 7_000)]
+        counts = np.ones(7_000, np.int64)
+        places = np.asarray(rows[start : start + 7_000])
+        own.put(Values(words, words, [False] * 7_000, counts, places), places, 70_001)
     codes = own.codes(70_001)
     assert codes[70_000] == 0
-    assert [own.words[code] for code in codes[:70_000]] == [wanted[row] for row in range(70_000)]
+    assert [own.words[code] for code in codes[rows]] == [str(n) for n in range(70_000)]
     own.clear(np.asarray([3, 70_000, 90_000]))
     assert own.codes(70_001)[3] == 0

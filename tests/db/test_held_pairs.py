@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.held_made import Made, Numbers
+from db.arrays import Numbers
+from db.held_made import Made
 from db.held_pairs import BLOCK, LATEST, MANY, NEVER, Pairs, blocks_of, pairs
 
 ROWS = 6

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, literal, or_, select
+from sqlalchemy import Connection, and_, func, literal, or_, select, union_all
 from sqlalchemy.sql.functions import Function
 
 from db import clusters, saved_segments, schema
@@ -57,10 +57,10 @@ def uses(conn: Connection, *, viewer: Viewer, segment_id: int) -> Uses:
     by_code = literal(code) == func.any(func.string_to_array(told.c.value, ","))
     asks = or_(by_code, and_(told.c.key == "id", told.c.value == str(segment_id)))
     shown = select(k.board_id).select_from(schema.board_cards.join(told, asks))
-    by_name = select(b.id, b.name).where(b.archived_at.is_(None), b.id.in_(shown)).order_by(func.lower(b.name), b.id)
-    found += [Use(BOARD, row.id, row.name) for row in conn.execute(by_name)]
-    kept = select(v.id, v.name).where(v.archived_at.is_(None), v.params["segment"].astext == code)
-    found += [Use(VIEW, row.id, row.name) for row in conn.execute(kept.order_by(func.lower(v.name), v.id))]
+    on_boards = select(literal(BOARD), b.id, b.name).where(b.archived_at.is_(None), b.id.in_(shown))
+    in_views = select(literal(VIEW), v.id, v.name).where(v.archived_at.is_(None), v.params["segment"].astext == code)
+    rows = conn.execute(union_all(on_boards, in_views)).all()
+    found += sorted((Use(*row) for row in rows), key=lambda use: (use.kind, use.name.lower(), use.id))
     return Uses(tuple(found), _seen(conn, func.uses_of_segment(segment_id))[1])
 
 

@@ -325,6 +325,8 @@ NOT_QUERIES = {
     "customers.piece",  # a part of queries that have asked for the permission
     "customers.rows_of",
     "held.ask",  # from memory, by the viewer's owners, after the query has asked for the permission: test_held.py
+    "segments.combinations",  # of rules that segment_sets.overlap has checked
+    "remembering.ask",  # held.ask with what of a rule is looked up in tables
     "segments.remembered",  # held.ask for a rule that it has checked: test_held.py, test_repeats.py
     "nested.expanded",  # a part of queries that have asked for the permission
     "demo.write",  # only the worker may insert a batch; its own tests load it

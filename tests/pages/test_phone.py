@@ -42,9 +42,9 @@ def test_each_class_has_a_line_with_what_became_of_it(people: make.People) -> No
     app = sound(signed_in(people.ann, "flows", flows_days="2026-10-31,2026-08-31"))
     told = said(app)
     assert "kehu_narrow_flows_matrix" in told
-    assert "- **Repeat buyer 2** → Repeat buyer 1 · 50.0%, At risk 1 · 50.0%" in told.replace("\u00a0", " ")
+    assert "- **Repeat buyer: 2** → Repeat buyer: 1 · 50.0%, At risk: 1 · 50.0%" in told.replace("\u00a0", " ")
     app = sound(signed_in(people.ann, "flows", language="zh_CN", flows_days="2026-10-31,2026-08-31"))
-    assert "- **多次购买 2** → " in said(app)
+    assert "- **多次购买：2** → " in said(app)
 
 
 def test_each_version_of_the_rules_is_told_in_lines(people: make.People) -> None:

@@ -208,7 +208,10 @@ def _plain(text: str) -> str:
         return text.split("-", 2)[-1]
     if not text.startswith('{"'):
         return text
-    return json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":"))
+    try:
+        return json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":"))
+    except ValueError:  # words that begin so
+        return text
 
 
 def grid(app: AppTest, key: str) -> pd.DataFrame:

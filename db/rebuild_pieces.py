@@ -22,7 +22,7 @@ from psycopg import sql
 from sqlalchemy import Connection
 
 from db import settings
-from db.array_bytes import cursor_of
+from db.array_bytes import Bigints, cursor_of
 from db.arrays import Numbers
 from db.order_digest import OF_TEXTS, digests
 from db.rebuild_arrays import firsts, numbers, placed
@@ -38,8 +38,8 @@ BEFORE = 1 << (DAY_BITS - 1)
 PASS_BYTES = 512 * 1024 * 1024
 """Of the table of orders, read at once: about five million of them, so that memory stays bounded; what was read before
 is worked out meanwhile."""
-MOST_WAITING = 8
-"""Statements that wait, so that memory stays bounded."""
+MOST_WAITING = 256 * 1024 * 1024
+"""Bytes of the numbers in statements that wait, so that memory stays bounded."""
 _ORDER = (1 << ORDER_BITS) - 1
 _OTHER = ORDER_BITS + PIECE_BITS
 """Where an order's key says that its currency is another than the company's."""
@@ -173,14 +173,23 @@ class Behind:
     def __init__(self, cursor: Any) -> None:
         self.cursor = cursor
         self._pool = ThreadPoolExecutor(1, "rebuild")
-        self._waiting: deque[Future[Any]] = deque()
+        self._waiting: deque[tuple[Future[Any], int]] = deque()
+        self._bytes = 0
 
     def execute(self, query: LiteralString, given: Mapping[str, Any]) -> None:
         """Have this run; an error of this one or one before is raised here or by `wait`."""
-        while len(self._waiting) >= MOST_WAITING:
-            self._waiting.popleft().result()
+        while self._waiting and (self._bytes >= MOST_WAITING or self._waiting[0][0].done()):
+            self._next()
         # Each is planned for the numbers that come with it: a prepared one would be for ten of them.
-        self._waiting.append(self.run(lambda: self.cursor.execute(query, given, prepare=False)))
+        running = self.run(lambda: self.cursor.execute(query, given, prepare=False))
+        size = sum(each.values.nbytes for each in given.values() if isinstance(each, Bigints))
+        self._waiting.append((running, size))
+        self._bytes += size
+
+    def _next(self) -> None:
+        running, size = self._waiting.popleft()
+        self._bytes -= size
+        running.result()
 
     def run(self, act: Callable[[], Any]) -> Future[Any]:
         """Have this done after all that runs already."""
@@ -189,7 +198,7 @@ class Behind:
     def wait(self) -> None:
         """Until all have run."""
         while self._waiting:
-            self._waiting.popleft().result()
+            self._next()
 
     def close(self) -> None:
         """Until the one that runs has ended; those that have not begun never do."""

@@ -25,8 +25,6 @@ from db.held_pairs import NEVER, Pairs, pairs
 from db.schema_around import CHANNELS, CONSENT_STATES
 
 WORK_MEMORY = "256MB"
-OWN = ("custom", "custom_personal")
-"""The columns of custom fields."""
 TOGETHER = 1_000
 """Values of a custom field that come in one row."""
 PACKED = 20_000
@@ -158,7 +156,7 @@ def lower(conn: Connection, words: Iterable[str]) -> dict[str, str]:
 def _put_own(conn: Connection, columns: Columns, of: sql.SQL, given: Mapping[str, Any]) -> None:
     """Each value of a custom field once, with all who have it, some hundred values at a time."""
     limits = {"most_words": held_own.MOST_WORDS, "most_characters": held_own.MOST_CHARACTERS, "together": TOGETHER}
-    for column in OWN:
+    for column in conn.exec_driver_sql(_OWN_IN_USE).scalars():
         query = _OWN.format(column=sql.Identifier(column), of=of)
         with _streamed(conn, query, {**given, **limits}) as rows:
             for key, words, lowered, listed, counts, ids in rows:
@@ -169,6 +167,8 @@ def _put_own(conn: Connection, columns: Columns, of: sql.SQL, given: Mapping[str
                 columns.put_own(column, key, values)
 
 
+# Where there is no field yet, all customers need not be looked through.
+_OWN_IN_USE = "SELECT DISTINCT CASE WHEN personal THEN 'custom_personal' ELSE 'custom' END FROM custom_fields"
 # What is no object was written past the forms, and holds nothing.
 _OWN = sql.SQL(
     "WITH each AS MATERIALIZED (SELECT v.key, v.value #>> '{{}}' AS word, jsonb_typeof(v.value) = 'array' AS listed, "

@@ -232,7 +232,7 @@ def points(
         marker = {"color": SERIES[group % len(SERIES)], "symbol": SYMBOLS[group % len(SYMBOLS)], "size": 5}
         where = {"x": [x[i] for i in at], "y": [y[i] for i in at]}
         data.append(
-            {"type": "scatter", "mode": "markers", "marker": marker | {"opacity": 0.55}, "hoverinfo": "skip"} | where
+            {"type": "scatter", "mode": "markers", "marker": marker | {"opacity": 0.9}, "hoverinfo": "skip"} | where
         )
     notes = [
         {"x": a, "y": b, "text": f"<b>{i}</b>", "showarrow": False, "font": {"size": 15, "color": "#FFFFFF"}}

@@ -236,7 +236,7 @@ def points(
         )
     notes = [
         {"x": a, "y": b, "text": f"<b>{i}</b>", "showarrow": False, "font": {"size": 15, "color": "#FFFFFF"}}
-        | {"bgcolor": SERIES[(i - 1) % len(SERIES)], "borderpad": 4}
+        | {"bgcolor": SERIES[(i - 1) % len(SERIES)], "borderpad": 4, "bordercolor": "#FFFFFF", "borderwidth": 1}
         for i, (a, b) in enumerate(middles, 1)
     ]
     hidden = {"showticklabels": False, "zeroline": False, "showgrid": False, "fixedrange": True}

@@ -232,11 +232,11 @@ def points(
         marker = {"color": SERIES[group % len(SERIES)], "symbol": SYMBOLS[group % len(SYMBOLS)], "size": 5}
         where = {"x": [x[i] for i in at], "y": [y[i] for i in at]}
         data.append(
-            {"type": "scatter", "mode": "markers", "marker": marker | {"opacity": 0.55}, "hoverinfo": "skip"} | where
+            {"type": "scatter", "mode": "markers", "marker": marker | {"opacity": 0.9}, "hoverinfo": "skip"} | where
         )
     notes = [
         {"x": a, "y": b, "text": f"<b>{i}</b>", "showarrow": False, "font": {"size": 15, "color": "#FFFFFF"}}
-        | {"bgcolor": SERIES[(i - 1) % len(SERIES)], "borderpad": 4}
+        | {"bgcolor": SERIES[(i - 1) % len(SERIES)], "borderpad": 4, "bordercolor": "#FFFFFF", "borderwidth": 1}
         for i, (a, b) in enumerate(middles, 1)
     ]
     hidden = {"showticklabels": False, "zeroline": False, "showgrid": False, "fixedrange": True}

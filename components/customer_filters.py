@@ -202,7 +202,7 @@ def _within(words: str, known: Choices) -> Filters:
         kept |= {held: segment_name(held, known)} if held else {}
         segment = _one("segment", _("Segment"), kept, _("All customers"))
         lists = {"yes": _("Only the archived ones")}
-        archived = _one("archived", _("Archive"), lists, _("Without the archived ones"))
+        archived = _one("archived", _("Archive"), lists, _("Not archived"))
     with st.container(width=2 * WIDTH + GAP):
         chosen = controls.several(
             f"{KEY}_tags",

@@ -112,7 +112,16 @@ _CSS = """
     [class*="st-key-segment_op"] { flex: 1 1 58% !important; min-width: 0; }
     [class*="st-key-segment_value"]:not(:has([data-testid="stMultiSelect"])) { flex: 1 1 26% !important; min-width: 0; }
     [class*="st-key-segment_value"][class*="_span_"] { flex-basis: 55% !important; }
+    /* The menu and the cross lie in the corner: what stands below the field has the whole width. */
+    [class*="st-key-segment_head"] { position: relative; }
+    [data-testid="stLayoutWrapper"]:has(> [class*="st-key-segment_ends"]) { position: absolute; top: 0; right: 0; }
+    [class*="st-key-segment_head"] :is([class*="st-key-segment_field"], [class*="st-key-segment_match"]) {
+      max-width: calc(100% - 4.9rem);
+    }
     [class*="st-key-segment_match"] button { padding-left: 0.4rem; padding-right: 0.4rem; }
+    [class*="st-key-segment_card"] [class*="st-key-segment_card"] [class*="st-key-segment_match"] button {
+      padding-left: 0.25rem; padding-right: 0.25rem;
+    }
     [class*="st-key-segment_ends"] button { padding-left: 0.2rem; padding-right: 0.2rem; }
     [data-testid="stMainBlockContainer"] { padding: 4.3rem 1rem 4rem; }
     [data-testid="stMarkdownContainer"] table { display: block; overflow-x: auto; white-space: nowrap; }

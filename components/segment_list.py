@@ -160,8 +160,8 @@ def columns(shown: Sequence[Row]) -> dict[str, Any]:
         "changed": label(_("Changed"), width=128),
     }
     return {
-        "name": label(_("Name"), width=210),
-        "customers": st.column_config.NumberColumn(_("Customers"), format="localized", width=80),
+        "name": label(_("Name"), width=160),
+        "customers": st.column_config.NumberColumn(_("Customers"), format="localized", width=78),
         "share": label(_("Share of all"), width=85, alignment="right"),
         **folder,
         **(saved if any(row.one for row in shown) else {}),

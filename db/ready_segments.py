@@ -98,5 +98,5 @@ def every() -> dict[str, Ready]:
 
 def _decile(n: int, top: int) -> str:
     if n == top:
-        return _("Value: the top 10 %")
+        return _("Value: the top 10%")
     return _("Value: tenth {n} of 10").format(n=n)

@@ -103,8 +103,9 @@ UPSERT_DAYS = sql.SQL("""
 # what it adds to daily_sales is subtracted there and added here. `grown` is true when they are the first of those that
 # stand there by now, as when orders came in: what the first ones added is subtracted, what all add is added. Otherwise
 # what it added before is no longer known, and the sums of its keys are taken anew: right for whatever came or went, at
-# the cost of reading those keys' orders. The digest tells orders with equal totals apart; a hash that another server
-# computes otherwise costs only time.
+# the cost of reading those keys' orders. Of customers who still wait those hold what they were made of, the first so
+# many orders: what came since is added in their turn. The digest tells orders with equal totals apart; a hash that
+# another server computes otherwise costs only time.
 REFRESH = """
 WITH taken AS (
     DELETE FROM touched_customers
@@ -144,12 +145,12 @@ stale AS MATERIALIZED (
     SELECT owner_id, region FROM work WHERE rolled AND NOT (same OR grown) AND stands
 ),
 placed AS MATERIALIZED (
-    SELECT m.customer_id, s.owner_id, s.region
+    SELECT m.customer_id, s.owner_id, s.region, m.orders
     FROM customer_metrics AS m
     JOIN stale AS s ON s.owner_id = m.rolled_owner_id AND s.region = m.rolled_region
     WHERE NOT EXISTS (SELECT FROM work AS w WHERE w.customer_id = m.customer_id)
     UNION ALL
-    SELECT w.customer_id, s.owner_id, s.region
+    SELECT w.customer_id, s.owner_id, s.region, NULL
     FROM work AS w
     JOIN stale AS s ON s.owner_id = w.owner_id AND s.region = w.region
     WHERE w.stands
@@ -159,8 +160,8 @@ ranked_before AS MATERIALIZED (
 ),
 ranked AS MATERIALIZED (
     SELECT o.*
-    FROM (SELECT customer_id FROM moved UNION SELECT customer_id FROM placed) AS p
-    CROSS JOIN LATERAL ({places_of_p}) AS o
+    FROM (SELECT customer_id, NULL AS orders FROM moved UNION SELECT customer_id, orders FROM placed) AS p
+    CROSS JOIN LATERAL ({places_before_p}) AS o
 ),
 pieces AS (
     SELECT r.placed_on AS day, r.owner_id, r.region, r.currency, r.sign AS orders, r.sign * r.amount AS revenue,

@@ -35,7 +35,7 @@ from db.rules import Condition, Group
 Answer = TypeVar("Answer")
 
 MOST_CUSTOMERS = 6_000_000
-"""With more, all are counted by PostgreSQL: the columns take about 450 bytes of memory for each at ten orders."""
+"""With more, all are counted by PostgreSQL: the columns take about 500 bytes of memory for each at ten orders."""
 MOST_AT_ONCE = 5_000
 """Customers that changed and are brought up to date while somebody waits; more are left to the keeper."""
 MOST_CHANGED = 100_000

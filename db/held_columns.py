@@ -59,7 +59,7 @@ class Columns:
 
     `words` are, for each of CHOICES, the words by number; `named` for each of NAMED the numbers by name; `products` the
     products of each category by its name; `ends` the last day of each campaign. `own` are the values of custom
-    fields by column and key, `lowered` the words of a question in the small letters of the server.
+    fields by column and key, `bought` blocks of days of each category.
     """
 
     def __init__(
@@ -177,10 +177,6 @@ class Columns:
     @property
     def bytes(self) -> int:
         """Of memory, roughly."""
-        own = sum(each.bytes for each in self.own.values())
-        return (
-            own
-            + sum(v.nbytes for v in self.values.values())
-            + sum(p.bytes for p in self.pairs.values())
-            + self.made.bytes
-        )
+        kept = sum(v.nbytes for v in self.values.values()) + sum(p.bytes for p in self.pairs.values())
+        blocks, own = sum(b.bytes for b in self.bought.values()), sum(o.bytes for o in self.own.values())
+        return kept + blocks + own + self.made.bytes
